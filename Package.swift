@@ -1,0 +1,137 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Chosen once, here, for every Swift target of the package (docs/adr/0001-layout.md).
+let swiftSettings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let sodium: Target.Dependency = "CSodium"
+let argumentParser = Target.Dependency.product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let collections = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let serviceLifecycle = Target.Dependency.product(
+  name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(
+  name: "UnixSignals", package: "swift-service-lifecycle")
+
+func library(
+  _ name: String, _ dependencies: [Target.Dependency], path: String? = nil,
+  exclude: [String] = []
+) -> Target {
+  .target(
+    name: name, dependencies: dependencies, path: path, exclude: exclude,
+    swiftSettings: swiftSettings)
+}
+
+func tests(_ subject: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: "\(subject)Tests", dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+let package = Package(
+  name: "bourse",
+  products: [
+    .executable(name: "bourse", targets: ["bourse"]),
+    .executable(name: "bourse-prover-host", targets: ["bourse-prover-host"]),
+    .library(name: "bourse-reexec", type: .dynamic, targets: ["ReexecPlugin"]),
+    .library(name: "bourse-example-c", type: .dynamic, targets: ["ExampleCPlugin"]),
+    .library(name: "CBourseProver", targets: ["CBourseProver"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+  ],
+  // A target may depend only on targets above it in this list (docs/architecture.md);
+  // Tests/LayoutTests reads the imports and holds the direction.
+  targets: [
+    .systemLibrary(name: "CZeroMQ"),
+    .systemLibrary(name: "CSodium"),
+    .target(name: "CBourseProver"),
+    library("Primitives", [sodium]),
+    library("MerkleLog", ["Primitives"]),
+    library("Statements", ["Primitives", "MerkleLog"]),
+    library("ModelGraph", ["Primitives", protobuf]),
+    library("FixedPoint", ["Primitives", "Statements"]),
+    library("Quantization", ["Primitives", "Statements", "ModelGraph", "FixedPoint"]),
+    library("Slicing", ["Primitives", "Statements", "ModelGraph", "FixedPoint", "Quantization"]),
+    library("Market", ["Primitives", "MerkleLog", "Statements", collections]),
+    library("Migrations", [], path: "migrations"),
+    library("Journal", ["Primitives", "MerkleLog", "Statements", "Market", "Migrations", grdb]),
+    library("Replay", ["Primitives", "MerkleLog", "Statements", "Market", "Journal"]),
+    library("ProverHost", ["CBourseProver", "Primitives", "Statements", logging]),
+    library("Wire", ["CZeroMQ", "Primitives", "Statements", sodium, deque, logging]),
+    library(
+      "Broker",
+      [
+        "Primitives", "MerkleLog", "Statements", "Market", "Journal", "ProverHost", "Wire",
+        "FixedPoint", logging, serviceLifecycle,
+      ]),
+    library(
+      "Prover",
+      [
+        "Primitives", "MerkleLog", "Statements", "Market", "ProverHost", "Wire", "FixedPoint",
+        logging, serviceLifecycle,
+      ]),
+    library(
+      "Requester",
+      [
+        "Primitives", "MerkleLog", "Statements", "Market", "Wire", "FixedPoint", "ModelGraph",
+        "Quantization", "Slicing", logging,
+      ]),
+    library(
+      "Auditor",
+      ["Primitives", "MerkleLog", "Statements", "Market", "Journal", "Replay", "FixedPoint"]),
+    .executableTarget(
+      name: "bourse",
+      dependencies: [
+        "Primitives", "MerkleLog", "Statements", "ModelGraph", "FixedPoint", "Quantization",
+        "Slicing", "Market", "Journal", "Replay", "ProverHost", "Wire", "Broker", "Prover",
+        "Requester", "Auditor", argumentParser, logging, serviceLifecycle, unixSignals,
+      ],
+      swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "bourse-prover-host",
+      dependencies: ["CBourseProver", "Primitives", "Statements", "ProverHost"],
+      swiftSettings: swiftSettings),
+    library(
+      "ReexecPlugin", ["CBourseProver", "Primitives", "Statements", "FixedPoint"],
+      path: "Plugins/reexec"),
+    .target(
+      name: "ExampleCPlugin", dependencies: ["CBourseProver"], path: "Plugins/example-c",
+      exclude: ["README.md"], publicHeadersPath: "."),
+
+    tests("Primitives", ["Primitives"]),
+    tests("MerkleLog", ["MerkleLog", "Primitives"]),
+    tests("Statements", ["Statements", "MerkleLog", "Primitives"]),
+    tests("ModelGraph", ["ModelGraph", "Primitives", protobuf]),
+    tests("FixedPoint", ["FixedPoint", "Primitives", "Statements"]),
+    tests(
+      "Slicing",
+      ["Slicing", "Quantization", "FixedPoint", "ModelGraph", "Statements", "Primitives"]),
+    tests("Market", ["Market", "MerkleLog", "Statements", "Primitives"]),
+    tests(
+      "Journal", ["Journal", "Replay", "Market", "MerkleLog", "Statements", "Primitives", grdb]),
+    tests("ProverHost", ["ProverHost", "CBourseProver", "FixedPoint", "Statements", "Primitives"]),
+    tests("Wire", ["Wire", "Statements", "Primitives"]),
+    tests(
+      "Exchange",
+      [
+        "Broker", "Prover", "Requester", "Auditor", "Slicing", "Quantization", "ModelGraph",
+        "Wire", "Journal", "Replay", "ProverHost", "Market", "FixedPoint", "MerkleLog",
+        "Statements", "Primitives",
+      ]),
+    tests("Layout", []),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,1 @@
+int bourse_example_placeholder;

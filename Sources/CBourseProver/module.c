@@ -1,0 +1,1 @@
+#include "bourse_prover.h"

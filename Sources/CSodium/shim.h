@@ -1,0 +1,7 @@
+// libsodium as a Swift module: Ed25519, SHA-256, and CURVE keys.
+#ifndef BOURSE_CSODIUM_SHIM_H
+#define BOURSE_CSODIUM_SHIM_H
+
+#include <sodium.h>
+
+#endif

@@ -1,0 +1,197 @@
+package import Primitives
+
+/// Merkle tree hashing of RFC 6962, section 2.1, over SHA-256.
+///
+/// A leaf is hashed as SHA-256(0x00 ‖ leaf), a node as SHA-256(0x01 ‖ left ‖ right); the left
+/// sub-tree of n leaves holds the largest power of two below n. The root of no leaves is the digest
+/// of nothing.
+package struct MerkleTree: Sendable {
+  /// Leaf hashes in order.
+  package let leafHashes: [Digest]
+
+  package init(leafHashes: [Digest]) { self.leafHashes = leafHashes }
+
+  package init(leaves: [[UInt8]]) { leafHashes = leaves.map(Self.leafHash) }
+
+  package var count: Int { leafHashes.count }
+
+  package static func leafHash(_ leaf: some Collection<UInt8>) -> Digest {
+    var hasher = SHA256()
+    hasher.update(CollectionOfOne(0x00))
+    hasher.update(leaf)
+    return hasher.finalize()
+  }
+
+  package static func nodeHash(_ left: Digest, _ right: Digest) -> Digest {
+    Digest.of([0x01] + left.bytes + right.bytes)
+  }
+
+  package var root: Digest { root(of: leafHashes[...]) }
+
+  /// The audit path of RFC 6962, section 2.1.1: sibling hashes from the leaf up.
+  package func inclusionProof(of index: Int) -> InclusionProof {
+    precondition(leafHashes.indices.contains(index))
+    return InclusionProof(
+      index: UInt64(index), size: UInt64(count), path: path(to: index, in: leafHashes[...]))
+  }
+
+  /// The consistency proof of RFC 6962, section 2.1.2, from the first `size` leaves to all of them.
+  package func consistencyProof(from size: Int) -> ConsistencyProof {
+    precondition(size > 0 && size <= count)
+    return ConsistencyProof(
+      oldSize: UInt64(size), newSize: UInt64(count),
+      path: subproof(size, leafHashes[...], isComplete: true))
+  }
+
+  private func root(of leaves: ArraySlice<Digest>) -> Digest {
+    switch leaves.count {
+    case 0: return Digest.of([UInt8]())
+    case 1: return leaves[leaves.startIndex]
+    default:
+      let middle = leaves.startIndex + Self.split(leaves.count)
+      return Self.nodeHash(root(of: leaves[..<middle]), root(of: leaves[middle...]))
+    }
+  }
+
+  private func path(to index: Int, in leaves: ArraySlice<Digest>) -> [Digest] {
+    guard leaves.count > 1 else { return [] }
+    let middle = leaves.startIndex + Self.split(leaves.count)
+    return index < middle
+      ? path(to: index, in: leaves[..<middle]) + [root(of: leaves[middle...])]
+      : path(to: index, in: leaves[middle...]) + [root(of: leaves[..<middle])]
+  }
+
+  private func subproof(
+    _ size: Int, _ leaves: ArraySlice<Digest>, isComplete: Bool
+  ) -> [Digest] {
+    if size == leaves.count { return isComplete ? [] : [root(of: leaves)] }
+    let split = Self.split(leaves.count)
+    let middle = leaves.startIndex + split
+    return size <= split
+      ? subproof(size, leaves[..<middle], isComplete: isComplete) + [root(of: leaves[middle...])]
+      : subproof(size - split, leaves[middle...], isComplete: false)
+        + [root(of: leaves[..<middle])]
+  }
+
+  /// The largest power of two below `count`, for a count of at least two.
+  private static func split(_ count: Int) -> Int {
+    1 << (Int.bitWidth - 1 - (count - 1).leadingZeroBitCount)
+  }
+}
+
+/// Proof that a leaf is in a tree of a given size and root.
+package struct InclusionProof: Hashable, Sendable, CanonicalCodable {
+  package let index: UInt64
+  package let size: UInt64
+  package let path: [Digest]
+
+  package init(index: UInt64, size: UInt64, path: [Digest]) {
+    (self.index, self.size, self.path) = (index, size, path)
+  }
+
+  /// The algorithm of RFC 9162, section 2.1.3.2.
+  package func verifies(leafHash: Digest, root: Digest) -> Bool {
+    guard index < size else { return false }
+    var node = index
+    var last = size - 1
+    var hash = leafHash
+    for sibling in path {
+      if last == 0 { return false }
+      if node & 1 == 1 || node == last {
+        hash = MerkleTree.nodeHash(sibling, hash)
+        while node & 1 == 0 && node != 0 { (node, last) = (node >> 1, last >> 1) }
+      } else {
+        hash = MerkleTree.nodeHash(hash, sibling)
+      }
+      (node, last) = (node >> 1, last >> 1)
+    }
+    return last == 0 && hash == root
+  }
+
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(index)
+    encoder.append(size)
+    encoder.append(path)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    index = try decoder.integer()
+    size = try decoder.integer()
+    path = try decoder.list(limit: 64, elementSize: Bytes32.count)
+  }
+}
+
+/// Proof that a tree of `newSize` leaves begins with the tree of `oldSize` leaves.
+package struct ConsistencyProof: Hashable, Sendable, CanonicalCodable {
+  package let oldSize: UInt64
+  package let newSize: UInt64
+  package let path: [Digest]
+
+  package init(oldSize: UInt64, newSize: UInt64, path: [Digest]) {
+    (self.oldSize, self.newSize, self.path) = (oldSize, newSize, path)
+  }
+
+  /// The algorithm of RFC 9162, section 2.1.4.2.
+  package func verifies(oldRoot: Digest, newRoot: Digest) -> Bool {
+    guard oldSize > 0, oldSize <= newSize else { return false }
+    if oldSize == newSize { return path.isEmpty && oldRoot == newRoot }
+    var remaining = path[...]
+    if oldSize & (oldSize - 1) == 0 { remaining = [oldRoot] + path }
+    guard let first = remaining.popFirst() else { return false }
+    var node = oldSize - 1
+    var last = newSize - 1
+    while node & 1 == 1 { (node, last) = (node >> 1, last >> 1) }
+    var oldHash = first
+    var newHash = first
+    for sibling in remaining {
+      if last == 0 { return false }
+      if node & 1 == 1 || node == last {
+        oldHash = MerkleTree.nodeHash(sibling, oldHash)
+        newHash = MerkleTree.nodeHash(sibling, newHash)
+        while node & 1 == 0 && node != 0 { (node, last) = (node >> 1, last >> 1) }
+      } else {
+        newHash = MerkleTree.nodeHash(newHash, sibling)
+      }
+      (node, last) = (node >> 1, last >> 1)
+    }
+    return last == 0 && oldHash == oldRoot && newHash == newRoot
+  }
+
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(oldSize)
+    encoder.append(newSize)
+    encoder.append(path)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    oldSize = try decoder.integer()
+    newSize = try decoder.integer()
+    path = try decoder.list(limit: 128, elementSize: Bytes32.count)
+  }
+}
+
+/// The right edge of a growing tree: appends a leaf in O(log n) and gives the root without keeping
+/// the leaves. `peaks` are the roots of the complete sub-trees, largest first.
+package struct MerkleFrontier: Sendable {
+  package private(set) var count: UInt64 = 0
+  private var peaks: [Digest] = []
+
+  package init() {}
+
+  package mutating func append(leafHash: Digest) {
+    var hash = leafHash
+    var size = count
+    while size & 1 == 1, let left = peaks.popLast() {
+      hash = MerkleTree.nodeHash(left, hash)
+      size >>= 1
+    }
+    peaks.append(hash)
+    count += 1
+  }
+
+  package var root: Digest {
+    guard var hash = peaks.last else { return Digest.of([UInt8]()) }
+    for peak in peaks.dropLast().reversed() { hash = MerkleTree.nodeHash(peak, hash) }
+    return hash
+  }
+}

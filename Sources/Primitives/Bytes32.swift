@@ -1,0 +1,78 @@
+/// Thirty-two bytes held in four machine words, so that digests and keys compare and hash quickly
+/// and never touch the heap. Words are big-endian: comparing them is comparing the bytes.
+package struct Bytes32: Hashable, Comparable, Sendable {
+  package let word0: UInt64
+  package let word1: UInt64
+  package let word2: UInt64
+  package let word3: UInt64
+
+  package static let count = 32
+  package static let zero = Bytes32(words: (0, 0, 0, 0))
+
+  package init(words: (UInt64, UInt64, UInt64, UInt64)) {
+    (word0, word1, word2, word3) = words
+  }
+
+  /// Fails unless exactly 32 bytes are given.
+  package init?(_ bytes: some Collection<UInt8>) {
+    guard bytes.count == Self.count else { return nil }
+    var words: [4 of UInt64] = .init(repeating: 0)
+    for (index, byte) in bytes.enumerated() {
+      words[index / 8] = words[index / 8] << 8 | UInt64(byte)
+    }
+    self.init(words: (words[0], words[1], words[2], words[3]))
+  }
+
+  package var bytes: [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: Self.count) { buffer, count in
+      for (wordIndex, word) in [word0, word1, word2, word3].enumerated() {
+        for byteIndex in 0..<8 {
+          buffer[wordIndex * 8 + byteIndex] = UInt8(
+            truncatingIfNeeded: word >> UInt64(56 - 8 * byteIndex))
+        }
+      }
+      count = Self.count
+    }
+  }
+
+  package static func < (left: Bytes32, right: Bytes32) -> Bool {
+    if left.word0 != right.word0 { return left.word0 < right.word0 }
+    if left.word1 != right.word1 { return left.word1 < right.word1 }
+    if left.word2 != right.word2 { return left.word2 < right.word2 }
+    return left.word3 < right.word3
+  }
+}
+
+/// Lower-case hexadecimal, the one text form of digests, keys and signatures.
+package enum Hexadecimal {
+  package static func text(_ bytes: some Sequence<UInt8>) -> String {
+    var text = ""
+    for byte in bytes {
+      let digits = String(byte, radix: 16)
+      text += byte < 16 ? "0" + digits : digits
+    }
+    return text
+  }
+
+  /// Nil where a character is not a hexadecimal digit or the length is odd.
+  package static func bytes(_ text: some StringProtocol) -> [UInt8]? {
+    let digits = Array(text.utf8)
+    guard digits.count.isMultiple(of: 2) else { return nil }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(digits.count / 2)
+    for index in stride(from: 0, to: digits.count, by: 2) {
+      guard let high = value(digits[index]), let low = value(digits[index + 1]) else { return nil }
+      bytes.append(high << 4 | low)
+    }
+    return bytes
+  }
+
+  private static func value(_ digit: UInt8) -> UInt8? {
+    switch digit {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/// A signed command: exactly the bytes that were sent, and what they say.
+///
+/// Layout: network, author, nonce, expiry, counted body, then 64 bytes of signature. The digest is
+/// taken over everything before the signature under the envelope domain; it is what is signed, the
+/// command's identity, and its idempotency key. Two valid signatures over the same content are
+/// therefore the same command.
+package struct Envelope: Hashable, Sendable {
+  /// A body above this is refused before it is read: tensors and proofs travel as blobs.
+  package static let bodyLimit = 1 << 20
+
+  package let network: NetworkID
+  package let author: PublicKey
+  package let nonce: Nonce
+  /// The last tick at which a first delivery is accepted.
+  package let expiry: Tick
+  /// Canonical bytes of a command.
+  package let body: [UInt8]
+  package let signature: Signature
+  package let digest: Digest
+
+  package init(
+    network: NetworkID, nonce: Nonce, expiry: Tick, body: [UInt8], signedBy key: SigningKey
+  ) {
+    self.network = network
+    author = key.publicKey
+    self.nonce = nonce
+    self.expiry = expiry
+    self.body = body
+    let content = Self.content(network, key.publicKey, nonce, expiry, body)
+    digest = Digest.of(content, domain: .envelope)
+    signature = key.sign(digest)
+  }
+
+  package var isAuthentic: Bool { author.verifies(signature, over: digest) }
+
+  private static func content(
+    _ network: NetworkID, _ author: PublicKey, _ nonce: Nonce, _ expiry: Tick, _ body: [UInt8]
+  ) -> [UInt8] {
+    var encoder = CanonicalEncoder()
+    encoder.append(network)
+    encoder.append(author)
+    encoder.append(nonce)
+    encoder.append(expiry)
+    encoder.append(counted: body)
+    return encoder.bytes
+  }
+}
+
+extension Envelope: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(fixed: Self.content(network, author, nonce, expiry, body))
+    encoder.append(signature)
+  }
+
+  /// Checks form only; whoever accepts an envelope asks `isAuthentic` as well.
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    network = try decoder.record()
+    author = try decoder.record()
+    nonce = try decoder.record()
+    expiry = try decoder.record()
+    body = try decoder.counted(limit: Self.bodyLimit)
+    signature = try decoder.record()
+    digest = Digest.of(Self.content(network, author, nonce, expiry, body), domain: .envelope)
+  }
+}

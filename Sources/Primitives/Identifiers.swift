@@ -1,0 +1,112 @@
+/// SHA-256 of a model's manifest under the manifest domain.
+package typealias ModelID = Digest
+/// The digest of the envelope that submitted the request.
+package typealias RequestID = Digest
+/// The digest of the envelope that placed the bid.
+package typealias BidID = Digest
+
+/// The ordinal of a lease in its journal, from 1.
+package struct LeaseID: Hashable, Comparable, Sendable, CanonicalCodable, CustomStringConvertible {
+  package let ordinal: UInt64
+
+  package init(ordinal: UInt64) { self.ordinal = ordinal }
+  package static func < (left: LeaseID, right: LeaseID) -> Bool { left.ordinal < right.ordinal }
+  package var description: String { "\(ordinal)" }
+
+  package func encode(into encoder: inout CanonicalEncoder) { encoder.append(ordinal) }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    ordinal = try decoder.integer()
+  }
+}
+
+/// Which exchange a signature is meant for: a short name chosen by the operator, such as `demo`.
+package struct NetworkID: Hashable, Sendable, CanonicalCodable, CustomStringConvertible {
+  package let name: String
+
+  package static let countLimit = 64
+
+  /// Nil unless the name has 1 to 64 characters out of a-z, 0-9, `-` and `.`.
+  package init?(_ name: String) {
+    let allowed = name.utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+        UInt8(ascii: "-"), UInt8(ascii: "."):
+        true
+      default: false
+      }
+    }
+    guard allowed, !name.isEmpty, name.utf8.count <= Self.countLimit else { return nil }
+    self.name = name
+  }
+
+  package var description: String { name }
+
+  package func encode(into encoder: inout CanonicalEncoder) { encoder.append(name) }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    guard let network = NetworkID(try decoder.text(limit: Self.countLimit)) else {
+      throw start.failure(.invalid("the network's name is empty or has other characters"))
+    }
+    self = network
+  }
+}
+
+/// Identifies a backend on the wire and in the book: `reexec`, `sumcheck`, `ezkl`.
+package struct BackendID: Hashable, Comparable, Sendable, CanonicalCodable,
+  CustomStringConvertible
+{
+  package let name: String
+
+  package static let countLimit = 64
+  package static let reexec = BackendID(unchecked: "reexec")
+
+  private init(unchecked name: String) { self.name = name }
+
+  /// Nil unless the name would be a valid network name: same alphabet, same bounds.
+  package init?(_ name: String) {
+    guard NetworkID(name) != nil else { return nil }
+    self.name = name
+  }
+
+  package static func < (left: BackendID, right: BackendID) -> Bool {
+    Array(left.name.utf8).lexicographicallyPrecedes(Array(right.name.utf8))
+  }
+  package var description: String { name }
+
+  package func encode(into encoder: inout CanonicalEncoder) { encoder.append(name) }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    guard let backend = BackendID(try decoder.text(limit: Self.countLimit)) else {
+      throw start.failure(.invalid("the backend's name is empty or has other characters"))
+    }
+    self = backend
+  }
+}
+
+/// Sixteen random bytes that make one author's equal orders different.
+package struct Nonce: Hashable, Sendable, CanonicalCodable {
+  package static let count = 16
+  private let high: UInt64
+  private let low: UInt64
+
+  package init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
+
+  package static func random() -> Nonce {
+    var decoder = CanonicalDecoder(Sodium.randomBytes(count))
+    guard let nonce = try? Nonce(from: &decoder) else { fatalError("16 bytes were drawn") }
+    return nonce
+  }
+
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(high)
+    encoder.append(low)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    high = try decoder.integer()
+    low = try decoder.integer()
+  }
+}

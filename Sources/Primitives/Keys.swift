@@ -1,0 +1,119 @@
+import CSodium
+
+/// An Ed25519 public key (RFC 8032): the identity of a party.
+///
+/// Only canonical encodings of points in the prime-order subgroup exist as values of this type, so a
+/// small-order key, for which signatures over anything can be made by anyone, never gets further
+/// than the decoder.
+package struct PublicKey: Hashable, Comparable, Sendable, CanonicalCodable,
+  CustomStringConvertible
+{
+  package let value: Bytes32
+
+  package init(_ value: Bytes32) throws(KeyError) {
+    Sodium.start()
+    guard crypto_core_ed25519_is_valid_point(value.bytes) == 1 else {
+      throw KeyError.invalidPublicKey(Hexadecimal.text(value.bytes))
+    }
+    self.value = value
+  }
+
+  package init(hexadecimal text: some StringProtocol) throws(KeyError) {
+    guard let bytes = Hexadecimal.bytes(text), let value = Bytes32(bytes) else {
+      throw KeyError.invalidPublicKey(String(text))
+    }
+    try self.init(value)
+  }
+
+  fileprivate init(ofOwnSeed value: Bytes32) { self.value = value }
+
+  package var bytes: [UInt8] { value.bytes }
+  package var description: String { Hexadecimal.text(bytes) }
+  /// The first eight hexadecimal digits, for tables that people read.
+  package var short: String { String(description.prefix(8)) }
+
+  package static func < (left: PublicKey, right: PublicKey) -> Bool { left.value < right.value }
+
+  package func verifies(_ signature: Signature, over digest: Digest) -> Bool {
+    Sodium.start()
+    return crypto_sign_verify_detached(
+      signature.bytes, digest.bytes, UInt64(Bytes32.count), bytes) == 0
+  }
+
+  package func encode(into encoder: inout CanonicalEncoder) { encoder.append(fixed: bytes) }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    let value = try decoder.bytes32()
+    do {
+      try self.init(value)
+    } catch {
+      throw start.failure(.invalid("the public key is small-order or not canonical"))
+    }
+  }
+}
+
+/// A detached Ed25519 signature over a digest.
+package struct Signature: Hashable, Sendable, CanonicalCodable {
+  package static let count = 64
+  private let upper: Bytes32
+  private let lower: Bytes32
+
+  package init?(_ bytes: some Collection<UInt8>) {
+    guard bytes.count == Self.count, let upper = Bytes32(bytes.prefix(32)),
+      let lower = Bytes32(bytes.suffix(32))
+    else { return nil }
+    (self.upper, self.lower) = (upper, lower)
+  }
+
+  package var bytes: [UInt8] { upper.bytes + lower.bytes }
+
+  package func encode(into encoder: inout CanonicalEncoder) { encoder.append(fixed: bytes) }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    upper = try decoder.bytes32()
+    lower = try decoder.bytes32()
+  }
+}
+
+/// A private Ed25519 key, held as its 32-byte seed.
+package struct SigningKey: Sendable {
+  package let seed: Bytes32
+  package let publicKey: PublicKey
+  private let secret: [UInt8]
+
+  package init(seed: Bytes32) {
+    Sodium.start()
+    var publicBytes = [UInt8](repeating: 0, count: Int(crypto_sign_PUBLICKEYBYTES))
+    var secret = [UInt8](repeating: 0, count: Int(crypto_sign_SECRETKEYBYTES))
+    crypto_sign_seed_keypair(&publicBytes, &secret, seed.bytes)
+    guard let value = Bytes32(publicBytes) else { fatalError("Ed25519 keys have 32 bytes") }
+    self.seed = seed
+    self.secret = secret
+    publicKey = PublicKey(ofOwnSeed: value)
+  }
+
+  package static func random() -> SigningKey {
+    guard let seed = Bytes32(Sodium.randomBytes(Bytes32.count)) else { fatalError("32 bytes") }
+    return SigningKey(seed: seed)
+  }
+
+  package func sign(_ digest: Digest) -> Signature {
+    var bytes = [UInt8](repeating: 0, count: Signature.count)
+    crypto_sign_detached(&bytes, nil, digest.bytes, UInt64(Bytes32.count), secret)
+    guard let signature = Signature(bytes) else { fatalError("Ed25519 signatures have 64 bytes") }
+    return signature
+  }
+}
+
+package enum KeyError: CodedError, Equatable {
+  case invalidPublicKey(String)
+
+  package var code: String { "invalid-key" }
+  package var sentence: String {
+    switch self {
+    case .invalidPublicKey(let text):
+      "'\(text.prefix(64))' is no usable Ed25519 public key (32 bytes, canonical, not small-order); make one with `bourse keys new`."
+    }
+  }
+}
