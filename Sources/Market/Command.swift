@@ -1,0 +1,378 @@
+package import Primitives
+package import Statements
+
+/// What a party asks of the market. Authors, and what each command does: `docs/protocol.md`.
+///
+/// Tags are never reused. Those up to 40 belong to the commands of the design that later rules
+/// bring: amendments, delegation, challenges, reveals, links, parameters.
+package enum Command: Hashable, Sendable {
+  case deposit(owner: PublicKey, amount: Amount)
+  case withdraw(amount: Amount)
+  case bond(amount: Amount)
+  case publishModel(Manifest)
+  case publishKey(KeyRecord)
+  case placeBid(BidTerms)
+  case cancelBid(BidID)
+  case submitRequest(RequestTerms)
+  case cancelRequest(RequestID)
+  case commitOutput(OutputCommitment)
+  case submitBatch(Batch)
+  case reportRangeFault(LeaseID)
+  case recordVerdict(VerdictRecord)
+  case tick
+
+  package var name: String {
+    switch self {
+    case .deposit: "deposit"
+    case .withdraw: "withdraw"
+    case .bond: "bond"
+    case .publishModel: "publishModel"
+    case .publishKey: "publishKey"
+    case .placeBid: "placeBid"
+    case .cancelBid: "cancelBid"
+    case .submitRequest: "submitRequest"
+    case .cancelRequest: "cancelRequest"
+    case .commitOutput: "commitOutput"
+    case .submitBatch: "submitBatch"
+    case .reportRangeFault: "reportRangeFault"
+    case .recordVerdict: "recordVerdict"
+    case .tick: "tick"
+    }
+  }
+}
+
+/// What a bid covers.
+package enum Scope: Hashable, Sendable {
+  case any
+  case model(ModelID)
+  case slice(ModelID, Int)
+
+  package func covers(_ model: ModelID, _ slice: Int) -> Bool {
+    switch self {
+    case .any: true
+    case .model(let covered): covered == model
+    case .slice(let covered, let index): covered == model && index == slice
+    }
+  }
+}
+
+package struct BidTerms: Hashable, Sendable {
+  package let backend: BackendID
+  package let scope: Scope
+  package let price: Price
+  /// Leases at a time.
+  package let capacity: UInt32
+  package let largestSlice: Cost
+  /// `never` for good-till-cancelled.
+  package let expiry: Tick
+
+  package init(
+    backend: BackendID, scope: Scope, price: Price, capacity: UInt32,
+    largestSlice: Cost = .maximum, expiry: Tick = .never
+  ) {
+    self.backend = backend
+    self.scope = scope
+    self.price = price
+    self.capacity = capacity
+    self.largestSlice = largestSlice
+    self.expiry = expiry
+  }
+}
+
+/// What a slice must come with.
+package enum Assurance: UInt8, Sendable, Hashable {
+  case proven = 1
+  case attested = 2
+}
+
+package struct SliceAssurance: Hashable, Sendable {
+  package let assurance: Assurance
+  package let backend: BackendID
+
+  package init(_ assurance: Assurance, by backend: BackendID) {
+    (self.assurance, self.backend) = (assurance, backend)
+  }
+}
+
+/// How long a request's unmatched slices rest in the book.
+package enum TimeInForce: Hashable, Sendable {
+  case goodTillCancelled
+  case goodTill(Tick)
+  case immediateOrCancel
+  case fillOrKill
+}
+
+/// Who may see a request's tensors.
+package enum Disclosure: UInt8, Sendable, Hashable {
+  case parties = 1
+  case everyone = 2
+}
+
+package struct RequestTerms: Hashable, Sendable {
+  package let model: ModelID
+  /// One digest per input of the model.
+  package let inputs: [Digest]
+  /// One per slice of the model.
+  package let assurances: [SliceAssurance]
+  package let limitPrice: Price
+  /// The stake behind a lease is this many times its fee at the limit price, and at least
+  /// `Parameters.minimumStake`.
+  package let stakeMultiple: UInt32
+  /// How many slices one key may hold at a time; 0 for any number.
+  package let spread: UInt32
+  package let disclosure: Disclosure
+  /// SHA-256 of the requester's audit nonce, or zero bytes.
+  package let nonceCommitment: Digest
+  package let beginDeadline: Tick
+  package let finalDeadline: Tick
+  package let attemptsMax: UInt32
+  package let timeInForce: TimeInForce
+
+  package init(
+    model: ModelID, inputs: [Digest], assurances: [SliceAssurance], limitPrice: Price,
+    stakeMultiple: UInt32, spread: UInt32, disclosure: Disclosure, nonceCommitment: Digest,
+    beginDeadline: Tick, finalDeadline: Tick, attemptsMax: UInt32, timeInForce: TimeInForce
+  ) {
+    self.model = model
+    self.inputs = inputs
+    self.assurances = assurances
+    self.limitPrice = limitPrice
+    self.stakeMultiple = stakeMultiple
+    self.spread = spread
+    self.disclosure = disclosure
+    self.nonceCommitment = nonceCommitment
+    self.beginDeadline = beginDeadline
+    self.finalDeadline = finalDeadline
+    self.attemptsMax = attemptsMax
+    self.timeInForce = timeInForce
+  }
+}
+
+/// The outcome of the verification that a `verificationWanted` event asked for.
+package struct VerdictRecord: Hashable, Sendable {
+  package let lease: LeaseID
+  /// The attempt that the event named.
+  package let attempt: UInt32
+  package let verdict: Verdict
+  /// Blob that lets anyone run the verification again, or the digest of nothing.
+  package let evidence: Digest
+
+  package init(lease: LeaseID, attempt: UInt32, verdict: Verdict, evidence: Digest) {
+    self.lease = lease
+    self.attempt = attempt
+    self.verdict = verdict
+    self.evidence = evidence
+  }
+}
+
+extension Command: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    switch self {
+    case .deposit(let owner, let amount):
+      encoder.append(UInt8(1))
+      encoder.append(owner)
+      encoder.append(amount)
+    case .withdraw(let amount):
+      encoder.append(UInt8(2))
+      encoder.append(amount)
+    case .bond(let amount):
+      encoder.append(UInt8(3))
+      encoder.append(amount)
+    case .publishModel(let manifest):
+      encoder.append(UInt8(4))
+      encoder.append(manifest)
+    case .publishKey(let record):
+      encoder.append(UInt8(5))
+      encoder.append(record)
+    case .placeBid(let terms):
+      encoder.append(UInt8(6))
+      encoder.append(terms)
+    case .cancelBid(let bid):
+      encoder.append(UInt8(7))
+      encoder.append(bid)
+    case .submitRequest(let terms):
+      encoder.append(UInt8(8))
+      encoder.append(terms)
+    case .cancelRequest(let request):
+      encoder.append(UInt8(9))
+      encoder.append(request)
+    case .commitOutput(let commitment):
+      encoder.append(UInt8(10))
+      encoder.append(commitment)
+    case .submitBatch(let batch):
+      encoder.append(UInt8(11))
+      encoder.append(batch)
+    case .reportRangeFault(let lease):
+      encoder.append(UInt8(12))
+      encoder.append(lease)
+    case .recordVerdict(let record):
+      encoder.append(UInt8(13))
+      encoder.append(record)
+    case .tick: encoder.append(UInt8(14))
+    }
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    switch try decoder.integer(UInt8.self) {
+    case 1:
+      let owner = try decoder.record(PublicKey.self)
+      self = .deposit(owner: owner, amount: try decoder.record())
+    case 2: self = .withdraw(amount: try decoder.record())
+    case 3: self = .bond(amount: try decoder.record())
+    case 4: self = .publishModel(try decoder.record())
+    case 5: self = .publishKey(try decoder.record())
+    case 6: self = .placeBid(try decoder.record())
+    case 7: self = .cancelBid(try decoder.record())
+    case 8: self = .submitRequest(try decoder.record())
+    case 9: self = .cancelRequest(try decoder.record())
+    case 10: self = .commitOutput(try decoder.record())
+    case 11: self = .submitBatch(try decoder.record())
+    case 12: self = .reportRangeFault(try decoder.record())
+    case 13: self = .recordVerdict(try decoder.record())
+    case 14: self = .tick
+    case let tag: throw start.failure(.unknownTag(tag, of: "Command"))
+    }
+  }
+}
+
+extension Scope: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    switch self {
+    case .any: encoder.append(UInt8(1))
+    case .model(let model):
+      encoder.append(UInt8(2))
+      encoder.append(model)
+    case .slice(let model, let slice):
+      encoder.append(UInt8(3))
+      encoder.append(model)
+      encoder.append(UInt32(slice))
+    }
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    switch try decoder.integer(UInt8.self) {
+    case 1: self = .any
+    case 2: self = .model(try decoder.record())
+    case 3:
+      let model = try decoder.record(ModelID.self)
+      self = .slice(model, Int(try decoder.integer(UInt32.self)))
+    case let tag: throw start.failure(.unknownTag(tag, of: "Scope"))
+    }
+  }
+}
+
+extension BidTerms: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(backend)
+    encoder.append(scope)
+    encoder.append(price)
+    encoder.append(capacity)
+    encoder.append(largestSlice)
+    encoder.append(expiry)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    backend = try decoder.record()
+    scope = try decoder.record()
+    price = try decoder.record()
+    capacity = try decoder.integer()
+    largestSlice = try decoder.record()
+    expiry = try decoder.record()
+  }
+}
+
+extension SliceAssurance: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(assurance.rawValue)
+    encoder.append(backend)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    let tag = try decoder.integer(UInt8.self)
+    guard let assurance = Assurance(rawValue: tag) else {
+      throw start.failure(.unknownTag(tag, of: "Assurance"))
+    }
+    self.assurance = assurance
+    backend = try decoder.record()
+  }
+}
+
+extension TimeInForce: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    switch self {
+    case .goodTillCancelled: encoder.append(UInt8(1))
+    case .goodTill(let tick):
+      encoder.append(UInt8(2))
+      encoder.append(tick)
+    case .immediateOrCancel: encoder.append(UInt8(3))
+    case .fillOrKill: encoder.append(UInt8(4))
+    }
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    switch try decoder.integer(UInt8.self) {
+    case 1: self = .goodTillCancelled
+    case 2: self = .goodTill(try decoder.record())
+    case 3: self = .immediateOrCancel
+    case 4: self = .fillOrKill
+    case let tag: throw start.failure(.unknownTag(tag, of: "TimeInForce"))
+    }
+  }
+}
+
+extension RequestTerms: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(model)
+    encoder.append(inputs)
+    encoder.append(assurances)
+    encoder.append(limitPrice)
+    encoder.append(stakeMultiple)
+    encoder.append(spread)
+    encoder.append(disclosure.rawValue)
+    encoder.append(nonceCommitment)
+    encoder.append(beginDeadline)
+    encoder.append(finalDeadline)
+    encoder.append(attemptsMax)
+    encoder.append(timeInForce)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    model = try decoder.record()
+    inputs = try decoder.list(limit: Manifest.boundaryLimit, elementSize: Bytes32.count)
+    assurances = try decoder.list(limit: Manifest.sliceLimit, elementSize: 6)
+    limitPrice = try decoder.record()
+    stakeMultiple = try decoder.integer()
+    spread = try decoder.integer()
+    let start = decoder
+    let tag = try decoder.integer(UInt8.self)
+    guard let disclosure = Disclosure(rawValue: tag) else {
+      throw start.failure(.unknownTag(tag, of: "Disclosure"))
+    }
+    self.disclosure = disclosure
+    nonceCommitment = try decoder.record()
+    beginDeadline = try decoder.record()
+    finalDeadline = try decoder.record()
+    attemptsMax = try decoder.integer()
+    timeInForce = try decoder.record()
+  }
+}
+
+extension VerdictRecord: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(lease)
+    encoder.append(attempt)
+    encoder.append(verdict)
+    encoder.append(evidence)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    lease = try decoder.record()
+    attempt = try decoder.integer()
+    verdict = try decoder.record()
+    evidence = try decoder.record()
+  }
+}

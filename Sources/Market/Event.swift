@@ -1,0 +1,337 @@
+package import Primitives
+package import Statements
+
+/// A fact that a command caused, with the money it moved. The postings of one event sum to zero.
+package struct Event: Hashable, Sendable, CanonicalCodable {
+  package let body: Body
+  package let postings: [Posting]
+
+  package enum Body: Hashable, Sendable {
+    case deposited(owner: PublicKey, amount: Amount)
+    case withdrawn(owner: PublicKey, amount: Amount)
+    case bonded(prover: PublicKey, amount: Amount)
+    case modelPublished(publisher: PublicKey, Manifest)
+    case keyPublished(KeyRecord)
+    case bidPlaced(BidID, prover: PublicKey, BidTerms)
+    case bidClosed(BidID, BidClosure)
+    case requestOpened(RequestID, requester: PublicKey, RequestTerms)
+    case leased(LeaseTerms)
+    /// Every slice is leased; the first leases begin.
+    case requestMatched(RequestID)
+    case leaseBegun(LeaseID, inputs: [Digest], deadline: Tick)
+    case outputCommitted(OutputCommitment, deadline: Tick)
+    case requestAnswered(RequestID, answer: [Digest])
+    case answerWithdrawn(RequestID)
+    case receiptSubmitted(LeaseID, Receipt, BatchRoot, index: UInt32)
+    case verificationWanted(LeaseID, VerificationPurpose, attempt: UInt32, deadline: Tick)
+    case verdictRecorded(VerdictRecord, isReexecuted: Bool)
+    case leaseSettled(LeaseID, bonus: Amount)
+    case leaseSlashed(LeaseID, SlashReason, bonus: Amount)
+    case leaseReleased(LeaseID, ReleaseReason, compensation: Amount)
+    case leaseLapsed(LeaseID, penalty: Amount)
+    /// It consumed an invalid output; `compensation` is set aside in case its own work is valid.
+    case leaseOrphaned(LeaseID, compensation: Amount)
+    case requestFailing(RequestID, FailureReason)
+    case requestClosed(RequestID, RequestState, Coverage, jobRoot: Digest?)
+  }
+
+  package init(_ body: Body, _ postings: [Posting] = []) {
+    (self.body, self.postings) = (body, postings)
+  }
+}
+
+package enum BidClosure: UInt8, Sendable, Hashable {
+  case cancelled = 1
+  case expired = 2
+  /// The prover was slashed.
+  case slashed = 3
+  /// The prover lapsed too often in a row.
+  case lapsed = 4
+}
+
+package enum SlashReason: UInt8, Sendable, Hashable, CustomStringConvertible {
+  case invalidReceipt = 1
+  case falseBatchRoot = 2
+  case falseStatement = 3
+  case falseRangeFault = 4
+
+  package var description: String {
+    switch self {
+    case .invalidReceipt: "its output or proof is invalid"
+    case .falseBatchRoot: "its batch's signed root is not the root of its receipts"
+    case .falseStatement: "its receipt states something else than its lease"
+    case .falseRangeFault: "the range fault it reported does not happen"
+    }
+  }
+}
+
+package enum ReleaseReason: UInt8, Sendable, Hashable, CustomStringConvertible {
+  case upstreamInvalid = 1
+  case inconclusive = 2
+  case requestEnded = 3
+  case staleInput = 4
+
+  package var description: String {
+    switch self {
+    case .upstreamInvalid: "an upstream output was invalid"
+    case .inconclusive: "its verification stayed inconclusive"
+    case .requestEnded: "its request ended"
+    case .staleInput: "its input was replaced"
+    }
+  }
+}
+
+package enum FailureReason: UInt8, Sendable, Hashable {
+  case attemptsExhausted = 1
+  case finalDeadline = 2
+  case rangeFault = 3
+}
+
+extension Event {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(body)
+    encoder.append(postings)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    body = try decoder.record()
+    postings = try decoder.list(limit: 4096, elementSize: 10)
+  }
+}
+
+extension Event.Body: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    switch self {
+    case .deposited(let owner, let amount):
+      encoder.append(UInt8(1))
+      encoder.append(owner)
+      encoder.append(amount)
+    case .withdrawn(let owner, let amount):
+      encoder.append(UInt8(2))
+      encoder.append(owner)
+      encoder.append(amount)
+    case .bonded(let prover, let amount):
+      encoder.append(UInt8(3))
+      encoder.append(prover)
+      encoder.append(amount)
+    case .modelPublished(let publisher, let manifest):
+      encoder.append(UInt8(4))
+      encoder.append(publisher)
+      encoder.append(manifest)
+    case .keyPublished(let record):
+      encoder.append(UInt8(5))
+      encoder.append(record)
+    case .bidPlaced(let bid, let prover, let terms):
+      encoder.append(UInt8(6))
+      encoder.append(bid)
+      encoder.append(prover)
+      encoder.append(terms)
+    case .bidClosed(let bid, let closure):
+      encoder.append(UInt8(7))
+      encoder.append(bid)
+      encoder.append(closure.rawValue)
+    case .requestOpened(let request, let requester, let terms):
+      encoder.append(UInt8(8))
+      encoder.append(request)
+      encoder.append(requester)
+      encoder.append(terms)
+    case .leased(let terms):
+      encoder.append(UInt8(9))
+      encoder.append(terms)
+    case .requestMatched(let request):
+      encoder.append(UInt8(10))
+      encoder.append(request)
+    case .leaseBegun(let lease, let inputs, let deadline):
+      encoder.append(UInt8(11))
+      encoder.append(lease)
+      encoder.append(inputs)
+      encoder.append(deadline)
+    case .outputCommitted(let commitment, let deadline):
+      encoder.append(UInt8(12))
+      encoder.append(commitment)
+      encoder.append(deadline)
+    case .requestAnswered(let request, let answer):
+      encoder.append(UInt8(13))
+      encoder.append(request)
+      encoder.append(answer)
+    case .answerWithdrawn(let request):
+      encoder.append(UInt8(14))
+      encoder.append(request)
+    case .receiptSubmitted(let lease, let receipt, let root, let index):
+      encoder.append(UInt8(15))
+      encoder.append(lease)
+      encoder.append(receipt)
+      encoder.append(root)
+      encoder.append(index)
+    case .verificationWanted(let lease, let purpose, let attempt, let deadline):
+      encoder.append(UInt8(16))
+      encoder.append(lease)
+      encoder.append(purpose.rawValue)
+      encoder.append(attempt)
+      encoder.append(deadline)
+    case .verdictRecorded(let record, let isReexecuted):
+      encoder.append(UInt8(17))
+      encoder.append(record)
+      encoder.append(isReexecuted)
+    case .leaseSettled(let lease, let bonus):
+      encoder.append(UInt8(18))
+      encoder.append(lease)
+      encoder.append(bonus)
+    case .leaseSlashed(let lease, let reason, let bonus):
+      encoder.append(UInt8(19))
+      encoder.append(lease)
+      encoder.append(reason.rawValue)
+      encoder.append(bonus)
+    case .leaseReleased(let lease, let reason, let compensation):
+      encoder.append(UInt8(20))
+      encoder.append(lease)
+      encoder.append(reason.rawValue)
+      encoder.append(compensation)
+    case .leaseLapsed(let lease, let penalty):
+      encoder.append(UInt8(21))
+      encoder.append(lease)
+      encoder.append(penalty)
+    case .leaseOrphaned(let lease, let compensation):
+      encoder.append(UInt8(22))
+      encoder.append(lease)
+      encoder.append(compensation)
+    case .requestFailing(let request, let reason):
+      encoder.append(UInt8(23))
+      encoder.append(request)
+      encoder.append(reason.rawValue)
+    case .requestClosed(let request, let state, let coverage, let jobRoot):
+      encoder.append(UInt8(24))
+      encoder.append(request)
+      encoder.append(state.rawValue)
+      encoder.append(coverage)
+      encoder.append(jobRoot)
+    }
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    switch try decoder.integer(UInt8.self) {
+    case 1: self = .deposited(owner: try decoder.record(), amount: try decoder.record())
+    case 2: self = .withdrawn(owner: try decoder.record(), amount: try decoder.record())
+    case 3: self = .bonded(prover: try decoder.record(), amount: try decoder.record())
+    case 4: self = .modelPublished(publisher: try decoder.record(), try decoder.record())
+    case 5: self = .keyPublished(try decoder.record())
+    case 6:
+      self = .bidPlaced(
+        try decoder.record(), prover: try decoder.record(), try decoder.record())
+    case 7: self = .bidClosed(try decoder.record(), try decoder.choice())
+    case 8:
+      self = .requestOpened(
+        try decoder.record(), requester: try decoder.record(), try decoder.record())
+    case 9: self = .leased(try decoder.record())
+    case 10: self = .requestMatched(try decoder.record())
+    case 11:
+      self = .leaseBegun(
+        try decoder.record(),
+        inputs: try decoder.list(limit: Manifest.boundaryLimit, elementSize: Bytes32.count),
+        deadline: try decoder.record())
+    case 12: self = .outputCommitted(try decoder.record(), deadline: try decoder.record())
+    case 13:
+      self = .requestAnswered(
+        try decoder.record(),
+        answer: try decoder.list(limit: Manifest.boundaryLimit, elementSize: Bytes32.count))
+    case 14: self = .answerWithdrawn(try decoder.record())
+    case 15:
+      self = .receiptSubmitted(
+        try decoder.record(), try decoder.record(), try decoder.record(),
+        index: try decoder.integer())
+    case 16:
+      self = .verificationWanted(
+        try decoder.record(), try decoder.choice(), attempt: try decoder.integer(),
+        deadline: try decoder.record())
+    case 17: self = .verdictRecorded(try decoder.record(), isReexecuted: try decoder.bool())
+    case 18: self = .leaseSettled(try decoder.record(), bonus: try decoder.record())
+    case 19:
+      self = .leaseSlashed(
+        try decoder.record(), try decoder.choice(), bonus: try decoder.record())
+    case 20:
+      self = .leaseReleased(
+        try decoder.record(), try decoder.choice(), compensation: try decoder.record())
+    case 21: self = .leaseLapsed(try decoder.record(), penalty: try decoder.record())
+    case 22: self = .leaseOrphaned(try decoder.record(), compensation: try decoder.record())
+    case 23: self = .requestFailing(try decoder.record(), try decoder.choice())
+    case 24:
+      self = .requestClosed(
+        try decoder.record(), try decoder.choice(), try decoder.record(),
+        jobRoot: try decoder.optional())
+    case let tag: throw start.failure(.unknownTag(tag, of: "Event"))
+    }
+  }
+}
+
+extension CanonicalDecoder {
+  /// A choice without further fields, by its tag.
+  fileprivate mutating func choice<Choice: RawRepresentable<UInt8>>() throws(CanonicalError)
+    -> Choice
+  {
+    let start = self
+    let tag = try integer(UInt8.self)
+    guard let choice = Choice(rawValue: tag) else {
+      throw start.failure(.unknownTag(tag, of: "\(Choice.self)"))
+    }
+    return choice
+  }
+}
+
+extension LeaseTerms: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(id)
+    encoder.append(request)
+    encoder.append(model)
+    encoder.append(UInt32(slice))
+    encoder.append(bid)
+    encoder.append(prover)
+    encoder.append(assurance)
+    encoder.append(price)
+    encoder.append(fee)
+    encoder.append(stake)
+    encoder.append(keyRecord)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    id = try decoder.record()
+    request = try decoder.record()
+    model = try decoder.record()
+    slice = Int(try decoder.integer(UInt32.self))
+    bid = try decoder.record()
+    prover = try decoder.record()
+    assurance = try decoder.record()
+    price = try decoder.record()
+    fee = try decoder.record()
+    stake = try decoder.record()
+    keyRecord = try decoder.record()
+  }
+}
+
+/// What came of a command: the events, or why there are none.
+package enum Outcome: Hashable, Sendable, CanonicalCodable {
+  case accepted([Event])
+  case rejected(Rejection)
+
+  package static let eventLimit = 1 << 16
+
+  package func encode(into encoder: inout CanonicalEncoder) {
+    switch self {
+    case .accepted(let events):
+      encoder.append(UInt8(1))
+      encoder.append(events)
+    case .rejected(let rejection):
+      encoder.append(UInt8(2))
+      encoder.append(rejection)
+    }
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    switch try decoder.integer(UInt8.self) {
+    case 1: self = .accepted(try decoder.list(limit: Self.eventLimit, elementSize: 5))
+    case 2: self = .rejected(try decoder.record())
+    case let tag: throw start.failure(.unknownTag(tag, of: "Outcome"))
+    }
+  }
+}

@@ -1,0 +1,73 @@
+package import Primitives
+package import Statements
+
+/// `leased -> begun -> committed -> submitted -> verified -> settled | slashed | released | lapsed`
+package enum LeaseState: UInt8, Sendable, Hashable {
+  case leased = 1
+  case begun = 2
+  case committed = 3
+  case submitted = 4
+  case verified = 5
+  case settled = 6
+  case slashed = 7
+  case released = 8
+  case lapsed = 9
+
+  package var isFinal: Bool { rawValue >= LeaseState.settled.rawValue }
+}
+
+/// What a lease was made under; fixed from its first event on.
+package struct LeaseTerms: Hashable, Sendable {
+  package let id: LeaseID
+  package let request: RequestID
+  package let model: ModelID
+  package let slice: Int
+  package let bid: BidID
+  package let prover: PublicKey
+  package let assurance: SliceAssurance
+  package let price: Price
+  package let fee: Amount
+  package let stake: Amount
+  package let keyRecord: Digest
+}
+
+/// Why re-execution or a backend's `verify` is asked for.
+package enum VerificationPurpose: UInt8, Sendable, Hashable {
+  /// The lease's own assurance.
+  case receipt = 1
+  /// The backend's verifier stayed inconclusive; re-execution decides.
+  case fallback = 2
+  /// The lease is late after its commitment; re-execution tells wrong from merely late.
+  case late = 3
+  /// The lessee claims that the program faults on its inputs.
+  case rangeFault = 4
+}
+
+/// One slice of one request given to one bid.
+package struct Lease: Sendable {
+  package let terms: LeaseTerms
+  package var state: LeaseState = .leased
+  /// Digests of the inputs it was begun with.
+  package var inputs: [Digest] = []
+  package var commitment: OutputCommitment?
+  package var receipt: Receipt?
+  /// The batch root that the receipt stands under, with its index there.
+  package var batchRoot: BatchRoot?
+  package var receiptIndex: UInt32 = 0
+  /// When a tick acts on the lease; `never` where only its request's deadlines do.
+  package var deadline: Tick = .never
+  /// The verification that is outstanding.
+  package var verification: VerificationPurpose?
+  package var attempt: UInt32 = 0
+  package var verdict: Verdict?
+  /// Whether the verdict came by running the program again rather than by a proof.
+  package var isReexecuted = false
+  /// The program faults on the inputs; confirmed.
+  package var isFaulted = false
+  /// It consumed an output that was found invalid: its slice has been given away again.
+  package var isOrphaned = false
+  /// Set aside for it in the slash escrow, should its own work prove valid.
+  package var compensation: Amount = .zero
+
+  package var id: LeaseID { terms.id }
+}

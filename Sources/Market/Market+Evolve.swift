@@ -1,0 +1,225 @@
+import HeapModule
+import Primitives
+import Statements
+
+/// How each event changes the state. No rule is decided here: recovery runs this alone.
+extension Market {
+  package mutating func evolve(_ event: Event) throws(MarketError) {
+    try ledger.apply(event.postings)
+    switch event.body {
+    case .deposited, .withdrawn, .bonded: break
+    case .modelPublished(_, let manifest): models[manifest.id] = manifest
+    case .keyPublished(let record): keyRecords[KeySubject(record)] = record
+    case .bidPlaced(let id, let prover, let terms):
+      arrivals += 1
+      books[terms.backend, default: OrderBook()].insert(
+        OrderBook.Bid(id: id, prover: prover, terms: terms, ordinal: arrivals))
+      bidBackends[id] = terms.backend
+      schedule(.bid(id), at: terms.expiry)
+    case .bidClosed(let id, _):
+      guard let backend = bidBackends.removeValue(forKey: id) else {
+        throw .impossibleEvent("bid \(id.short) is not open")
+      }
+      books[backend]?.removeBid(id)
+    case .requestOpened(let id, let requester, let terms):
+      try open(id, requester, terms)
+    case .leased(let terms): try make(terms)
+    case .requestMatched(let id): try change(id) { $0.state = .running }
+    case .leaseBegun(let id, let inputs, let deadline):
+      try change(id) {
+        $0.state = .begun
+        $0.inputs = inputs
+        $0.deadline = deadline
+      }
+      schedule(.lease(id), at: deadline)
+    case .outputCommitted(let commitment, let deadline):
+      try change(commitment.lease) {
+        $0.state = .committed
+        $0.commitment = commitment
+        $0.deadline = deadline
+      }
+      schedule(.lease(commitment.lease), at: deadline)
+    case .requestAnswered(let id, let answer):
+      try change(id) {
+        $0.state = .answered
+        $0.answer = answer
+      }
+    case .answerWithdrawn(let id):
+      try change(id) {
+        $0.state = .running
+        $0.answer = nil
+      }
+    case .receiptSubmitted(let id, let receipt, let root, let index):
+      try change(id) {
+        $0.state = .submitted
+        $0.receipt = receipt
+        $0.batchRoot = root
+        $0.receiptIndex = index
+      }
+    case .verificationWanted(let id, let purpose, let attempt, let deadline):
+      try change(id) {
+        $0.verification = purpose
+        $0.attempt = attempt
+        $0.deadline = deadline
+      }
+      schedule(.lease(id), at: deadline)
+    case .verdictRecorded(let record, let isReexecuted):
+      try change(record.lease) { lease in
+        if record.verdict == .valid {
+          if lease.verification == .rangeFault { lease.isFaulted = true }
+          if lease.verification == .receipt || lease.verification == .rangeFault {
+            lease.state = .verified
+          }
+        }
+        lease.verdict = record.verdict
+        lease.isReexecuted = isReexecuted
+        lease.verification = nil
+        lease.deadline = .never
+      }
+    case .leaseSettled(let id, _): try end(id, as: .settled)
+    case .leaseSlashed(let id, _, let bonus): try end(id, as: .slashed, bonus: bonus)
+    case .leaseReleased(let id, let reason, _):
+      try end(id, as: .released, isFailure: reason == .inconclusive)
+    case .leaseLapsed(let id, _): try end(id, as: .lapsed)
+    case .leaseOrphaned(let id, let compensation):
+      try change(id) {
+        $0.isOrphaned = true
+        $0.compensation = compensation
+      }
+      if let lease = leases[id] { returnSlice(of: lease) }
+    case .requestFailing(let id, _):
+      try change(id) { $0.state = .failing }
+      removeOrders(of: id)
+    case .requestClosed(let id, let state, let coverage, let jobRoot):
+      removeOrders(of: id)
+      let answer = state == .final ? finalAnswer(id) : nil
+      try change(id) {
+        $0.state = state
+        $0.coverage = coverage
+        $0.jobRoot = jobRoot
+        $0.answer = answer
+        $0.held = .zero
+        for slice in $0.slices.indices { $0.slices[slice].bonus = .zero }
+      }
+    }
+  }
+
+  private mutating func open(
+    _ id: RequestID, _ requester: PublicKey, _ terms: RequestTerms
+  ) throws(MarketError) {
+    guard let slices = openedSlices(terms), let held = Self.total(slices) else {
+      throw .impossibleEvent("request \(id.short) cannot open")
+    }
+    arrivals += 1
+    requests[id] = Request(
+      id: id, requester: requester, terms: terms, ordinal: arrivals, slices: slices, held: held)
+    for slice in slices.indices { rest(id, slice) }
+    var rests = terms.beginDeadline
+    if case .goodTill(let tick) = terms.timeInForce { rests = min(rests, tick) }
+    schedule(.requestBegin(id), at: rests)
+    schedule(.requestFinal(id), at: terms.finalDeadline)
+  }
+
+  private mutating func make(_ terms: LeaseTerms) throws(MarketError) {
+    guard terms.id.ordinal == leaseCount + 1 else {
+      throw .impossibleEvent("lease \(terms.id) is out of order")
+    }
+    leaseCount += 1
+    leases[terms.id] = Lease(terms: terms)
+    try change(terms.request) { request in
+      if request.slices.indices.contains(terms.slice) {
+        request.slices[terms.slice].lease = terms.id
+      }
+    }
+    books[terms.assurance.backend]?.removeOrder(request: terms.request, slice: terms.slice)
+    books[terms.assurance.backend]?.changeLeases(of: terms.bid, taken: true)
+  }
+
+  private mutating func end(
+    _ id: LeaseID, as state: LeaseState, bonus: Amount = .zero, isFailure: Bool = false
+  ) throws(MarketError) {
+    try change(id) {
+      $0.state = state
+      $0.deadline = .never
+      $0.verification = nil
+      $0.compensation = .zero
+    }
+    guard let lease = leases[id] else { return }
+    let prover = lease.terms.prover
+    let isFailure = isFailure || state == .slashed || state == .lapsed
+    if state == .settled { lapses[prover] = nil }
+    if state == .lapsed { lapses[prover, default: 0] += 1 }
+    books[lease.terms.assurance.backend]?.changeLeases(of: lease.terms.bid, taken: false)
+    try change(lease.terms.request) { request in
+      let slice = lease.terms.slice
+      if state == .settled {
+        request.held = request.held.saturatingSubtract(lease.terms.fee)
+        request.slices[slice].bonus = .zero
+      }
+      if isFailure, !lease.isOrphaned {
+        request.slices[slice].failures += 1
+        request.slices[slice].bonus =
+          request.slices[slice].bonus.adding(bonus) ?? request.slices[slice].bonus
+      }
+      if isFailure, !request.slices[slice].ineligible.contains(prover) {
+        request.slices[slice].ineligible.append(prover)
+      }
+    }
+    if state != .settled, !lease.isOrphaned { returnSlice(of: lease) }
+  }
+
+  /// The slice has no lease any more: it rests in the book at the requester's limit.
+  private mutating func returnSlice(of lease: Lease) {
+    guard let request = requests[lease.terms.request], !request.state.isFinal,
+      request.slices[lease.terms.slice].lease == lease.id
+    else { return }
+    requests[lease.terms.request]?.slices[lease.terms.slice].lease = nil
+    if request.state != .failing { rest(request.id, lease.terms.slice) }
+  }
+
+  private mutating func rest(_ id: RequestID, _ slice: Int) {
+    guard let request = requests[id] else { return }
+    books[request.terms.assurances[slice].backend, default: OrderBook()].insert(
+      OrderBook.Order(
+        request: id, slice: slice, limitPrice: request.terms.limitPrice,
+        ordinal: request.ordinal))
+  }
+
+  private mutating func removeOrders(of id: RequestID) {
+    guard let request = requests[id] else { return }
+    for slice in request.slices.indices {
+      books[request.terms.assurances[slice].backend]?.removeOrder(request: id, slice: slice)
+    }
+  }
+
+  private func finalAnswer(_ id: RequestID) -> [Digest]? {
+    guard let request = requests[id], let manifest = models[request.terms.model] else { return nil }
+    return digests(manifest.outputs, in: request)
+  }
+
+  private mutating func schedule(_ subject: Deadline.Subject, at tick: Tick) {
+    guard tick < .never else { return }
+    scheduled += 1
+    deadlines.insert(Deadline(tick: tick, ordinal: scheduled, subject: subject))
+  }
+
+  private mutating func change(
+    _ id: LeaseID, _ body: (inout Lease) -> Void
+  ) throws(MarketError) {
+    guard var lease = leases.removeValue(forKey: id) else {
+      throw .impossibleEvent("there is no lease \(id)")
+    }
+    body(&lease)
+    leases[id] = lease
+  }
+
+  private mutating func change(
+    _ id: RequestID, _ body: (inout Request) -> Void
+  ) throws(MarketError) {
+    guard var request = requests.removeValue(forKey: id) else {
+      throw .impossibleEvent("there is no request \(id.short)")
+    }
+    body(&request)
+    requests[id] = request
+  }
+}

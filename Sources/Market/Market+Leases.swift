@@ -1,0 +1,426 @@
+import MerkleLog
+import Primitives
+package import Statements
+
+/// The lives of leases: begin, commitment, receipt, verdict, and what each verdict moves.
+extension Market {
+  // MARK: Begin and commitment
+
+  /// Marks a fully leased request as matched, and begins every lease whose inputs exist.
+  mutating func begin(_ id: RequestID) {
+    guard let request = requests[id] else { return }
+    if request.state == .open {
+      guard request.slices.allSatisfy({ $0.lease != nil }) else { return }
+      emit(.requestMatched(id))
+    }
+    for slice in request.slices.indices {
+      guard let lease = currentLease(id, slice), lease.state == .leased,
+        let inputs = inputs(of: slice, in: request)
+      else { continue }
+      emit(
+        .leaseBegun(
+          lease.id, inputs: inputs, deadline: now.advanced(by: parameters.executeWindow)))
+    }
+  }
+
+  func currentLease(_ request: RequestID, _ slice: Int) -> Lease? {
+    requests[request]?.slices[slice].lease.flatMap { leases[$0] }
+  }
+
+  /// Digests of the slice's inputs, or nil while a producer has not committed.
+  private func inputs(of slice: Int, in request: Request) -> [Digest]? {
+    guard let manifest = models[request.terms.model] else { return nil }
+    return digests(manifest.slices[slice].sources, in: request)
+  }
+
+  func digests(_ sources: [Manifest.Source], in request: Request) -> [Digest]? {
+    var digests: [Digest] = []
+    for source in sources {
+      switch source {
+      case .input(let index): digests.append(request.terms.inputs[index])
+      case .slice(let producer, let output):
+        guard let commitment = currentLease(request.id, producer)?.commitment else { return nil }
+        digests.append(commitment.outputs[output])
+      }
+    }
+    return digests
+  }
+
+  mutating func commitOutput(
+    _ commitment: OutputCommitment, by author: PublicKey
+  ) throws(Refused) {
+    let lease = try ownLease(commitment.lease, of: author)
+    guard lease.state == .begun, lease.verification == nil else {
+      throw .leaseNotInState(lease.id, expected: "begun")
+    }
+    guard lease.deadline >= now else { throw .leaseLate(lease.id) }
+    guard commitment.prover == author, commitment.network == genesis.network else {
+      throw .invalidCommitment("it is made by another key or for another network")
+    }
+    guard commitment.isAuthentic else { throw .invalidCommitment("its signature is false") }
+    let outputs = models[lease.terms.model]?.slices[lease.terms.slice].outputs.count ?? 0
+    guard commitment.outputs.count == outputs else {
+      throw .invalidCommitment(
+        "it has \(commitment.outputs.count) digests and the slice has \(outputs) outputs")
+    }
+    emit(.outputCommitted(commitment, deadline: now.advanced(by: parameters.proveWindow)))
+    guard !lease.isOrphaned else { return }
+    begin(lease.terms.request)
+    answerIfComplete(lease.terms.request)
+  }
+
+  private mutating func answerIfComplete(_ id: RequestID) {
+    guard let request = requests[id], request.state == .running,
+      let manifest = models[request.terms.model],
+      request.slices.indices.allSatisfy({ currentLease(id, $0)?.commitment != nil }),
+      let answer = digests(manifest.outputs, in: request)
+    else { return }
+    emit(.requestAnswered(id, answer: answer))
+  }
+
+  // MARK: Receipts
+
+  package func statement(of lease: Lease) -> Statement {
+    Statement(
+      network: genesis.network, request: lease.terms.request, lease: lease.id,
+      model: lease.terms.model, slice: lease.terms.slice, inputs: lease.inputs,
+      outputs: lease.commitment?.outputs ?? [], backend: lease.terms.assurance.backend,
+      keyRecord: lease.terms.keyRecord, prover: lease.terms.prover)
+  }
+
+  mutating func submitBatch(_ batch: Batch, by author: PublicKey) throws(Refused) {
+    guard !batch.receipts.isEmpty else { throw .invalidBatch("it is empty") }
+    guard batch.signedRoot.prover == author, batch.signedRoot.network == genesis.network else {
+      throw .invalidBatch("it is signed by another key or for another network")
+    }
+    guard batch.signedRoot.isAuthentic else { throw .invalidBatch("its signature is false") }
+    var named: Set<LeaseID> = []
+    for receipt in batch.receipts {
+      let lease = try ownLease(receipt.statement.lease, of: author)
+      guard named.insert(lease.id).inserted else {
+        throw .invalidBatch("it names lease \(lease.id) twice")
+      }
+      guard lease.state == .committed, lease.verification == nil else {
+        throw .leaseNotInState(lease.id, expected: "committed")
+      }
+      guard lease.deadline >= now else { throw .leaseLate(lease.id) }
+    }
+    let rootHolds = batch.rootHolds
+    for (index, receipt) in batch.receipts.enumerated() {
+      // An earlier slash of this batch may have ended this lease: it is looked up anew.
+      guard let lease = leases[receipt.statement.lease], !lease.state.isFinal else { continue }
+      if !rootHolds {
+        slash(lease, .falseBatchRoot)
+      } else if receipt.statement != statement(of: lease) {
+        slash(lease, .falseStatement)
+      } else {
+        emit(.receiptSubmitted(lease.id, receipt, batch.signedRoot, index: UInt32(index)))
+        want(.receipt, lease.id)
+      }
+    }
+  }
+
+  /// The lessee says that its program faults on its inputs; only re-execution decides.
+  mutating func reportRangeFault(_ id: LeaseID, by author: PublicKey) throws(Refused) {
+    let lease = try ownLease(id, of: author)
+    guard lease.state == .begun, lease.verification == nil else {
+      throw .leaseNotInState(id, expected: "begun")
+    }
+    guard lease.deadline >= now else { throw .leaseLate(id) }
+    want(.rangeFault, id)
+  }
+
+  private func ownLease(_ id: LeaseID, of author: PublicKey) throws(Refused) -> Lease {
+    guard let lease = leases[id] else { throw .unknownLease(id) }
+    guard lease.terms.prover == author else { throw .notYours("lease") }
+    return lease
+  }
+
+  mutating func want(_ purpose: VerificationPurpose, _ id: LeaseID) {
+    guard let lease = leases[id] else { return }
+    emit(
+      .verificationWanted(
+        id, purpose, attempt: lease.attempt + 1,
+        deadline: now.advanced(by: parameters.verifyWindow)))
+  }
+
+  // MARK: Verdicts
+
+  mutating func recordVerdict(_ record: VerdictRecord, by author: PublicKey) throws(Refused) {
+    guard author == genesis.broker else { throw .notBroker }
+    guard let lease = leases[record.lease] else { throw .unknownLease(record.lease) }
+    guard let purpose = lease.verification, lease.attempt == record.attempt,
+      !lease.state.isFinal
+    else { throw .notAwaited(record.lease) }
+    let isReexecuted = purpose != .receipt || lease.terms.assurance.backend == .reexec
+    emit(.verdictRecorded(record, isReexecuted: isReexecuted))
+    switch record.verdict {
+    case .valid: confirmed(lease, purpose)
+    case .invalid: slash(lease, purpose == .rangeFault ? .falseRangeFault : .invalidReceipt)
+    case .inconclusive: inconclusive(lease, purpose)
+    }
+  }
+
+  private mutating func confirmed(_ lease: Lease, _ purpose: VerificationPurpose) {
+    switch purpose {
+    case .receipt, .rangeFault:
+      if lease.isOrphaned {
+        release(lease, .upstreamInvalid, compensated: true)
+      } else {
+        settle(lease.terms.request)
+      }
+    case .fallback: release(lease, .inconclusive)
+    case .late: lapse(lease)
+    }
+  }
+
+  mutating func inconclusive(_ lease: Lease, _ purpose: VerificationPurpose) {
+    switch purpose {
+    case .receipt where lease.attempt <= parameters.inconclusiveRetries: want(.receipt, lease.id)
+    case .receipt: want(.fallback, lease.id)
+    case .fallback, .late, .rangeFault: release(lease, .inconclusive)
+    }
+  }
+
+  // MARK: Settlement
+
+  /// Pays every verified lease whose upstream has settled, in slice order, and closes the request
+  /// once nothing is left to decide.
+  mutating func settle(_ id: RequestID) {
+    guard let opened = requests[id], let manifest = models[opened.terms.model] else { return }
+    for slice in opened.slices.indices {
+      guard let request = requests[id], !request.state.isFinal else { return }
+      guard let lease = currentLease(id, slice), lease.state == .verified else { continue }
+      let upstream = manifest.producers(of: slice).map { currentLease(id, $0) }
+      let isFailing = request.state == .failing
+      guard
+        upstream.allSatisfy({
+          $0.map(\.state) == .settled || (isFailing && $0.map(\.state.isFinal) ?? true)
+        })
+      else { continue }
+      if !isFailing, lease.inputs != inputs(of: slice, in: request) {
+        release(lease, .staleInput)
+        continue
+      }
+      pay(lease, bonus: request.slices[slice].bonus, by: request.requester)
+      if lease.isFaulted, !isFailing { fail(id, .rangeFault) }
+    }
+    guard let request = requests[id] else { return }
+    let current = request.slices.indices.map { currentLease(id, $0) }
+    switch request.state {
+    case .running, .answered:
+      if current.allSatisfy({ $0?.state == .settled }) { close(id, as: .final) }
+    case .failing:
+      if current.allSatisfy({ $0?.state.isFinal ?? true }) { close(id, as: .failed) }
+    default: break
+    }
+  }
+
+  private mutating func pay(_ lease: Lease, bonus: Amount, by requester: PublicKey) {
+    let prover = lease.terms.prover
+    let kept = lease.terms.fee.share(parameters.feeShare)
+    emit(
+      .leaseSettled(lease.id, bonus: bonus),
+      Posting.move(
+        lease.terms.fee.saturatingSubtract(kept), from: .feeHold(requester),
+        to: .available(prover))
+        + Posting.move(kept, from: .feeHold(requester), to: .treasury)
+        + Posting.move(bonus, from: .slashEscrow, to: .available(prover))
+        + Posting.move(lease.terms.stake, from: .stakeHold(prover), to: .bond(prover)))
+    isRematchDue = true
+  }
+
+  /// Ends a lease without fault. An orphan's compensation is paid or burned.
+  mutating func release(_ lease: Lease, _ reason: ReleaseReason, compensated: Bool = false) {
+    let prover = lease.terms.prover
+    emit(
+      .leaseReleased(
+        lease.id, reason, compensation: compensated ? lease.compensation : .zero),
+      Posting.move(lease.terms.stake, from: .stakeHold(prover), to: .bond(prover))
+        + Posting.move(
+          lease.compensation, from: .slashEscrow,
+          to: compensated ? .available(prover) : .burned))
+    isRematchDue = true
+    if reason == .inconclusive { failIfExhausted(lease) }
+  }
+
+  /// Ends a lease that is late. The penalty is burned.
+  mutating func lapse(_ lease: Lease) {
+    let prover = lease.terms.prover
+    let penalty = latenessPenalty(lease)
+    emit(
+      .leaseLapsed(lease.id, penalty: penalty),
+      Posting.move(penalty, from: .stakeHold(prover), to: .burned)
+        + Posting.move(
+          lease.terms.stake.saturatingSubtract(penalty), from: .stakeHold(prover),
+          to: .bond(prover))
+        + Posting.move(lease.compensation, from: .slashEscrow, to: .burned))
+    isRematchDue = true
+    if lapses[prover, default: 0] >= parameters.lapseLimit { closeBids(of: prover, .lapsed) }
+    failIfExhausted(lease)
+  }
+
+  /// The larger of a share of the stake and what the replacement costs above the lease's own fee,
+  /// capped by a parameter and by the stake. The replacement is the bid that would take the slice
+  /// now; where there is none the share alone counts.
+  private func latenessPenalty(_ lease: Lease) -> Amount {
+    var penalty = lease.terms.stake.share(parameters.latenessShare)
+    if var request = requests[lease.terms.request], !lease.isOrphaned {
+      request.slices[lease.terms.slice].ineligible.append(lease.terms.prover)
+      if let replacement = bestBid(for: request, lease.terms.slice),
+        let fee = replacement.terms.price.fee(for: request.slices[lease.terms.slice].cost)
+      {
+        penalty = max(penalty, fee.saturatingSubtract(lease.terms.fee))
+      }
+    }
+    return min(penalty, parameters.latenessCap, lease.terms.stake)
+  }
+
+  // MARK: Slashing
+
+  /// Takes the whole stake, once. Those who consumed the output are released, and compensated
+  /// before anyone else is given a share; at most half is given away, the treasury takes its share,
+  /// the rest is burned.
+  mutating func slash(_ lease: Lease, _ reason: SlashReason) {
+    let stake = lease.terms.stake
+    let giveable = Amount(microcredits: stake.microcredits / 2)
+    let consumers = lease.isOrphaned || lease.commitment == nil ? [] : consumers(of: lease)
+    var compensations: [Amount] = []
+    var given = Amount.zero
+    for consumer in consumers {
+      let isOwed = consumer.commitment != nil && consumer.terms.prover != lease.terms.prover
+      let compensation =
+        isOwed ? min(consumer.terms.fee, giveable.saturatingSubtract(given)) : .zero
+      given = given.adding(compensation) ?? giveable
+      compensations.append(compensation)
+    }
+    let isReplaced =
+      !lease.isOrphaned && requests[lease.terms.request].map { $0.state != .failing } ?? false
+    let bonus =
+      isReplaced
+      ? min(stake.share(parameters.replacementShare), giveable.saturatingSubtract(given)) : .zero
+    let escrowed = given.adding(bonus) ?? giveable
+    let treasury = min(
+      stake.share(parameters.treasuryShare), stake.saturatingSubtract(escrowed))
+    let burned = stake.saturatingSubtract(escrowed).saturatingSubtract(treasury)
+    let hold = Account.stakeHold(lease.terms.prover)
+    emit(
+      .leaseSlashed(lease.id, reason, bonus: bonus),
+      Posting.move(escrowed, from: hold, to: .slashEscrow)
+        + Posting.move(treasury, from: hold, to: .treasury)
+        + Posting.move(burned, from: hold, to: .burned)
+        + Posting.move(lease.compensation, from: .slashEscrow, to: .burned))
+    isRematchDue = true
+    if requests[lease.terms.request]?.state == .answered, !lease.isOrphaned {
+      emit(.answerWithdrawn(lease.terms.request))
+    }
+    for (consumer, compensation) in zip(consumers, compensations) {
+      orphan(consumer, compensation)
+    }
+    closeBids(of: lease.terms.prover, .slashed)
+    failIfExhausted(lease)
+  }
+
+  /// Current leases that consumed the lease's output, directly or through others, in slice order.
+  private func consumers(of lease: Lease) -> [Lease] {
+    guard let manifest = models[lease.terms.model] else { return [] }
+    var tainted: Set<Int> = [lease.terms.slice]
+    var consumers: [Lease] = []
+    for slice in manifest.slices.indices where slice > lease.terms.slice {
+      guard manifest.producers(of: slice).contains(where: { tainted.contains($0) }),
+        let consumer = currentLease(lease.terms.request, slice),
+        consumer.state != .leased, !consumer.state.isFinal
+      else { continue }
+      tainted.insert(slice)
+      consumers.append(consumer)
+    }
+    return consumers
+  }
+
+  /// Gives the slice of a lease with a bad input away again. What it has committed is still decided:
+  /// valid over the inputs it was given earns the compensation, invalid is slashed.
+  private mutating func orphan(_ lease: Lease, _ compensation: Amount) {
+    emit(.leaseOrphaned(lease.id, compensation: compensation))
+    guard let orphan = leases[lease.id] else { return }
+    switch orphan.state {
+    case .verified: release(orphan, .upstreamInvalid, compensated: true)
+    case .begun where orphan.verification == nil: release(orphan, .upstreamInvalid)
+    default: break
+    }
+  }
+
+  private mutating func closeBids(of prover: PublicKey, _ closure: BidClosure) {
+    for backend in books.keys.sorted() {
+      for bid in books[backend]?.bids ?? [] where bid.prover == prover {
+        emit(.bidClosed(bid.id, closure))
+      }
+    }
+  }
+
+  // MARK: Failure and close
+
+  private mutating func failIfExhausted(_ lease: Lease) {
+    guard let request = requests[lease.terms.request], !request.state.isFinal else { return }
+    if request.state == .failing {
+      settle(request.id)
+    } else if request.slices[lease.terms.slice].failures >= request.terms.attemptsMax {
+      fail(request.id, .attemptsExhausted)
+    }
+  }
+
+  /// No new lease; what has not committed is released; what has is decided and paid.
+  mutating func fail(_ id: RequestID, _ reason: FailureReason) {
+    emit(.requestFailing(id, reason))
+    for slice in requests[id]?.slices.indices ?? 0..<0 {
+      guard let lease = currentLease(id, slice), lease.verification == nil else { continue }
+      if lease.state == .leased || lease.state == .begun { release(lease, .requestEnded) }
+    }
+    settle(id)
+  }
+
+  /// Ends a request: leases that never began are released, what is left of the fees goes back, and
+  /// bonuses that nobody earned are burned.
+  mutating func close(_ id: RequestID, as state: RequestState) {
+    guard let opened = requests[id] else { return }
+    for slice in opened.slices.indices {
+      if let lease = currentLease(id, slice), lease.state == .leased {
+        release(lease, .requestEnded)
+      }
+    }
+    guard let request = requests[id] else { return }
+    var coverage = Coverage()
+    var leaves: [[UInt8]] = []
+    var unearned = Amount.zero
+    for slice in request.slices.indices {
+      unearned = unearned.adding(request.slices[slice].bonus) ?? unearned
+      guard let lease = currentLease(id, slice), lease.state == .settled,
+        let receipt = lease.receipt
+      else { continue }
+      leaves.append(receipt.canonicalBytes)
+      coverage.count(lease, request.slices[slice].cost)
+    }
+    emit(
+      .requestClosed(
+        id, state, coverage, jobRoot: state == .final ? MerkleTree(leaves: leaves).root : nil),
+      Posting.move(
+        request.held, from: .feeHold(request.requester), to: .available(request.requester))
+        + Posting.move(unearned, from: .slashEscrow, to: .burned))
+    isRematchDue = true
+  }
+}
+
+extension Coverage {
+  mutating func count(_ lease: Lease, _ cost: Cost) {
+    switch (lease.terms.assurance.assurance, lease.isReexecuted) {
+    case (.proven, false):
+      proven += 1
+      provenCost = Cost(units: provenCost.units + cost.units)
+    case (.proven, true):
+      reexecuted += 1
+      reexecutedCost = Cost(units: reexecutedCost.units + cost.units)
+    case (.attested, _):
+      attested += 1
+      attestedCost = Cost(units: attestedCost.units + cost.units)
+    }
+  }
+}

@@ -1,0 +1,227 @@
+import HeapModule
+package import Primitives
+package import Statements
+
+/// The exchange as a pure state machine: a command in, events out.
+///
+/// `execute` decides a command and applies the events it causes; `evolve` applies an event that was
+/// decided before. Live runs execute, recovery evolves, an audit executes again and compares. There
+/// is no clock, no randomness, no input or output, and nothing iterates a dictionary: equal commands
+/// at equal ticks give equal bytes on every machine.
+///
+/// A rejected command changes nothing: every rule is checked before the first event is emitted.
+package struct Market: Sendable {
+  package let genesis: Genesis
+  package var ledger = Ledger()
+  package var models: [ModelID: Manifest] = [:]
+  package var keyRecords: [KeySubject: KeyRecord] = [:]
+  package var books: [BackendID: OrderBook] = [:]
+  /// The backend of every open bid.
+  package var bidBackends: [BidID: BackendID] = [:]
+  package var requests: [RequestID: Request] = [:]
+  package var leases: [LeaseID: Lease] = [:]
+  /// Lapses in a row, for provers that have any.
+  package var lapses: [PublicKey: UInt32] = [:]
+  /// Bids and requests so far: the next one's ordinal.
+  package var arrivals: UInt64 = 0
+  package var leaseCount: UInt64 = 0
+  /// Deadlines so far: equal ticks come up in the order they were set.
+  var scheduled: UInt64 = 0
+  /// The latest tick of an executed command.
+  package var now: Tick = .zero
+  var deadlines = Heap<Deadline>()
+  /// Events of the command being executed.
+  var emitted: [Event] = []
+  /// Capacity or stake came free during this command, so resting orders are tried again.
+  var isRematchDue = false
+
+  package struct KeySubject: Hashable, Sendable {
+    package let model: ModelID
+    package let slice: Int
+    package let backend: BackendID
+  }
+
+  package init(genesis: Genesis) throws(MarketError) {
+    guard genesis.rulesVersion == Genesis.rulesVersion else {
+      throw MarketError.unknownRules(genesis.rulesVersion)
+    }
+    self.genesis = genesis
+  }
+
+  var parameters: Parameters { genesis.parameters }
+
+  /// Decides a command and applies what it causes.
+  ///
+  /// - Parameters:
+  ///   - author: Who signed the command; the caller has checked the signature.
+  ///   - digest: The envelope's digest, which becomes the id of a bid or request.
+  ///   - tick: Sequencer time, never before that of an earlier command.
+  package mutating func execute(
+    _ command: Command, by author: PublicKey, digest: Digest, at tick: Tick
+  ) -> Outcome {
+    now = max(now, tick)
+    emitted = []
+    isRematchDue = false
+    do {
+      try decide(command, by: author, digest: digest)
+      if isRematchDue { matchRestingOrders() }
+    } catch {
+      precondition(emitted.isEmpty, "a rejected command has caused events")
+      return .rejected(error.rejection)
+    }
+    defer { emitted = [] }
+    return .accepted(emitted)
+  }
+
+  private mutating func decide(
+    _ command: Command, by author: PublicKey, digest: Digest
+  ) throws(Refused) {
+    switch command {
+    case .deposit(let owner, let amount): try deposit(amount, to: owner, by: author)
+    case .withdraw(let amount): try withdraw(amount, by: author)
+    case .bond(let amount): try bond(amount, by: author)
+    case .publishModel(let manifest): try publishModel(manifest, by: author)
+    case .publishKey(let record): try publishKey(record, by: author)
+    case .placeBid(let terms): try placeBid(terms, id: digest, by: author)
+    case .cancelBid(let bid): try cancelBid(bid, by: author)
+    case .submitRequest(let terms): try submitRequest(terms, id: digest, by: author)
+    case .cancelRequest(let request): try cancelRequest(request, by: author)
+    case .commitOutput(let commitment): try commitOutput(commitment, by: author)
+    case .submitBatch(let batch): try submitBatch(batch, by: author)
+    case .reportRangeFault(let lease): try reportRangeFault(lease, by: author)
+    case .recordVerdict(let record): try recordVerdict(record, by: author)
+    case .tick: try passTime(by: author)
+    }
+  }
+
+  /// Records an event and applies it. What is emitted has been checked to fit the state.
+  mutating func emit(_ body: Event.Body, _ postings: [Posting] = []) {
+    let event = Event(body, postings)
+    do {
+      try evolve(event)
+    } catch {
+      preconditionFailure("the market emitted an impossible event: \(error)")
+    }
+    emitted.append(event)
+  }
+
+  package func balance(_ account: Account) -> Int64 { ledger.balance(account) }
+  package var balances: [(account: Account, balance: Int64)] { ledger.sorted }
+}
+
+/// When a tick must look at a lease, a request or a bid again. Stale entries are ignored when they
+/// come up: the subject's own deadline decides.
+struct Deadline: Comparable, Sendable {
+  enum Subject: Sendable, Equatable {
+    case bid(BidID)
+    case requestBegin(RequestID)
+    case requestFinal(RequestID)
+    case lease(LeaseID)
+  }
+
+  let tick: Tick
+  let ordinal: UInt64
+  let subject: Subject
+
+  static func < (left: Deadline, right: Deadline) -> Bool {
+    (left.tick, left.ordinal) < (right.tick, right.ordinal)
+  }
+}
+
+/// A rejection by a rule of the market.
+package enum Refused: Error, Hashable, Sendable {
+  case notOperator
+  case notBroker
+  case zeroAmount
+  case amountTooLarge
+  case insufficientFunds(needed: Amount, available: Amount)
+  case modelKnown
+  case unknownModel
+  case unknownSlice
+  case keyKnown
+  case noKey(slice: String, backend: String)
+  case bondTooSmall(needed: Amount, bonded: Amount)
+  case invalidBid(String)
+  case unknownBid
+  case invalidRequest(String)
+  case unknownRequest
+  case attestedUnavailable
+  case cancelTooLate
+  case notYours(String)
+  case unknownLease(LeaseID)
+  case leaseNotInState(LeaseID, expected: String)
+  case leaseLate(LeaseID)
+  case invalidCommitment(String)
+  case invalidBatch(String)
+  case notAwaited(LeaseID)
+  case duplicate
+
+  package var rejection: Rejection { Rejection(code: code, sentence: sentence) }
+
+  package var code: String {
+    switch self {
+    case .notOperator: "not-operator"
+    case .notBroker: "not-broker"
+    case .zeroAmount: "zero-amount"
+    case .amountTooLarge: "amount-too-large"
+    case .insufficientFunds: "insufficient-funds"
+    case .modelKnown: "model-known"
+    case .unknownModel: "unknown-model"
+    case .unknownSlice: "unknown-slice"
+    case .keyKnown: "key-known"
+    case .noKey: "no-key"
+    case .bondTooSmall: "bond-too-small"
+    case .invalidBid: "invalid-bid"
+    case .unknownBid: "unknown-bid"
+    case .invalidRequest: "invalid-request"
+    case .unknownRequest: "unknown-request"
+    case .attestedUnavailable: "attested-unavailable"
+    case .cancelTooLate: "cancel-too-late"
+    case .notYours: "not-yours"
+    case .unknownLease: "unknown-lease"
+    case .leaseNotInState: "lease-not-in-state"
+    case .leaseLate: "lease-late"
+    case .invalidCommitment: "invalid-commitment"
+    case .invalidBatch: "invalid-batch"
+    case .notAwaited: "verdict-not-awaited"
+    case .duplicate: "duplicate"
+    }
+  }
+
+  package var sentence: String {
+    switch self {
+    case .notOperator: "Only the operator may do this; sign with the operator's key."
+    case .notBroker: "Only the broker may do this."
+    case .zeroAmount: "The amount is zero; name at least one micro-credit."
+    case .amountTooLarge:
+      "The amount, or a sum with it, is above 2^62 micro-credits; use a smaller one."
+    case .insufficientFunds(let needed, let available):
+      "\(needed) micro-credits are needed and \(available) are available; deposit the difference first."
+    case .modelKnown: "This model is published already; use it by its id."
+    case .unknownModel: "No such model is published; publish it first with `bourse model publish`."
+    case .unknownSlice: "The model has no such slice; see `bourse model inspect`."
+    case .keyKnown: "A key for this slice and backend is published already."
+    case .noKey(let slice, let backend):
+      "No key of backend '\(backend)' is published for slice '\(slice)' yet; wait for the broker to publish it or choose another backend."
+    case .bondTooSmall(let needed, let bonded):
+      "A bid needs a bond of at least \(needed) micro-credits and yours is \(bonded); bond more first."
+    case .invalidBid(let what): "The bid is not usable: \(what)."
+    case .unknownBid: "No such bid is open."
+    case .invalidRequest(let what): "The request is not usable: \(what)."
+    case .unknownRequest: "No such request is known."
+    case .attestedUnavailable:
+      "Attested slices need audits, which these rules do not have; ask for `proven` slices."
+    case .cancelTooLate:
+      "Work on the request has begun, so it can no longer be cancelled; wait until it is final."
+    case .notYours(let what): "The \(what) belongs to another key; sign with its owner's."
+    case .unknownLease(let lease): "There is no lease \(lease)."
+    case .leaseNotInState(let lease, let expected):
+      "Lease \(lease) is not \(expected); ask for its state and act on that."
+    case .leaseLate(let lease): "The deadline of lease \(lease) has passed."
+    case .invalidCommitment(let what): "The output commitment is not usable: \(what)."
+    case .invalidBatch(let what): "The batch is not usable: \(what)."
+    case .notAwaited(let lease): "No such verdict on lease \(lease) is awaited."
+    case .duplicate: "This has been done already."
+    }
+  }
+}

@@ -1,0 +1,94 @@
+package import Primitives
+import Statements
+
+/// `open -> running -> answered -> final | unmatched | cancelled | failed`. The design's `matched`
+/// is the instant between `open` and `running`: every graph has a slice that needs the input only.
+package enum RequestState: UInt8, Sendable, Hashable, CustomStringConvertible {
+  case open = 1
+  case running = 2
+  case answered = 3
+  /// No new lease is made; those that committed are being decided. Ends as `failed`.
+  case failing = 4
+  case final = 5
+  case unmatched = 6
+  case cancelled = 7
+  case failed = 8
+
+  package var isFinal: Bool { rawValue >= RequestState.final.rawValue }
+
+  package var description: String {
+    switch self {
+    case .open: "open"
+    case .running: "running"
+    case .answered: "answered"
+    case .failing: "failing"
+    case .final: "final"
+    case .unmatched: "unmatched"
+    case .cancelled: "cancelled"
+    case .failed: "failed"
+    }
+  }
+}
+
+/// How a request's slices came to be paid, in slices and in cost units. What was re-executed is
+/// never called proven.
+package struct Coverage: Hashable, Sendable, CanonicalCodable {
+  package var proven: UInt32 = 0
+  package var provenCost = Cost(units: 0)
+  package var reexecuted: UInt32 = 0
+  package var reexecutedCost = Cost(units: 0)
+  package var attested: UInt32 = 0
+  package var attestedCost = Cost(units: 0)
+
+  package init() {}
+
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(proven)
+    encoder.append(provenCost.units)
+    encoder.append(reexecuted)
+    encoder.append(reexecutedCost.units)
+    encoder.append(attested)
+    encoder.append(attestedCost.units)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    proven = try decoder.integer()
+    provenCost = Cost(units: try decoder.integer())
+    reexecuted = try decoder.integer()
+    reexecutedCost = Cost(units: try decoder.integer())
+    attested = try decoder.integer()
+    attestedCost = Cost(units: try decoder.integer())
+  }
+}
+
+/// One slice of a request: its current lease, or an order that rests in the book.
+package struct RequestSlice: Sendable {
+  package let cost: Cost
+  /// Fee at the limit price: what is held for the slice.
+  package let limitFee: Amount
+  package var lease: LeaseID?
+  /// Leases that ended by their lessee's fault or by inconclusiveness.
+  package var failures: UInt32 = 0
+  /// Provers that failed on this slice.
+  package var ineligible: [PublicKey] = []
+  /// Set aside in the slash escrow for whoever completes the slice.
+  package var bonus: Amount = .zero
+}
+
+/// A requester's signed order, while it lives and after.
+package struct Request: Sendable {
+  package let id: RequestID
+  package let requester: PublicKey
+  package let terms: RequestTerms
+  /// Order of arrival among all bids and requests.
+  package let ordinal: UInt64
+  package var state: RequestState = .open
+  package var slices: [RequestSlice]
+  /// What is left of the fees held.
+  package var held: Amount
+  /// Digests of the answer's tensors while it stands.
+  package var answer: [Digest]?
+  package var coverage: Coverage?
+  /// Merkle root over the receipts of all slices, in slice order.
+  package var jobRoot: Digest?
+}
