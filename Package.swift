@@ -70,7 +70,9 @@ let package = Package(
     library("Journal", ["Primitives", "MerkleLog", "Statements", "Market", "Migrations", grdb]),
     library("Replay", ["Primitives", "MerkleLog", "Statements", "Market", "Journal"]),
     library("ProverHost", ["CBourseProver", "Primitives", "Statements", logging]),
-    library("Wire", ["CZeroMQ", "Primitives", "Statements", sodium, deque, logging]),
+    library(
+      "Wire",
+      ["CZeroMQ", "Primitives", "MerkleLog", "Statements", "Market", sodium, deque, logging]),
     library(
       "Broker",
       [
@@ -123,7 +125,7 @@ let package = Package(
     tests(
       "Journal", ["Journal", "Replay", "Market", "MerkleLog", "Statements", "Primitives", grdb]),
     tests("ProverHost", ["ProverHost", "CBourseProver", "FixedPoint", "Statements", "Primitives"]),
-    tests("Wire", ["Wire", "Statements", "Primitives"]),
+    tests("Wire", ["Wire", "Market", "MerkleLog", "Statements", "Primitives"]),
     tests(
       "Exchange",
       [

@@ -1,3 +1,4 @@
+package import MerkleLog
 package import Primitives
 package import Statements
 
@@ -22,7 +23,7 @@ package struct Event: Hashable, Sendable, CanonicalCodable {
     case outputCommitted(OutputCommitment, deadline: Tick)
     case requestAnswered(RequestID, answer: [Digest])
     case answerWithdrawn(RequestID)
-    case receiptSubmitted(LeaseID, Receipt, BatchRoot, index: UInt32)
+    case receiptSubmitted(LeaseID, Receipt, BatchRoot, InclusionProof)
     case verificationWanted(LeaseID, VerificationPurpose, attempt: UInt32, deadline: Tick)
     case verdictRecorded(VerdictRecord, isReexecuted: Bool)
     case leaseSettled(LeaseID, bonus: Amount)
@@ -157,12 +158,12 @@ extension Event.Body: CanonicalCodable {
     case .answerWithdrawn(let request):
       encoder.append(UInt8(14))
       encoder.append(request)
-    case .receiptSubmitted(let lease, let receipt, let root, let index):
+    case .receiptSubmitted(let lease, let receipt, let root, let inclusion):
       encoder.append(UInt8(15))
       encoder.append(lease)
       encoder.append(receipt)
       encoder.append(root)
-      encoder.append(index)
+      encoder.append(inclusion)
     case .verificationWanted(let lease, let purpose, let attempt, let deadline):
       encoder.append(UInt8(16))
       encoder.append(lease)
@@ -239,7 +240,7 @@ extension Event.Body: CanonicalCodable {
     case 15:
       self = .receiptSubmitted(
         try decoder.record(), try decoder.record(), try decoder.record(),
-        index: try decoder.integer())
+        try decoder.record())
     case 16:
       self = .verificationWanted(
         try decoder.record(), try decoder.choice(), attempt: try decoder.integer(),

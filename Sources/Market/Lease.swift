@@ -1,3 +1,4 @@
+package import MerkleLog
 package import Primitives
 package import Statements
 
@@ -51,9 +52,9 @@ package struct Lease: Sendable {
   package var inputs: [Digest] = []
   package var commitment: OutputCommitment?
   package var receipt: Receipt?
-  /// The batch root that the receipt stands under, with its index there.
+  /// The batch root that the receipt stands under, and its path there.
   package var batchRoot: BatchRoot?
-  package var receiptIndex: UInt32 = 0
+  package var inclusion: InclusionProof?
   /// When a tick acts on the lease; `never` where only its request's deadlines do.
   package var deadline: Tick = .never
   /// The verification that is outstanding.

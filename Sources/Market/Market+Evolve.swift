@@ -49,12 +49,12 @@ extension Market {
         $0.state = .running
         $0.answer = nil
       }
-    case .receiptSubmitted(let id, let receipt, let root, let index):
+    case .receiptSubmitted(let id, let receipt, let root, let inclusion):
       try change(id) {
         $0.state = .submitted
         $0.receipt = receipt
         $0.batchRoot = root
-        $0.receiptIndex = index
+        $0.inclusion = inclusion
       }
     case .verificationWanted(let id, let purpose, let attempt, let deadline):
       try change(id) {

@@ -106,6 +106,7 @@ extension Market {
       guard lease.deadline >= now else { throw .leaseLate(lease.id) }
     }
     let rootHolds = batch.rootHolds
+    let tree = Batch.tree(batch.receipts)
     for (index, receipt) in batch.receipts.enumerated() {
       // An earlier slash of this batch may have ended this lease: it is looked up anew.
       guard let lease = leases[receipt.statement.lease], !lease.state.isFinal else { continue }
@@ -114,7 +115,9 @@ extension Market {
       } else if receipt.statement != statement(of: lease) {
         slash(lease, .falseStatement)
       } else {
-        emit(.receiptSubmitted(lease.id, receipt, batch.signedRoot, index: UInt32(index)))
+        emit(
+          .receiptSubmitted(
+            lease.id, receipt, batch.signedRoot, tree.inclusionProof(of: index)))
         want(.receipt, lease.id)
       }
     }

@@ -1,0 +1,303 @@
+package import Market
+package import MerkleLog
+package import Primitives
+package import Statements
+
+/// What a client may ask. Answers are read from the sequencer's state and change nothing.
+package enum Query: Hashable, Sendable {
+  case status
+  case models
+  case model(ModelID)
+  /// Key records of a model, by slice.
+  case keyRecords(ModelID)
+  case account(PublicKey)
+  /// Open bids of a prover.
+  case bids(PublicKey)
+  /// Live leases of the peer, which must have said hello.
+  case work
+  case request(RequestID)
+}
+
+/// Where the exchange stands.
+package struct BrokerStatus: Hashable, Sendable {
+  package let network: NetworkID
+  package let tick: Tick
+  /// Entries in the journal.
+  package let sequence: UInt64
+  package let head: Digest
+  package let parameters: Parameters
+
+  package init(
+    network: NetworkID, tick: Tick, sequence: UInt64, head: Digest, parameters: Parameters
+  ) {
+    self.network = network
+    self.tick = tick
+    self.sequence = sequence
+    self.head = head
+    self.parameters = parameters
+  }
+}
+
+package struct AccountBalance: Hashable, Sendable {
+  package let account: Account
+  package let balance: Int64
+
+  package init(account: Account, balance: Int64) {
+    (self.account, self.balance) = (account, balance)
+  }
+}
+
+package struct OpenBid: Hashable, Sendable {
+  package let id: BidID
+  package let terms: BidTerms
+  package let leases: UInt32
+
+  package init(id: BidID, terms: BidTerms, leases: UInt32) {
+    (self.id, self.terms, self.leases) = (id, terms, leases)
+  }
+}
+
+/// What a lessee needs in order to act on a lease.
+package struct WorkItem: Hashable, Sendable {
+  package let terms: LeaseTerms
+  package let state: LeaseState
+  package let inputs: [Digest]
+  package let outputs: [Digest]
+  package let deadline: Tick
+
+  package init(
+    terms: LeaseTerms, state: LeaseState, inputs: [Digest], outputs: [Digest], deadline: Tick
+  ) {
+    self.terms = terms
+    self.state = state
+    self.inputs = inputs
+    self.outputs = outputs
+    self.deadline = deadline
+  }
+}
+
+/// One lease of a request, live or ended.
+package struct LeaseReport: Sendable {
+  package let terms: LeaseTerms
+  package let state: LeaseState
+  package let verdict: Verdict?
+  package let isReexecuted: Bool
+  package let commitment: OutputCommitment?
+  package let receipt: Receipt?
+  package let batchRoot: BatchRoot?
+  package let inclusion: InclusionProof?
+
+  package init(_ lease: Lease) {
+    terms = lease.terms
+    state = lease.state
+    verdict = lease.verdict
+    isReexecuted = lease.isReexecuted
+    commitment = lease.commitment
+    receipt = lease.receipt
+    batchRoot = lease.batchRoot
+    inclusion = lease.inclusion
+  }
+}
+
+/// A request with all its leases, in the order they were made.
+package struct RequestReport: Sendable {
+  package let state: RequestState
+  package let requester: PublicKey
+  package let terms: RequestTerms
+  /// The current lease of each slice; 0 where its order rests.
+  package let current: [LeaseID]
+  package let leases: [LeaseReport]
+  package let answer: [Digest]?
+  package let coverage: Coverage?
+  package let jobRoot: Digest?
+
+  package init(_ request: Request, leases: [LeaseReport]) {
+    state = request.state
+    requester = request.requester
+    terms = request.terms
+    current = request.slices.map { $0.lease ?? LeaseID(ordinal: 0) }
+    self.leases = leases
+    answer = request.answer
+    coverage = request.coverage
+    jobRoot = request.jobRoot
+  }
+}
+
+// MARK: Codec
+
+/// A list as one record.
+package struct Records<Record: CanonicalCodable & Sendable>: Sendable, CanonicalCodable {
+  package let records: [Record]
+
+  package init(_ records: [Record]) { self.records = records }
+  package func encode(into encoder: inout CanonicalEncoder) { encoder.append(records) }
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    records = try decoder.list(limit: 1 << 20)
+  }
+}
+
+extension Query: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    switch self {
+    case .status: encoder.append(UInt8(1))
+    case .models: encoder.append(UInt8(2))
+    case .model(let model):
+      encoder.append(UInt8(3))
+      encoder.append(model)
+    case .keyRecords(let model):
+      encoder.append(UInt8(4))
+      encoder.append(model)
+    case .account(let owner):
+      encoder.append(UInt8(5))
+      encoder.append(owner)
+    case .bids(let prover):
+      encoder.append(UInt8(6))
+      encoder.append(prover)
+    case .work: encoder.append(UInt8(7))
+    case .request(let request):
+      encoder.append(UInt8(8))
+      encoder.append(request)
+    }
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    switch try decoder.integer(UInt8.self) {
+    case 1: self = .status
+    case 2: self = .models
+    case 3: self = .model(try decoder.record())
+    case 4: self = .keyRecords(try decoder.record())
+    case 5: self = .account(try decoder.record())
+    case 6: self = .bids(try decoder.record())
+    case 7: self = .work
+    case 8: self = .request(try decoder.record())
+    case let tag: throw start.failure(.unknownTag(tag, of: "Query"))
+    }
+  }
+}
+
+extension BrokerStatus: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(network)
+    encoder.append(tick)
+    encoder.append(sequence)
+    encoder.append(head)
+    encoder.append(parameters)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    network = try decoder.record()
+    tick = try decoder.record()
+    sequence = try decoder.integer()
+    head = try decoder.record()
+    parameters = try decoder.record()
+  }
+}
+
+extension AccountBalance: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(account)
+    encoder.append(balance)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    account = try decoder.record()
+    balance = try decoder.integer()
+  }
+}
+
+extension OpenBid: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(id)
+    encoder.append(terms)
+    encoder.append(leases)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    id = try decoder.record()
+    terms = try decoder.record()
+    leases = try decoder.integer()
+  }
+}
+
+extension WorkItem: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(terms)
+    encoder.append(state.rawValue)
+    encoder.append(inputs)
+    encoder.append(outputs)
+    encoder.append(deadline)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    terms = try decoder.record()
+    state = try decoder.leaseState()
+    inputs = try decoder.list(limit: Manifest.boundaryLimit, elementSize: Bytes32.count)
+    outputs = try decoder.list(limit: Manifest.boundaryLimit, elementSize: Bytes32.count)
+    deadline = try decoder.record()
+  }
+}
+
+extension LeaseReport: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(terms)
+    encoder.append(state.rawValue)
+    encoder.append(verdict)
+    encoder.append(isReexecuted)
+    encoder.append(commitment)
+    encoder.append(receipt)
+    encoder.append(batchRoot)
+    encoder.append(inclusion)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    terms = try decoder.record()
+    state = try decoder.leaseState()
+    verdict = try decoder.optional()
+    isReexecuted = try decoder.bool()
+    commitment = try decoder.optional()
+    receipt = try decoder.optional()
+    batchRoot = try decoder.optional()
+    inclusion = try decoder.optional()
+  }
+}
+
+extension RequestReport: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(state.rawValue)
+    encoder.append(requester)
+    encoder.append(terms)
+    encoder.append(current)
+    encoder.append(leases)
+    encoder.append(answer.map(Records.init))
+    encoder.append(coverage)
+    encoder.append(jobRoot)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    let tag = try decoder.integer(UInt8.self)
+    guard let state = RequestState(rawValue: tag) else {
+      throw start.failure(.unknownTag(tag, of: "RequestState"))
+    }
+    self.state = state
+    requester = try decoder.record()
+    terms = try decoder.record()
+    current = try decoder.list(limit: Manifest.sliceLimit, elementSize: 8)
+    leases = try decoder.list(limit: 1 << 20)
+    answer = try decoder.optional(Records<Digest>.self)?.records
+    coverage = try decoder.optional()
+    jobRoot = try decoder.optional()
+  }
+}
+
+extension CanonicalDecoder {
+  fileprivate mutating func leaseState() throws(CanonicalError) -> LeaseState {
+    let start = self
+    let tag = try integer(UInt8.self)
+    guard let state = LeaseState(rawValue: tag) else {
+      throw start.failure(.unknownTag(tag, of: "LeaseState"))
+    }
+    return state
+  }
+}
