@@ -1,0 +1,291 @@
+import Foundation
+package import Primitives
+
+package enum BlobError: CodedError, Equatable {
+  case unknown(Digest)
+  case corrupt(expected: Digest, got: Digest)
+  case wrongDigest(expected: Digest, got: Digest)
+  case wrongRange(total: UInt64, offset: UInt64, count: Int)
+  case tooLarge(total: UInt64, limit: UInt64)
+  case tooManyUploads(limit: Int)
+  case storage(String)
+
+  package var code: String {
+    switch self {
+    case .unknown: "blob-unknown"
+    case .corrupt: "blob-corrupt"
+    case .wrongDigest: "blob-wrong-digest"
+    case .wrongRange: "blob-wrong-range"
+    case .tooLarge: "blob-too-large"
+    case .tooManyUploads: "blob-too-many-uploads"
+    case .storage: "blob-storage"
+    }
+  }
+
+  package var sentence: String {
+    switch self {
+    case .unknown(let digest): "No blob \(digest) is stored; upload it first."
+    case .corrupt(let expected, let got):
+      "The file of blob \(expected) holds bytes with digest \(got); restore it from a copy."
+    case .wrongDigest(let expected, let got):
+      "The bytes sent have digest \(got) and not \(expected); they were dropped, send them again."
+    case .wrongRange(let total, let offset, let count):
+      "\(count) bytes at \(offset) do not lie in the upload of \(total) bytes as it was begun; keep its total and stay within it."
+    case .tooLarge(let total, let limit):
+      "\(total) bytes are above the \(limit) that may be staged at once; finish other uploads or send less."
+    case .tooManyUploads(let limit):
+      "\(limit) uploads are open already; finish or abandon one first."
+    case .storage(let what): "A blob could not be kept: \(what); check the disk."
+    }
+  }
+}
+
+/// Bytes by their SHA-256, one file each below `blobs/aa/`, where `aa` begins the digest.
+///
+/// A blob exists under its name only whole, checked and synchronised: uploads are staged beside the
+/// blobs, and renamed when their digest fits. Staged uploads live as long as the store: those of a
+/// crashed broker are removed when the store opens, and their owners begin again at offset 0.
+package actor BlobStore {
+  /// What one owner may have staged at a time.
+  package struct Limits: Sendable {
+    package var uploads: Int
+    /// Declared totals of all open uploads, in bytes.
+    package var bytes: UInt64
+    /// Of one piece, in bytes; both ways.
+    package var chunk: Int
+
+    package init(uploads: Int = 16, bytes: UInt64 = 1 << 28, chunk: Int = 1 << 18) {
+      (self.uploads, self.bytes, self.chunk) = (uploads, bytes, chunk)
+    }
+  }
+
+  private struct UploadID: Hashable {
+    let owner: PublicKey
+    let digest: Digest
+  }
+
+  private struct Upload {
+    let total: UInt64
+    let path: String
+    var offset: UInt64 = 0
+    var hasher = SHA256()
+  }
+
+  private let root: String
+  private let limits: Limits
+  private var uploads: [UploadID: Upload] = [:]
+  /// Files that were read whole and had their digest since the store opened.
+  private var verified: Set<Digest> = []
+  private var stagedCount: UInt64 = 0
+
+  private var stagingDirectory: String { root + "/staging" }
+
+  /// - Parameter directory: The broker's; blobs go below its `blobs`.
+  package init(directory: String, limits: Limits = Limits()) throws(BlobError) {
+    root = directory + "/blobs"
+    self.limits = limits
+    let staging = root + "/staging"
+    do {
+      if FileManager.default.fileExists(atPath: staging) {
+        try FileManager.default.removeItem(atPath: staging)
+      }
+      try FileManager.default.createDirectory(
+        atPath: staging, withIntermediateDirectories: true)
+    } catch {
+      throw .storage("'\(staging)' cannot be made empty (\(error))")
+    }
+    try DurableFile.synchronise(directory)
+    try DurableFile.synchronise(root)
+  }
+
+  package func contains(_ digest: Digest) -> Bool {
+    FileManager.default.fileExists(atPath: path(of: digest))
+  }
+
+  package func size(of digest: Digest) throws(BlobError) -> UInt64 {
+    let attributes = try? FileManager.default.attributesOfItem(atPath: path(of: digest))
+    guard let size = attributes?[.size] as? NSNumber else { throw .unknown(digest) }
+    return size.uint64Value
+  }
+
+  // MARK: Writing
+
+  /// Keeps bytes that are at hand whole, and returns their name. Durable on return.
+  package func put(_ bytes: [UInt8]) throws(BlobError) -> Digest {
+    let digest = Digest.of(bytes)
+    guard !contains(digest) else { return digest }
+    let staged = nextStagingPath()
+    try DurableFile.append(bytes, to: staged, at: 0)
+    try publish(staged, as: digest)
+    return digest
+  }
+
+  /// Takes one piece of an upload.
+  ///
+  /// A piece that does not begin where the upload stands is not written; the offset returned says
+  /// where to go on, so that a sender resumes after a lost connection by sending any piece.
+  ///
+  /// - Returns: The next offset; equal to `total` once the blob is whole, checked and durable.
+  package func stage(
+    _ digest: Digest, total: UInt64, offset: UInt64, chunk: [UInt8], by owner: PublicKey
+  ) throws(BlobError) -> UInt64 {
+    guard chunk.count <= limits.chunk else {
+      throw .tooLarge(total: UInt64(chunk.count), limit: UInt64(limits.chunk))
+    }
+    guard offset <= total, UInt64(chunk.count) <= total - offset else {
+      throw .wrongRange(total: total, offset: offset, count: chunk.count)
+    }
+    if contains(digest) { return total }
+    let id = UploadID(owner: owner, digest: digest)
+    var upload =
+      if let open = uploads[id] { open } else { try begin(id, total: total) }
+    guard upload.total == total else {
+      throw .wrongRange(total: upload.total, offset: offset, count: chunk.count)
+    }
+    if offset == upload.offset {
+      try DurableFile.append(chunk, to: upload.path, at: offset)
+      upload.hasher.update(chunk)
+      upload.offset += UInt64(chunk.count)
+    }
+    uploads[id] = upload
+    guard upload.offset == total else { return upload.offset }
+    uploads[id] = nil
+    let got = upload.hasher.finalize()
+    guard got == digest else {
+      unlink(upload.path)
+      throw .wrongDigest(expected: digest, got: got)
+    }
+    try publish(upload.path, as: digest)
+    return total
+  }
+
+  /// Drops what an owner has staged, as when its session ends for good.
+  package func abandonUploads(of owner: PublicKey) {
+    for (id, upload) in uploads where id.owner == owner {
+      unlink(upload.path)
+      uploads[id] = nil
+    }
+  }
+
+  private func begin(_ id: UploadID, total: UInt64) throws(BlobError) -> Upload {
+    var staged: UInt64 = 0
+    var count = 0
+    for (other, upload) in uploads where other.owner == id.owner {
+      staged += upload.total
+      count += 1
+    }
+    guard count < limits.uploads else { throw .tooManyUploads(limit: limits.uploads) }
+    guard total <= limits.bytes - min(staged, limits.bytes) else {
+      throw .tooLarge(total: total, limit: limits.bytes)
+    }
+    return Upload(total: total, path: nextStagingPath())
+  }
+
+  private func nextStagingPath() -> String {
+    stagedCount += 1
+    return stagingDirectory + "/\(stagedCount)"
+  }
+
+  /// File, then name, then directory: in this order a crash leaves a whole blob or none.
+  private func publish(_ staged: String, as digest: Digest) throws(BlobError) {
+    let directory = folder(of: digest)
+    if mkdir(directory, 0o755) == 0 {
+      try DurableFile.synchronise(root)
+    } else if errno != EEXIST {
+      throw .storage("'\(directory)' cannot be made (errno \(errno))")
+    }
+    try DurableFile.synchronise(staged)
+    guard rename(staged, path(of: digest)) == 0 else {
+      throw .storage("'\(staged)' cannot be renamed (errno \(errno))")
+    }
+    try DurableFile.synchronise(directory)
+  }
+
+  // MARK: Reading
+
+  /// Up to `limit` bytes from `offset`, fewer than the chunk limit; empty at the end. The first
+  /// read since the store opened checks the whole file against its name.
+  package func data(
+    _ digest: Digest, offset: UInt64, limit: Int
+  ) throws(BlobError) -> [UInt8] {
+    let size = try size(of: digest)
+    guard offset <= size, limit >= 0 else {
+      throw .wrongRange(total: size, offset: offset, count: limit)
+    }
+    if !verified.contains(digest) { try verify(digest, size: size) }
+    let count = min(UInt64(min(limit, limits.chunk)), size - offset)
+    return try DurableFile.read(path(of: digest), at: offset, count: Int(count))
+  }
+
+  private func verify(_ digest: Digest, size: UInt64) throws(BlobError) {
+    var hasher = SHA256()
+    var offset: UInt64 = 0
+    while offset < size {
+      let count = Int(min(UInt64(limits.chunk), size - offset))
+      hasher.update(try DurableFile.read(path(of: digest), at: offset, count: count))
+      offset += UInt64(count)
+    }
+    let got = hasher.finalize()
+    guard got == digest else { throw .corrupt(expected: digest, got: got) }
+    verified.insert(digest)
+  }
+
+  private func folder(of digest: Digest) -> String { root + "/" + digest.description.prefix(2) }
+  private func path(of digest: Digest) -> String { folder(of: digest) + "/" + digest.description }
+}
+
+/// Plain file calls that report every failure.
+private enum DurableFile {
+  static func append(_ bytes: [UInt8], to path: String, at offset: UInt64) throws(BlobError) {
+    let descriptor = try open(path, O_WRONLY | O_CREAT)
+    defer { close(descriptor) }
+    var done = 0
+    while done < bytes.count {
+      let written = bytes.withUnsafeBytes { buffer in
+        pwrite(
+          descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done,
+          off_t(offset) + off_t(done))
+      }
+      if written < 0 && errno == EINTR { continue }
+      guard written > 0 else {
+        throw .storage("'\(path)' cannot be written (errno \(errno))")
+      }
+      done += written
+    }
+  }
+
+  static func read(_ path: String, at offset: UInt64, count: Int) throws(BlobError) -> [UInt8] {
+    let descriptor = try open(path, O_RDONLY)
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: count)
+    var done = 0
+    while done < count {
+      let got = bytes.withUnsafeMutableBytes { buffer in
+        pread(
+          descriptor, buffer.baseAddress.map { $0 + done }, count - done,
+          off_t(offset) + off_t(done))
+      }
+      if got < 0 && errno == EINTR { continue }
+      guard got > 0 else { throw .storage("'\(path)' ends early (errno \(errno))") }
+      done += got
+    }
+    return bytes
+  }
+
+  /// Of a file or a directory.
+  static func synchronise(_ path: String) throws(BlobError) {
+    let descriptor = try open(path, O_RDONLY)
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else {
+      throw .storage("'\(path)' cannot be synchronised (errno \(errno))")
+    }
+  }
+
+  private static func open(_ path: String, _ flags: Int32) throws(BlobError) -> Int32 {
+    let descriptor = Foundation.open(path, flags | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw .storage("'\(path)' cannot be opened (errno \(errno))")
+    }
+    return descriptor
+  }
+}

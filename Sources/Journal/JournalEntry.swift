@@ -1,0 +1,74 @@
+package import Market
+package import Primitives
+
+/// A decided command on its way into the journal.
+package struct PendingEntry: Sendable {
+  package let envelope: Envelope
+  package let tick: Tick
+  package let outcome: Outcome
+
+  package init(envelope: Envelope, tick: Tick, outcome: Outcome) {
+    self.envelope = envelope
+    self.tick = tick
+    self.outcome = outcome
+  }
+}
+
+/// An entry as the database holds it: bytes that nobody has checked yet.
+package struct StoredEntry: Sendable {
+  package let sequence: UInt64
+  package let tick: Tick
+  package let commandDigest: [UInt8]
+  /// The envelope's bytes.
+  package let command: [UInt8]
+  /// Canonical bytes of `Outcome`.
+  package let outcome: [UInt8]
+  package let hash: [UInt8]
+  /// Nil where the table has none.
+  package let acknowledgement: [UInt8]?
+}
+
+/// A row of `postings` as the database holds it.
+package struct StoredPosting: Hashable, Sendable {
+  package let line: UInt64
+  /// Canonical bytes of `Account`.
+  package let account: [UInt8]
+  package let delta: Int64
+
+  package init(line: UInt64, account: [UInt8], delta: Int64) {
+    self.line = line
+    self.account = account
+    self.delta = delta
+  }
+}
+
+package enum JournalChain {
+  /// SHA-256 under `journalEntry` over: hash of the entry before (32 bytes), sequence (u64), tick
+  /// (u64), counted envelope bytes, counted outcome bytes.
+  package static func hash(
+    after previous: Digest, sequence: UInt64, tick: Tick, command: [UInt8], outcome: [UInt8]
+  ) -> Digest {
+    var encoder = CanonicalEncoder()
+    encoder.append(previous)
+    encoder.append(sequence)
+    encoder.append(tick)
+    encoder.append(counted: command)
+    encoder.append(counted: outcome)
+    return Digest.of(encoder.bytes, domain: .journalEntry)
+  }
+
+  /// Entry 0: nothing before it, no command, and the genesis record in the outcome's place.
+  package static func hash(ofGenesis record: [UInt8]) -> Digest {
+    hash(after: .zero, sequence: 0, tick: .zero, command: [], outcome: record)
+  }
+}
+
+extension Outcome {
+  /// All lines of all events, in order; none of a rejection.
+  package var postings: [Posting] {
+    switch self {
+    case .accepted(let events): events.flatMap(\.postings)
+    case .rejected: []
+    }
+  }
+}

@@ -1,0 +1,292 @@
+package import Journal
+package import Market
+import MerkleLog
+package import Primitives
+import Statements
+
+/// What a replay found.
+package struct ReplayReport: Sendable {
+  package let network: NetworkID
+  /// Entries that hold, the genesis among them.
+  package let entries: UInt64
+  package let accepted: UInt64
+  package let rejected: UInt64
+  /// Hash of the last entry that holds.
+  package let head: Digest
+  /// Merkle root over the hashes of the entries that hold: what a checkpoint of this size signs.
+  package let root: Digest
+  package let stateDigest: Digest
+  package let balances: [(account: Account, balance: Int64)]
+  /// Nil where the journal is what an honest broker would have written.
+  package let divergence: Divergence?
+
+  package var isSound: Bool { divergence == nil }
+}
+
+/// Decides every command of a journal anew and compares what came of it, trusting nothing that the
+/// broker wrote but the genesis.
+package struct Replay {
+  package struct Options: Sendable {
+    /// The market's invariants, which cost time linear in its state, are asked for after every so
+    /// many entries, and after the last.
+    package var invariantsEvery: UInt64
+
+    package init(invariantsEvery: UInt64 = 1) { self.invariantsEvery = max(1, invariantsEvery) }
+  }
+
+  private static let page = 512
+
+  private let reader: JournalReader
+  private let options: Options
+  private let genesis: Genesis
+  private var market: Market
+  private var frontier = MerkleFrontier()
+  private var head: Digest
+  private var tick = Tick.zero
+  private var seen: Set<Digest> = []
+  private var accepted: UInt64 = 0
+  private var rejected: UInt64 = 0
+  private var lines: UInt64 = 0
+
+  /// - Throws: a `JournalError` only where there is nothing to replay: no journal, one in use, one
+  ///   of a newer schema, rules this build lacks, or a genesis that is none. Everything else is the
+  ///   report's divergence.
+  package static func run(
+    directory: String, options: Options = Options(),
+    progress: (_ done: UInt64, _ total: UInt64) -> Void = { _, _ in }
+  ) throws(JournalError) -> ReplayReport {
+    let reader = try JournalReader(directory: directory)
+    var replay = try Replay(reader, options)
+    do throws(JournalError) {
+      try replay.checkEntries(progress)
+      try replay.checkEnd()
+      try replay.checkFile()
+      return replay.report(nil)
+    } catch {
+      guard case .diverged(let divergence) = error else { throw error }
+      return replay.report(divergence)
+    }
+  }
+
+  private init(_ reader: JournalReader, _ options: Options) throws(JournalError) {
+    self.reader = reader
+    self.options = options
+    let stored = try reader.genesis()
+    do {
+      genesis = try Genesis(canonicalBytes: stored.record)
+      market = try Market(genesis: genesis)
+    } catch {
+      throw .diverged(
+        Divergence(
+          sequence: 0, subject: "genesis", expected: "a genesis under known rules",
+          got: "\(error)"))
+    }
+    head = JournalChain.hash(ofGenesis: stored.record)
+    frontier.append(leafHash: MerkleTree.leafHash(head.bytes))
+    try Self.require(0, "genesis hash", head.bytes, stored.hash)
+  }
+
+  private func report(_ divergence: Divergence?) -> ReplayReport {
+    ReplayReport(
+      network: genesis.network, entries: frontier.count, accepted: accepted, rejected: rejected,
+      head: head, root: frontier.root, stateDigest: market.stateDigest,
+      balances: market.balances, divergence: divergence)
+  }
+
+  private func checkFile() throws(JournalError) {
+    // Last, because an entry that is hit says more: this finds damage that no query has met, such
+    // as in an index.
+    guard let fault = try reader.integrityFault() else { return }
+    throw .diverged(
+      Divergence(
+        sequence: nil, subject: "SQLite's integrity check", expected: "ok", got: fault))
+  }
+
+  // MARK: Entries
+
+  private mutating func checkEntries(
+    _ progress: (_ done: UInt64, _ total: UInt64) -> Void
+  ) throws(JournalError) {
+    let total = try reader.counts().entries
+    var next: UInt64 = 1
+    while case let page = try reader.entries(from: next, limit: Self.page), !page.isEmpty {
+      let last = next + UInt64(page.count) - 1
+      let postings = try reader.postings(from: next, through: last)
+      for entry in page {
+        try Self.require(next, "sequence", next, entry.sequence)
+        try check(entry, postings[next] ?? [])
+        if next.isMultiple(of: options.invariantsEvery) { try checkInvariants(next) }
+        next += 1
+      }
+      progress(last, total)
+    }
+  }
+
+  private mutating func check(
+    _ entry: StoredEntry, _ postings: [StoredPosting]
+  ) throws(JournalError) {
+    let sequence = entry.sequence
+    let hash = JournalChain.hash(
+      after: head, sequence: sequence, tick: entry.tick, command: entry.command,
+      outcome: entry.outcome)
+    try Self.require(sequence, "entry hash", hash.bytes, entry.hash)
+    let envelope = try checkEnvelope(entry)
+    tick = entry.tick
+    let outcome = try decide(envelope, entry)
+    try checkPostings(outcome, postings, sequence)
+    try checkAcknowledgement(entry, envelope, outcome, head: hash)
+    head = hash
+    frontier.append(leafHash: MerkleTree.leafHash(hash.bytes))
+    switch outcome {
+    case .accepted: accepted += 1
+    case .rejected: rejected += 1
+    }
+  }
+
+  private mutating func checkEnvelope(_ entry: StoredEntry) throws(JournalError) -> Envelope {
+    let sequence = entry.sequence
+    let envelope: Envelope
+    do { envelope = try Envelope(canonicalBytes: entry.command) } catch {
+      throw Self.diverged(sequence, "envelope", "canonical bytes", error.sentence)
+    }
+    try Self.require(sequence, "command digest", envelope.digest.bytes, entry.commandDigest)
+    guard envelope.network == genesis.network else {
+      throw Self.diverged(
+        sequence, "network", genesis.network.name, envelope.network.name)
+    }
+    guard envelope.isAuthentic else {
+      throw Self.diverged(
+        sequence, "envelope's signature", "one by \(envelope.author)", "another")
+    }
+    guard entry.tick >= tick else {
+      throw Self.diverged(sequence, "tick", "at least \(tick)", "\(entry.tick)")
+    }
+    guard entry.tick <= envelope.expiry else {
+      throw Self.diverged(
+        sequence, "tick", "at most the envelope's expiry \(envelope.expiry)", "\(entry.tick)")
+    }
+    guard seen.insert(envelope.digest).inserted else {
+      throw Self.diverged(
+        sequence, "command digest", "one not seen before", "\(envelope.digest) again")
+    }
+    return envelope
+  }
+
+  /// Executes the command on the auditor's own market and compares the outcome's bytes.
+  private mutating func decide(
+    _ envelope: Envelope, _ entry: StoredEntry
+  ) throws(JournalError) -> Outcome {
+    let command: Command
+    do { command = try Command(canonicalBytes: envelope.body) } catch {
+      throw Self.diverged(entry.sequence, "command", "canonical bytes", error.sentence)
+    }
+    let outcome = market.execute(
+      command, by: envelope.author, digest: envelope.digest, at: entry.tick)
+    guard outcome.canonicalBytes == entry.outcome else {
+      let got = (try? Outcome(canonicalBytes: entry.outcome)).map(Self.describe)
+      throw Self.diverged(
+        entry.sequence, "outcome of \(command.name)", Self.describe(outcome),
+        got ?? "bytes that are no outcome")
+    }
+    return outcome
+  }
+
+  private mutating func checkPostings(
+    _ outcome: Outcome, _ stored: [StoredPosting], _ sequence: UInt64
+  ) throws(JournalError) {
+    let expected = outcome.postings.enumerated().map { line, posting in
+      StoredPosting(
+        line: UInt64(line), account: posting.account.canonicalBytes, delta: posting.delta)
+    }
+    lines += UInt64(expected.count)
+    guard expected != stored else { return }
+    let index = zip(expected, stored).prefix { $0 == $1 }.count
+    throw Self.diverged(
+      sequence, "posting line \(index)",
+      index < expected.count ? Self.describe(expected[index]) : "none",
+      index < stored.count ? Self.describe(stored[index]) : "none")
+  }
+
+  private func checkAcknowledgement(
+    _ entry: StoredEntry, _ envelope: Envelope, _ outcome: Outcome, head: Digest
+  ) throws(JournalError) {
+    let sequence = entry.sequence
+    guard let bytes = entry.acknowledgement else {
+      throw Self.diverged(sequence, "acknowledgement", "one", "none")
+    }
+    let acknowledgement: Acknowledgement
+    do { acknowledgement = try Acknowledgement(canonicalBytes: bytes) } catch {
+      throw Self.diverged(sequence, "acknowledgement", "canonical bytes", error.sentence)
+    }
+    let rejection: Rejection? =
+      if case .rejected(let rejection) = outcome { rejection } else { nil }
+    guard acknowledgement.network == genesis.network,
+      acknowledgement.command == envelope.digest, acknowledgement.sequence == sequence,
+      acknowledgement.tick == entry.tick, acknowledgement.head == head,
+      acknowledgement.rejection == rejection
+    else {
+      throw Self.diverged(
+        sequence, "acknowledgement", "one of this entry",
+        "one of entry \(acknowledgement.sequence), command \(acknowledgement.command)")
+    }
+    guard acknowledgement.broker == genesis.broker, acknowledgement.isAuthentic else {
+      throw Self.diverged(
+        sequence, "acknowledgement's signature", "one by \(genesis.broker)", "another")
+    }
+  }
+
+  private func checkInvariants(_ sequence: UInt64) throws(JournalError) {
+    guard let violation = market.invariantViolations().first else { return }
+    throw Self.diverged(sequence, "invariants", "all to hold", violation)
+  }
+
+  // MARK: The end
+
+  private mutating func checkEnd() throws(JournalError) {
+    let last = frontier.count - 1
+    try checkInvariants(last)
+    let stored = try reader.balances(after: last)
+    if let divergence = Divergence(ofBalances: market.balances, stored, after: last) {
+      throw .diverged(divergence)
+    }
+    // Rows that no entry accounts for, wherever they hide.
+    let counts = try reader.counts()
+    try Self.require(last, "rows of entries", last, counts.entries)
+    try Self.require(last, "rows of acknowledgements", last, counts.acknowledgements)
+    try Self.require(last, "rows of postings", lines, counts.postings)
+  }
+
+  // MARK: Saying what differs
+
+  private static func describe(_ outcome: Outcome) -> String {
+    switch outcome {
+    case .accepted(let events):
+      "accepted with \(events.count) events (\(Digest.of(outcome.canonicalBytes).short))"
+    case .rejected(let rejection): "rejected as \(rejection.code)"
+    }
+  }
+
+  private static func describe(_ posting: StoredPosting) -> String {
+    "line \(posting.line) of \(posting.delta) to account \(Hexadecimal.text(posting.account))"
+  }
+
+  private static func diverged(
+    _ sequence: UInt64, _ subject: String, _ expected: String, _ got: String
+  ) -> JournalError {
+    .diverged(Divergence(sequence: sequence, subject: subject, expected: expected, got: got))
+  }
+
+  private static func require(
+    _ sequence: UInt64, _ subject: String, _ expected: [UInt8], _ got: [UInt8]
+  ) throws(JournalError) {
+    guard expected != got else { return }
+    throw diverged(sequence, subject, Hexadecimal.text(expected), Hexadecimal.text(got))
+  }
+
+  private static func require(
+    _ sequence: UInt64, _ subject: String, _ expected: UInt64, _ got: UInt64
+  ) throws(JournalError) {
+    guard expected != got else { return }
+    throw diverged(sequence, subject, "\(expected)", "\(got)")
+  }
+}
