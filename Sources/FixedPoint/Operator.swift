@@ -1,0 +1,89 @@
+package import Primitives
+
+/// The operators of `fixed16/1`. A new family is a file in `Operators`, a case here, and a tag that
+/// never changes.
+package enum Operator: Hashable, Sendable {
+  case convolution(Convolution)
+  case matrixProduct(MatrixProduct)
+  case relu(Relu)
+  case maxPool(MaxPool)
+  case averagePool(AveragePool)
+  case add(Addition)
+  case reshape(Reshape)
+  case constant(Constant)
+
+  var family: any OperatorFamily {
+    switch self {
+    case .convolution(let family): family
+    case .matrixProduct(let family): family
+    case .relu(let family): family
+    case .maxPool(let family): family
+    case .averagePool(let family): family
+    case .add(let family): family
+    case .reshape(let family): family
+    case .constant(let family): family
+    }
+  }
+
+  package var operandCount: Int { family.operandCount }
+
+  /// Multiply-accumulates, comparisons or copies of one run.
+  package func steps(of operands: [Tensor], giving result: Tensor) -> Int {
+    family.steps(of: operands, giving: result)
+  }
+
+  func result(of operands: [Tensor]) throws(ProgramError.Problem) -> Tensor {
+    try family.result(of: operands)
+  }
+}
+
+/// What a family of operators must say about itself.
+protocol OperatorFamily: CanonicalCodable, Hashable, Sendable {
+  static var tag: UInt8 { get }
+  var operandCount: Int { get }
+
+  /// Shape and exponent of the result; throws unless all parameters fit the operands. What passes
+  /// here, `run` may trust: every index it forms is in bounds and no accumulator wraps.
+  func result(of operands: [Tensor]) throws(ProgramError.Problem) -> Tensor
+
+  func steps(of operands: [Tensor], giving result: Tensor) -> Int
+
+  /// What can be prepared once per program and reused by every run.
+  func kernel(operands: [Tensor], result: Tensor) -> any Kernel
+}
+
+/// One operation made ready for its shapes.
+protocol Kernel: Sendable {
+  /// int16 elements of scratch memory that `run` needs.
+  var scratchCount: Int { get }
+
+  /// Fills `result`, whose count is the result's element count; gives the lowest row-major index
+  /// of an element that does not fit in int16, or nil. After a fault the result is unspecified.
+  func run(
+    _ operands: [UnsafePointer<Int16>], into result: UnsafeMutablePointer<Int16>,
+    scratch: UnsafeMutablePointer<Int16>
+  ) -> Int?
+}
+
+extension Operator: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    let family = family
+    encoder.append(type(of: family).tag)
+    family.encode(into: &encoder)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    switch try decoder.integer(UInt8.self) {
+    case Convolution.tag: self = .convolution(try decoder.record())
+    case MatrixProduct.tag: self = .matrixProduct(try decoder.record())
+    case Relu.tag: self = .relu(try decoder.record())
+    case MaxPool.tag: self = .maxPool(try decoder.record())
+    case AveragePool.tag: self = .averagePool(try decoder.record())
+    case Addition.tag: self = .add(try decoder.record())
+    case Reshape.tag: self = .reshape(try decoder.record())
+    case Constant.tag: self = .constant(try decoder.record())
+    case let tag: throw start.failure(.unknownTag(tag, of: "Operator"))
+    }
+  }
+}

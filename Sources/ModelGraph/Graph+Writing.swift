@@ -1,0 +1,70 @@
+import SwiftProtobuf
+
+extension Graph {
+  /// The nodes of `range` as an ONNX model of their own: `inputs` and `outputs` are value indices,
+  /// the initialisers are those that the nodes read. The bytes are the same on every machine.
+  package func onnxBytes(
+    nodes range: Range<Int>, inputs: [Int], outputs: [Int], name: String
+  ) throws(ModelError) -> [UInt8] {
+    var graph = Onnx_GraphProto()
+    graph.name = name
+    graph.input = inputs.map { describe(values[$0]) }
+    graph.output = outputs.map { describe(values[$0]) }
+    var written: Set<Int> = []
+    for node in nodes[range] {
+      graph.node.append(
+        .with {
+          $0.name = node.name
+          $0.opType = node.proto.opType
+          $0.attribute = node.proto.attribute
+          $0.input = node.inputs.map { values[$0].name }
+          $0.output = [values[node.output].name]
+        })
+      for input in node.inputs where values[input].isConstant && written.insert(input).inserted {
+        graph.initializer.append(constant(values[input]))
+      }
+    }
+    var model = Onnx_ModelProto()
+    model.irVersion = 8
+    model.producerName = "bourse"
+    model.opsetImport = [
+      .with {
+        $0.version = opset; $0.domain = ""
+      }
+    ]
+    model.graph = graph
+    var options = BinaryEncodingOptions()
+    options.useDeterministicOrdering = true
+    do {
+      return try model.serializedBytes(options: options)
+    } catch {
+      throw ModelError(.tooLarge("a slice does not fit in one ONNX file"), at: name)
+    }
+  }
+
+  private func describe(_ value: Value) -> Onnx_ValueInfoProto {
+    .with {
+      $0.name = value.name
+      $0.type.tensorType.elemType = Int32(Onnx_TensorProto.DataType.float.rawValue)
+      $0.type.tensorType.shape.dim = value.shape.map { axis in
+        .with { $0.dimValue = Int64(axis) }
+      }
+    }
+  }
+
+  private func constant(_ value: Value) -> Onnx_TensorProto {
+    .with {
+      $0.name = value.name
+      $0.dims = value.shape.map { Int64($0) }
+      switch value.origin {
+      case .floats(let values):
+        $0.dataType = Int32(Onnx_TensorProto.DataType.float.rawValue)
+        $0.floatData = values
+      case .integers(let values):
+        $0.dataType = Int32(Onnx_TensorProto.DataType.int64.rawValue)
+        $0.int64Data = values
+      case .input, .node: break
+      }
+    }
+  }
+}
