@@ -314,7 +314,9 @@ package enum Outcome: Hashable, Sendable, CanonicalCodable {
   case accepted([Event])
   case rejected(Rejection)
 
-  package static let eventLimit = 1 << 16
+  /// Far above what one command can cause, so that whatever was journaled can be read back: a bid
+  /// takes up to 100,000 orders at once, with some events each.
+  package static let eventLimit = 1 << 24
 
   package func encode(into encoder: inout CanonicalEncoder) {
     switch self {

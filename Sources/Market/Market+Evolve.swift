@@ -3,6 +3,9 @@ import Primitives
 import Statements
 
 /// How each event changes the state. No rule is decided here: recovery runs this alone.
+///
+/// An event read from a journal may be hostile: what does not fit the state throws. A market that
+/// threw may have applied a part of the event and is of no further use.
 extension Market {
   package mutating func evolve(_ event: Event) throws(MarketError) {
     try ledger.apply(event.postings)
@@ -11,6 +14,7 @@ extension Market {
     case .modelPublished(_, let manifest): models[manifest.id] = manifest
     case .keyPublished(let record): keyRecords[KeySubject(record)] = record
     case .bidPlaced(let id, let prover, let terms):
+      guard bidBackends[id] == nil else { throw .impossibleEvent("bid \(id.short) is open") }
       arrivals += 1
       books[terms.backend, default: OrderBook()].insert(
         OrderBook.Bid(id: id, prover: prover, terms: terms, ordinal: arrivals))
@@ -33,6 +37,11 @@ extension Market {
       }
       schedule(.lease(id), at: deadline)
     case .outputCommitted(let commitment, let deadline):
+      if let terms = leases[commitment.lease]?.terms, let manifest = models[terms.model],
+        commitment.outputs.count != manifest.slices[terms.slice].outputs.count
+      {
+        throw .impossibleEvent("lease \(terms.id) has another number of outputs")
+      }
       try change(commitment.lease) {
         $0.state = .committed
         $0.commitment = commitment
@@ -88,7 +97,10 @@ extension Market {
       }
       if let lease = leases[id] { returnSlice(of: lease) }
     case .requestFailing(let id, _):
-      try change(id) { $0.state = .failing }
+      try change(id) {
+        $0.state = .failing
+        $0.answer = nil
+      }
       removeOrders(of: id)
     case .requestClosed(let id, let state, let coverage, let jobRoot):
       removeOrders(of: id)
@@ -107,16 +119,16 @@ extension Market {
   private mutating func open(
     _ id: RequestID, _ requester: PublicKey, _ terms: RequestTerms
   ) throws(MarketError) {
-    guard let slices = openedSlices(terms), let held = Self.total(slices) else {
-      throw .impossibleEvent("request \(id.short) cannot open")
-    }
+    guard requests[id] == nil, let slices = openedSlices(terms), let held = Self.total(slices),
+      terms.assurances.count == slices.count,
+      terms.inputs.count == models[terms.model]?.inputs.count
+    else { throw .impossibleEvent("request \(id.short) cannot open") }
     arrivals += 1
-    requests[id] = Request(
+    let request = Request(
       id: id, requester: requester, terms: terms, ordinal: arrivals, slices: slices, held: held)
+    requests[id] = request
     for slice in slices.indices { rest(id, slice) }
-    var rests = terms.beginDeadline
-    if case .goodTill(let tick) = terms.timeInForce { rests = min(rests, tick) }
-    schedule(.requestBegin(id), at: rests)
+    schedule(.requestBegin(id), at: request.restsUntil)
     schedule(.requestFinal(id), at: terms.finalDeadline)
   }
 
@@ -124,20 +136,23 @@ extension Market {
     guard terms.id.ordinal == leaseCount + 1 else {
       throw .impossibleEvent("lease \(terms.id) is out of order")
     }
+    guard let request = requests[terms.request], request.terms.model == terms.model,
+      request.slices.indices.contains(terms.slice), request.slices[terms.slice].lease == nil,
+      request.terms.assurances[terms.slice] == terms.assurance
+    else { throw .impossibleEvent("lease \(terms.id) is of no slice that is free") }
     leaseCount += 1
     leases[terms.id] = Lease(terms: terms)
-    try change(terms.request) { request in
-      if request.slices.indices.contains(terms.slice) {
-        request.slices[terms.slice].lease = terms.id
-      }
-    }
+    try change(terms.request) { $0.slices[terms.slice].lease = terms.id }
     books[terms.assurance.backend]?.removeOrder(request: terms.request, slice: terms.slice)
-    books[terms.assurance.backend]?.changeLeases(of: terms.bid, taken: true)
+    try changeLeases(of: terms.bid, on: terms.assurance.backend, taken: true)
   }
 
   private mutating func end(
     _ id: LeaseID, as state: LeaseState, bonus: Amount = .zero, isFailure: Bool = false
   ) throws(MarketError) {
+    guard leases[id]?.state.isFinal != true else {
+      throw .impossibleEvent("lease \(id) has ended already")
+    }
     try change(id) {
       $0.state = state
       $0.deadline = .never
@@ -149,7 +164,7 @@ extension Market {
     let isFailure = isFailure || state == .slashed || state == .lapsed
     if state == .settled { lapses[prover] = nil }
     if state == .lapsed { lapses[prover, default: 0] += 1 }
-    books[lease.terms.assurance.backend]?.changeLeases(of: lease.terms.bid, taken: false)
+    try changeLeases(of: lease.terms.bid, on: lease.terms.assurance.backend, taken: false)
     try change(lease.terms.request) { request in
       let slice = lease.terms.slice
       if state == .settled {
@@ -166,6 +181,14 @@ extension Market {
       }
     }
     if state != .settled, !lease.isOrphaned { returnSlice(of: lease) }
+  }
+
+  private mutating func changeLeases(
+    of bid: BidID, on backend: BackendID, taken: Bool
+  ) throws(MarketError) {
+    guard books[backend]?.changeLeases(of: bid, taken: taken) ?? true else {
+      throw .impossibleEvent("bid \(bid.short) has no such lease")
+    }
   }
 
   /// The slice has no lease any more: it rests in the book at the requester's limit.

@@ -23,16 +23,17 @@ extension Market {
     var fees: [PublicKey: UInt64] = [:]
     var escrow: UInt64 = 0
     for lease in sortedLeases where !lease.state.isFinal {
-      stakes[lease.terms.prover, default: 0] += lease.terms.stake.microcredits
-      escrow += lease.compensation.microcredits
+      // Wrapping sums: amounts of a hostile journal must not trap, and cannot hide, here.
+      stakes[lease.terms.prover, default: 0] &+= lease.terms.stake.microcredits
+      escrow &+= lease.compensation.microcredits
       let requestEnds = requests[lease.terms.request].map { !$0.state.isFinal } ?? false
       if lease.deadline == .never && !requestEnds {
         violations.append("lease \(lease.id) has no way to an end")
       }
     }
     for request in sortedRequests {
-      fees[request.requester, default: 0] += request.held.microcredits
-      escrow += request.slices.reduce(0) { $0 + $1.bonus.microcredits }
+      fees[request.requester, default: 0] &+= request.held.microcredits
+      escrow = request.slices.reduce(escrow) { $0 &+ $1.bonus.microcredits }
     }
     for (account, _) in balances {
       guard let owner = account.owner else { continue }
@@ -71,20 +72,34 @@ extension Market {
   /// By arrival.
   package var sortedRequests: [Request] { requests.values.sorted { $0.ordinal < $1.ordinal } }
 
-  /// One digest over balances, requests, leases and books: equal states, equal digests.
+  /// One digest over all that decides what comes next: equal states, equal digests. Left out are the
+  /// latest tick and the queue of deadlines, which differ after a recovery without consequence.
   package var stateDigest: Digest {
     var encoder = CanonicalEncoder()
+    encoder.append(arrivals)
+    encoder.append(leaseCount)
     for (account, balance) in balances {
       encoder.append(account)
       encoder.append(balance)
+    }
+    for model in models.keys.sorted() { encoder.append(model) }
+    for record in keyRecords.values.map(\.digest).sorted() { encoder.append(record) }
+    for prover in lapses.keys.sorted() {
+      encoder.append(prover)
+      encoder.append(lapses[prover] ?? 0)
     }
     for request in sortedRequests {
       encoder.append(request.id)
       encoder.append(request.state.rawValue)
       encoder.append(request.held)
+      encoder.append(request.terms)
+      encoder.append(request.answer ?? [])
+      encoder.append(request.coverage)
+      encoder.append(request.jobRoot)
       for slice in request.slices {
         encoder.append(slice.lease)
         encoder.append(slice.failures)
+        encoder.append(slice.ineligible)
         encoder.append(slice.bonus)
       }
     }
@@ -94,11 +109,21 @@ extension Market {
       encoder.append(lease.deadline)
       encoder.append(lease.attempt)
       encoder.append(lease.compensation)
+      encoder.append(lease.inputs)
+      encoder.append(lease.commitment)
       encoder.append(lease.receipt)
+      encoder.append(lease.batchRoot)
+      encoder.append(lease.receiptIndex)
+      encoder.append(lease.verification?.rawValue ?? 0)
+      encoder.append(lease.verdict?.rawValue ?? 0)
+      encoder.append(lease.isReexecuted)
+      encoder.append(lease.isFaulted)
+      encoder.append(lease.isOrphaned)
     }
     for backend in books.keys.sorted() {
       for bid in books[backend]?.bids ?? [] {
         encoder.append(bid.id)
+        encoder.append(bid.terms)
         encoder.append(bid.leases)
       }
       for order in books[backend]?.orders ?? [] {

@@ -66,16 +66,31 @@ extension Market {
     emit(.outputCommitted(commitment, deadline: now.advanced(by: parameters.proveWindow)))
     guard !lease.isOrphaned else { return }
     begin(lease.terms.request)
-    answerIfComplete(lease.terms.request)
+    reviseAnswer(lease.terms.request)
   }
 
-  private mutating func answerIfComplete(_ id: RequestID) {
-    guard let request = requests[id], request.state == .running,
-      let manifest = models[request.terms.model],
-      request.slices.indices.allSatisfy({ currentLease(id, $0)?.commitment != nil }),
-      let answer = digests(manifest.outputs, in: request)
-    else { return }
-    emit(.requestAnswered(id, answer: answer))
+  /// Withdraws an answer that a replacement's output contradicts, and gives one once every slice is
+  /// committed over the outputs that stand now.
+  private mutating func reviseAnswer(_ id: RequestID) {
+    guard let request = requests[id], let manifest = models[request.terms.model] else { return }
+    var isComplete = true
+    var isStale = false
+    for slice in request.slices.indices {
+      guard let lease = currentLease(id, slice), lease.commitment != nil,
+        let inputs = inputs(of: slice, in: request)
+      else {
+        isComplete = false
+        continue
+      }
+      if lease.inputs != inputs { isStale = true }
+    }
+    let answer = digests(manifest.outputs, in: request)
+    if request.state == .answered, isStale || (answer != nil && answer != request.answer) {
+      emit(.answerWithdrawn(id))
+    }
+    if requests[id]?.state == .running, isComplete, !isStale, let answer {
+      emit(.requestAnswered(id, answer: answer))
+    }
   }
 
   // MARK: Receipts
@@ -327,14 +342,20 @@ extension Market {
   /// Current leases that consumed the lease's output, directly or through others, in slice order.
   private func consumers(of lease: Lease) -> [Lease] {
     guard let manifest = models[lease.terms.model] else { return [] }
-    var tainted: Set<Int> = [lease.terms.slice]
+    // Outputs by slice. A consumer that was begun over an earlier lessee's other output stands.
+    var tainted: [Int: [Digest]] = [lease.terms.slice: lease.commitment?.outputs ?? []]
     var consumers: [Lease] = []
     for slice in manifest.slices.indices where slice > lease.terms.slice {
-      guard manifest.producers(of: slice).contains(where: { tainted.contains($0) }),
-        let consumer = currentLease(lease.terms.request, slice),
+      guard let consumer = currentLease(lease.terms.request, slice),
         consumer.state != .leased, !consumer.state.isFinal
       else { continue }
-      tainted.insert(slice)
+      let isTainted = zip(manifest.slices[slice].sources, consumer.inputs).contains {
+        source, input in
+        guard case .slice(let producer, let output) = source else { return false }
+        return tainted[producer].map { output < $0.count && $0[output] == input } ?? false
+      }
+      guard isTainted else { continue }
+      tainted[slice] = consumer.commitment?.outputs ?? []
       consumers.append(consumer)
     }
     return consumers

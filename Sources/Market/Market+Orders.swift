@@ -29,6 +29,7 @@ extension Market {
     guard bonded >= parameters.minimumBond else {
       throw .bondTooSmall(needed: parameters.minimumBond, bonded: bonded)
     }
+    guard bidBackends[id] == nil else { throw .duplicate }
     emit(.bidPlaced(id, prover: author, terms))
     takeOrders(with: id, on: terms.backend)
   }
@@ -58,6 +59,7 @@ extension Market {
   mutating func submitRequest(
     _ terms: RequestTerms, id: RequestID, by author: PublicKey
   ) throws(Refused) {
+    guard requests[id] == nil else { throw .duplicate }
     guard let manifest = models[terms.model] else { throw .unknownModel }
     try check(terms, against: manifest)
     let slices = try requestSlices(terms, manifest)
@@ -185,7 +187,8 @@ extension Market {
   private func isEligible(
     _ bid: OrderBook.Bid, for request: Request, _ slice: Int, _ tally: Tally
   ) -> Bool {
-    guard bid.terms.scope.covers(request.terms.model, slice),
+    guard request.takesLeases(at: now),
+      bid.terms.scope.covers(request.terms.model, slice),
       bid.leases + tally.leases[bid.id, default: 0] < bid.terms.capacity,
       request.slices[slice].cost <= bid.terms.largestSlice,
       bid.prover != request.requester,

@@ -17,7 +17,7 @@ extension Market {
       case .requestBegin(let id):
         if requests[id]?.state == .open { close(id, as: .unmatched) }
       case .requestFinal(let id): passFinalDeadline(id)
-      case .lease(let id): passLeaseDeadline(id)
+      case .lease(let id): passLeaseDeadline(id, at: next.tick)
       }
     }
   }
@@ -30,8 +30,11 @@ extension Market {
     }
   }
 
-  private mutating func passLeaseDeadline(_ id: LeaseID) {
-    guard let lease = leases[id], !lease.state.isFinal, lease.deadline < now else { return }
+  /// An entry whose tick is not the lease's present deadline is stale. It must not act in the place
+  /// of the later entry: a market recovered from events still has entries that a live one has
+  /// removed, and both must act on leases in one order.
+  private mutating func passLeaseDeadline(_ id: LeaseID, at tick: Tick) {
+    guard let lease = leases[id], !lease.state.isFinal, lease.deadline == tick else { return }
     if let purpose = lease.verification {
       inconclusive(lease, purpose)
     } else if lease.state == .begun {
@@ -41,6 +44,7 @@ extension Market {
     }
   }
 
-  /// The next tick at which something is due, for a shell that sleeps until then.
-  package var nextDeadline: Tick? { deadlines.min?.tick }
+  /// The next tick at which something is due, for a shell that sleeps until then: one past the
+  /// earliest deadline, which is still in time itself.
+  package var nextDeadline: Tick? { deadlines.min?.tick.advanced(by: 1) }
 }

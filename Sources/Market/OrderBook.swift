@@ -37,10 +37,18 @@ package struct OrderBook: Sendable {
 
   package func bid(_ id: BidID) -> Bid? { bids.first { $0.id == id } }
 
-  /// Does nothing where the bid has been closed meanwhile.
-  package mutating func changeLeases(of id: BidID, taken: Bool) {
-    guard let index = bids.firstIndex(where: { $0.id == id }) else { return }
-    if taken { bids[index].leases += 1 } else { bids[index].leases -= 1 }
+  /// Does nothing where the bid has been closed meanwhile. False where the count would leave
+  /// 0 to the bid's capacity.
+  package mutating func changeLeases(of id: BidID, taken: Bool) -> Bool {
+    guard let index = bids.firstIndex(where: { $0.id == id }) else { return true }
+    if taken {
+      guard bids[index].leases < bids[index].terms.capacity else { return false }
+      bids[index].leases += 1
+    } else {
+      guard bids[index].leases > 0 else { return false }
+      bids[index].leases -= 1
+    }
+    return true
   }
 
   package mutating func insert(_ order: Order) {

@@ -91,4 +91,20 @@ package struct Request: Sendable {
   package var coverage: Coverage?
   /// Merkle root over the receipts of all slices, in slice order.
   package var jobRoot: Digest?
+
+  /// The last tick at which an open request rests in the book.
+  package var restsUntil: Tick {
+    if case .goodTill(let tick) = terms.timeInForce { return min(terms.beginDeadline, tick) }
+    return terms.beginDeadline
+  }
+
+  /// Whether a lease can be made now. The deadlines hold by themselves, however late the tick that
+  /// acts on them.
+  package func takesLeases(at now: Tick) -> Bool {
+    switch state {
+    case .open: now <= restsUntil
+    case .running, .answered: now <= terms.finalDeadline
+    case .failing, .final, .unmatched, .cancelled, .failed: false
+    }
+  }
 }
