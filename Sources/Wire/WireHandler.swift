@@ -1,0 +1,42 @@
+package import Primitives
+
+/// One connection as a handler sees it.
+package struct Peer: Hashable, Sendable {
+  /// Distinguishes connections for the life of the server.
+  package let connection: UInt64
+  package let curveKey: Bytes32
+  /// Nil until a hello was accepted.
+  package let identity: PublicKey?
+}
+
+/// What a broker does with well-formed messages. Calls come concurrently, off the poll thread, at
+/// most `WireLimits` of them at a time; one message may be delivered more than once, so every call
+/// must be idempotent. Envelopes come as bytes that nobody has looked into.
+package protocol WireHandler: Sendable {
+  /// The acknowledgement's bytes, the same for every delivery of the same envelope.
+  func command(_ envelope: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal>
+  /// The offset at which the next chunk is wanted; the blob's total once all of it is stored.
+  func putBlob(_ chunk: BlobChunk, from peer: Peer) async -> Result<UInt64, WireRefusal>
+  func getBlob(
+    _ digest: Digest, offset: UInt64, limit: Int, from peer: Peer
+  ) async -> Result<BlobChunk, WireRefusal>
+  func query(_ bytes: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal>
+  func helloAccepted(_ peer: Peer) async
+}
+
+/// Bounds of a `WireServer`. Bytes in flight count a message and the largest answer it may bring.
+package struct WireLimits: Sendable {
+  package var peers = 1024
+  package var requestsPerPeer = 64
+  package var bytesPerPeer = 32 << 20
+  package var requests = 1024
+  package var bytes = 256 << 20
+  /// Answers that wait for a slow reader; above it the peer is forgotten.
+  package var backlogBytesPerPeer = 4 << 20
+  /// A peer that is silent for longer is forgotten; clients repeat their hello every 20 s.
+  package var idleLimit = Duration.seconds(60)
+  /// How long a shutdown waits for requests in flight.
+  package var shutdownGrace = Duration.seconds(2)
+
+  package init() {}
+}

@@ -1,0 +1,382 @@
+import CZeroMQ
+import DequeModule
+import Glibc
+package import Logging
+package import Primitives
+
+/// The broker's end of the wire: one ROUTER under CURVE on one thread. It frames, bounds and
+/// routes; what messages mean is the handler's affair.
+package actor WireServer {
+  private let executor = PollExecutor()
+  private let endpoint: String
+  private let curve: CurveKeyPair
+  private let network: NetworkID
+  private let brokerKey: PublicKey
+  private let operatorKey: PublicKey
+  private let limits: WireLimits
+  private let zap: ZapHandler
+  private let clock: @Sendable () -> Tick
+  private let logger: Logger
+  private let handler: any WireHandler
+
+  private var router: PollSource?
+  private var zapSource: PollSource?
+  private var isDraining = false
+  private var connections: [[UInt8]: Connection] = [:]
+  private var connectionCount: UInt64 = 0
+  private var routesOfIdentity: [PublicKey: Set<[UInt8]>] = [:]
+  private var backlogged: Set<[UInt8]> = []
+  private var requestsInFlight = 0
+  private var bytesInFlight = 0
+  private var nextSweep = ContinuousClock.now
+
+  /// - Parameters:
+  ///   - endpoint: `tcp://127.0.0.1:0` takes any free port.
+  ///   - clock: what a hello's expiry is compared with.
+  package init(
+    endpoint: String = "tcp://127.0.0.1:0", curve: CurveKeyPair, network: NetworkID,
+    brokerKey: PublicKey, operatorKey: PublicKey, limits: WireLimits = WireLimits(),
+    admission: Admission = .anyone, clock: @escaping @Sendable () -> Tick = Tick.wallClock,
+    logger: Logger, handler: any WireHandler
+  ) {
+    self.endpoint = endpoint
+    self.curve = curve
+    self.network = network
+    self.brokerKey = brokerKey
+    self.operatorKey = operatorKey
+    self.limits = limits
+    zap = ZapHandler(admission: admission)
+    self.clock = clock
+    self.logger = logger
+    self.handler = handler
+  }
+
+  package nonisolated var unownedExecutor: UnownedSerialExecutor {
+    executor.asUnownedSerialExecutor()
+  }
+
+  /// Connections that have spoken and are not yet forgotten.
+  package var peerCount: Int { connections.count }
+
+  /// Binds, and tells clients' way here, with the real port.
+  package func start() throws(SocketError) -> BrokerCard {
+    let context = ZeroMQContext()
+    // libzmq asks the ZAP handler while a client connects, so it must be there before the ROUTER.
+    let zapSocket = try ZeroMQSocket(ZMQ_REP, in: context)
+    try zapSocket.bind(ZapHandler.endpoint)
+    let routerSocket = try ZeroMQSocket(ZMQ_ROUTER, in: context)
+    try routerSocket.setCommonOptions(frameByteLimit: Frame.byteLimit, messageLimit: 32)
+    try routerSocket.set(ZMQ_ROUTER_MANDATORY, 1)
+    try routerSocket.set(ZMQ_CURVE_SERVER, 1)
+    try routerSocket.set(ZMQ_CURVE_SECRETKEY, bytes: curve.secretKey.bytes)
+    try routerSocket.set(ZMQ_ZAP_DOMAIN, bytes: Array(ZapHandler.domain.utf8))
+    try routerSocket.set(BOURSE_ZMQ_ZAP_ENFORCE_DOMAIN, 1)
+    try routerSocket.bind(endpoint)
+    let bound = try routerSocket.lastEndpoint()
+    let zapSource = PollSource(socket: zapSocket) { [weak self] in
+      self?.assumeIsolated { $0.answerZap() }
+    }
+    let router = PollSource(socket: routerSocket) { [weak self] in
+      self?.assumeIsolated { $0.wake() }
+    }
+    executor.add(zapSource)
+    executor.add(router)
+    (self.zapSource, self.router) = (zapSource, router)
+    logger.info("listening", metadata: ["endpoint": "\(bound)"])
+    return BrokerCard(
+      network: network, endpoint: bound, curveKey: curve.publicKey, brokerKey: brokerKey,
+      operatorKey: operatorKey)
+  }
+
+  /// Takes no more requests, lets those in flight finish within the grace, and frees the endpoint.
+  package func shutdown() async {
+    isDraining = true
+    let deadline = ContinuousClock.now + limits.shutdownGrace
+    while requestsInFlight > 0 || !backlogged.isEmpty, ContinuousClock.now < deadline {
+      try? await Task.sleep(for: .milliseconds(5))
+    }
+    for source in [router, zapSource].compactMap({ $0 }) {
+      executor.remove(source)
+      source.socket?.close()
+    }
+    connections = [:]
+    routesOfIdentity = [:]
+    backlogged = []
+    // The last references: the context ends here, so that the endpoint is free on return.
+    (router, zapSource) = (nil, nil)
+  }
+
+  /// Sends a hint to every connection of the identity; a connection that is behind goes without.
+  package func notify(_ identity: PublicKey, _ notice: Notice) {
+    let frame = BrokerMessage.notice(notice).frame(correlation: 0)
+    for route in routesOfIdentity[identity] ?? [] {
+      guard let connection = connections[route], connection.backlog.isEmpty else { continue }
+      if router?.socket?.send([route, frame]) == .unreachable { forget(route) }
+    }
+  }
+
+  private func answerZap() {
+    while let request = zapSource?.socket?.receive(frameLimit: 7) {
+      _ = zapSource?.socket?.send(zap.reply(to: request.hasExcessFrames ? [] : request.frames))
+    }
+  }
+
+  private func wake() {
+    flushBacklogs()
+    // Bounded, so that jobs and admissions get their turn under a flood.
+    for _ in 0..<256 {
+      guard let message = router?.socket?.receive(frameLimit: 3) else { break }
+      take(message)
+    }
+    let now = ContinuousClock.now
+    if now >= nextSweep {
+      let dead = connections.filter { now - $0.value.lastHeard > limits.idleLimit }
+      for route in dead.keys { forget(route) }
+      nextSweep = now + min(limits.idleLimit / 2, .seconds(5))
+    }
+    scheduleWake()
+  }
+
+  private func scheduleWake() {
+    router?.wakeAt =
+      backlogged.isEmpty ? nextSweep : min(nextSweep, ContinuousClock.now + .milliseconds(2))
+  }
+}
+
+// MARK: Requests
+
+extension WireServer {
+  private func take(_ message: ReceivedMessage) {
+    guard let route = message.frames.first, let userID = message.userID else { return }
+    guard let connection = connection(route, userID: userID) else {
+      refuse(route, 0, code: WireRefusal.overloadedCode, "The broker has all the peers it takes.")
+      return
+    }
+    guard message.frames.count == 2, !message.hasExcessFrames else {
+      refuse(route, 0, code: "malformed-frame", "A message is one frame; send exactly one.")
+      return
+    }
+    do {
+      let frame = message.frames[1]
+      let (correlation, request) = try ClientMessage.read(frame)
+      admit(request, correlation, byteCount: frame.count, on: route, connection)
+    } catch {
+      refuse(
+        route, ClientMessage.correlation(ofMalformed: message.frames[1]), code: "malformed-frame",
+        error.sentence)
+    }
+  }
+
+  private func admit(
+    _ message: ClientMessage, _ correlation: UInt64, byteCount: Int, on route: [UInt8],
+    _ connection: Connection
+  ) {
+    // A repetition of what is being worked on gets its answer when that is done.
+    if connection.inFlight[correlation] != nil { return }
+    let charge = byteCount + message.answerByteLimit
+    guard !isDraining, connection.inFlight.count < limits.requestsPerPeer,
+      connection.bytesInFlight + charge <= limits.bytesPerPeer,
+      requestsInFlight < limits.requests, bytesInFlight + charge <= limits.bytes
+    else {
+      refuse(
+        route, correlation, code: WireRefusal.overloadedCode,
+        isDraining
+          ? "The broker is shutting down; send the same message again later."
+          : "Too many requests are in flight; send the same message again later.")
+      return
+    }
+    connection.inFlight[correlation] = charge
+    connection.bytesInFlight += charge
+    requestsInFlight += 1
+    bytesInFlight += charge
+    let peer = connection.peer
+    Task.detached { [self, handler] in
+      let answer: BrokerMessage
+      switch message {
+      case .hello(let hello):
+        await welcome(hello, correlation, charge, route, peer)
+        return
+      case .command(let envelope):
+        answer = .init(
+          await handler.command(envelope, from: peer), byteLimit: Frame.acknowledgementLimit,
+          BrokerMessage.acknowledgement)
+      case .putBlob(let chunk):
+        switch await handler.putBlob(chunk, from: peer) {
+        case .success(let offset): answer = .blobProgress(offset)
+        case .failure(let refusal): answer = .refused(refusal)
+        }
+      case .getBlob(let digest, let offset, let limit):
+        switch await handler.getBlob(digest, offset: offset, limit: Int(limit), from: peer) {
+        case .success(let chunk): answer = .blobChunk(chunk)
+        case .failure(let refusal): answer = .refused(refusal)
+        }
+      case .query(let bytes):
+        answer = .init(
+          await handler.query(bytes, from: peer), byteLimit: Frame.answerLimit,
+          BrokerMessage.answer)
+      }
+      await finish(answer, correlation, charge, route, peer)
+    }
+  }
+
+  /// Checks the signature off the poll thread; only its result goes back there.
+  private nonisolated func welcome(
+    _ hello: Hello?, _ correlation: UInt64, _ charge: Int, _ route: [UInt8], _ peer: Peer
+  ) async {
+    let now = clock()
+    let refusal = hello?.refusal(
+      network: network, brokerCurveKey: curve.publicKey, clientCurveKey: peer.curveKey, now: now)
+    if let refusal {
+      await finish(.refused(refusal), correlation, charge, route, peer)
+      return
+    }
+    if let known = await identify(route, peer, as: hello?.identity) {
+      await handler.helloAccepted(known)
+    }
+    let information = BrokerInformation(
+      network: network, brokerKey: brokerKey, operatorKey: operatorKey, tick: now)
+    await finish(.welcome(information), correlation, charge, route, peer)
+  }
+
+  /// The peer under its identity, or nil where the connection stays what it was.
+  private func identify(_ route: [UInt8], _ peer: Peer, as identity: PublicKey?) -> Peer? {
+    guard let identity, let connection = connections[route],
+      connection.peer.connection == peer.connection, connection.peer.identity != identity
+    else { return nil }
+    unlist(route, connection.peer.identity)
+    connection.peer = Peer(
+      connection: peer.connection, curveKey: peer.curveKey, identity: identity)
+    routesOfIdentity[identity, default: []].insert(route)
+    return connection.peer
+  }
+
+  private func finish(
+    _ answer: BrokerMessage, _ correlation: UInt64, _ charge: Int, _ route: [UInt8], _ peer: Peer
+  ) {
+    requestsInFlight -= 1
+    bytesInFlight -= charge
+    guard let connection = connections[route],
+      connection.peer.connection == peer.connection
+    else { return }
+    connection.inFlight[correlation] = nil
+    connection.bytesInFlight -= charge
+    send(answer.frame(correlation: correlation), to: route, connection)
+  }
+}
+
+// MARK: Connections and their queues
+
+extension WireServer {
+  private final class Connection {
+    var peer: Peer
+    let userID: String
+    var lastHeard = ContinuousClock.now
+    /// Correlation id to charged bytes.
+    var inFlight: [UInt64: Int] = [:]
+    var bytesInFlight = 0
+    var backlog = Deque<[UInt8]>()
+    var backlogBytes = 0
+
+    init(peer: Peer, userID: String) { (self.peer, self.userID) = (peer, userID) }
+  }
+
+  /// Nil where there are as many as allowed. A routing id that comes back under another CURVE key is
+  /// another connection: it inherits nothing.
+  private func connection(_ route: [UInt8], userID: String) -> Connection? {
+    if let known = connections[route] {
+      if known.userID == userID {
+        known.lastHeard = .now
+        return known
+      }
+      forget(route)
+    }
+    guard connections.count < limits.peers,
+      let curveKey = Hexadecimal.bytes(userID).flatMap({ Bytes32($0) })
+    else { return nil }
+    connectionCount += 1
+    let peer = Peer(connection: connectionCount, curveKey: curveKey, identity: nil)
+    let connection = Connection(peer: peer, userID: userID)
+    connections[route] = connection
+    return connection
+  }
+
+  private func forget(_ route: [UInt8]) {
+    guard let connection = connections.removeValue(forKey: route) else { return }
+    unlist(route, connection.peer.identity)
+    backlogged.remove(route)
+  }
+
+  private func unlist(_ route: [UInt8], _ identity: PublicKey?) {
+    guard let identity else { return }
+    routesOfIdentity[identity]?.remove(route)
+    if routesOfIdentity[identity]?.isEmpty == true { routesOfIdentity[identity] = nil }
+  }
+
+  /// Refusals are not queued: a peer that floods and does not read goes without.
+  private func refuse(_ route: [UInt8], _ correlation: UInt64, code: String, _ sentence: String) {
+    let refusal = WireRefusal(code: code, sentence: sentence)
+    let frame = BrokerMessage.refused(refusal).frame(correlation: correlation)
+    if router?.socket?.send([route, frame]) == .unreachable { forget(route) }
+  }
+
+  private func send(_ frame: [UInt8], to route: [UInt8], _ connection: Connection) {
+    if connection.backlog.isEmpty {
+      switch router?.socket?.send([route, frame]) {
+      case .sent: return
+      case .full: break
+      case .unreachable, nil:
+        forget(route)
+        return
+      }
+    }
+    guard connection.backlogBytes + frame.count <= limits.backlogBytesPerPeer else {
+      forget(route)
+      return
+    }
+    connection.backlog.append(frame)
+    connection.backlogBytes += frame.count
+    backlogged.insert(route)
+    scheduleWake()
+  }
+
+  private func flushBacklogs() {
+    for route in backlogged {
+      guard let connection = connections[route] else { continue }
+      while let frame = connection.backlog.first {
+        let outcome = router?.socket?.send([route, frame])
+        if outcome == .unreachable { forget(route) }
+        guard outcome == .sent else { break }
+        connection.backlog.removeFirst()
+        connection.backlogBytes -= frame.count
+      }
+      if connection.backlog.isEmpty { backlogged.remove(route) }
+    }
+  }
+}
+
+extension BrokerMessage {
+  /// An answer above what a frame may carry is the handler's fault and must not reach the peer.
+  fileprivate init(
+    _ result: Result<[UInt8], WireRefusal>, byteLimit: Int,
+    _ message: ([UInt8]) -> BrokerMessage
+  ) {
+    switch result {
+    case .failure(let refusal): self = .refused(refusal)
+    case .success(let bytes) where bytes.count <= byteLimit: self = message(bytes)
+    case .success(let bytes):
+      self = .refused(
+        WireRefusal(
+          code: "answer-too-large",
+          sentence: "The answer has \(bytes.count) bytes, more than \(byteLimit); ask for less."))
+    }
+  }
+}
+
+extension Tick {
+  /// The machine's clock.
+  package static let wallClock: @Sendable () -> Tick = {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Tick(milliseconds: UInt64(time.tv_sec) * 1000 + UInt64(time.tv_nsec) / 1_000_000)
+  }
+}
