@@ -86,7 +86,7 @@ package struct Batch: Hashable, Sendable, CanonicalCodable {
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     signedRoot = try decoder.record()
-    receipts = try decoder.list(limit: Self.receiptLimit, elementSize: 200)
+    receipts = try decoder.list(limit: Self.receiptLimit, elementSize: 190)
   }
 }
 
