@@ -1,8 +1,8 @@
 /// The one codec for everything that is signed, hashed, journaled or sent (`docs/codec.md`).
 ///
 /// A record has exactly one encoding. Integers are fixed-width little-endian; a byte string, a text
-/// or a list is preceded by its count as UInt32; a choice by its tag as UInt8; an optional by 0 or 1.
-/// Nothing is self-describing, nothing is skipped, nothing may follow the end.
+/// or a list is preceded by its count as UInt32, a choice by its tag as UInt8, an optional by 0 or
+/// 1. Nothing is self-describing, nothing is skipped, nothing may follow the end.
 package protocol CanonicalCodable {
   func encode(into encoder: inout CanonicalEncoder)
   init(from decoder: inout CanonicalDecoder) throws(CanonicalError)

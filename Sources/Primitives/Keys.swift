@@ -2,8 +2,8 @@ import CSodium
 
 /// An Ed25519 public key (RFC 8032): the identity of a party.
 ///
-/// Only canonical encodings of points in the prime-order subgroup exist as values of this type, so a
-/// small-order key, for which signatures over anything can be made by anyone, never gets further
+/// Only canonical encodings of points in the prime-order subgroup exist as values of this type, so
+/// a small-order key, for which signatures over anything can be made by anyone, never gets further
 /// than the decoder.
 package struct PublicKey: Hashable, Comparable, Sendable, CanonicalCodable,
   CustomStringConvertible

@@ -6,7 +6,21 @@ package struct Rejection: CodedError, Hashable, CanonicalCodable {
   package let code: String
   package let sentence: String
 
-  package init(code: String, sentence: String) { (self.code, self.sentence) = (code, sentence) }
+  private static let sentenceLimit = 1024
+
+  /// Cuts the sentence at its limit, since it may quote what a stranger sent, and a rejection that
+  /// cannot be decoded would spoil the journal that holds it.
+  package init(code: String, sentence: String) {
+    self.code = code
+    var end = sentence.utf8.endIndex
+    if sentence.utf8.count > Self.sentenceLimit {
+      end = sentence.utf8.index(sentence.utf8.startIndex, offsetBy: Self.sentenceLimit)
+      while end.samePosition(in: sentence.unicodeScalars) == nil {
+        end = sentence.utf8.index(before: end)
+      }
+    }
+    self.sentence = String(sentence[..<end])
+  }
 
   package func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(code)
@@ -15,7 +29,7 @@ package struct Rejection: CodedError, Hashable, CanonicalCodable {
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     code = try decoder.text(limit: 64)
-    sentence = try decoder.text(limit: 1024)
+    sentence = try decoder.text(limit: Self.sentenceLimit)
   }
 }
 

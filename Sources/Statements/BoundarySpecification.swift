@@ -49,7 +49,8 @@ package struct BoundarySpecification: Hashable, Sendable, CanonicalCodable {
   package let shape: [Int]
   package let exponent: Int8
 
-  /// Nil where the rank, an axis or the element count is out of bounds. A scalar has an empty shape.
+  /// Nil where the name, the rank, an axis or the element count is out of bounds. A scalar has an
+  /// empty shape.
   package init?(name: String, elementType: ElementType, shape: [Int], exponent: Int8) {
     guard name.utf8.count <= 1024, Self.elementCount(shape) != nil else { return nil }
     self.name = name

@@ -2,11 +2,14 @@ package import Primitives
 
 /// The canonical record that lists a model's slices. Its digest is the model's id.
 ///
-/// Slices stand in an order in which every slice comes after all that it consumes, so that the order
-/// itself proves the graph acyclic.
+/// Slices stand in an order in which every slice comes after all that it consumes, so that the
+/// order itself proves the graph acyclic.
 package struct Manifest: Hashable, Sendable, CanonicalCodable {
   package static let sliceLimit = 4096
   package static let boundaryLimit = 256
+  /// UTF-8 bytes in the name of a model or of a slice.
+  package static let nameLimit = 256
+  private static let semanticsLimit = 64
   /// A manifest is a command's body, so it stays below `Envelope.bodyLimit`.
   package static let byteLimit = 1 << 19
 
@@ -56,8 +59,8 @@ package struct Manifest: Hashable, Sendable, CanonicalCodable {
   /// The answer's tensors.
   package let outputs: [Source]
 
-  /// Throws unless every source exists, comes before its consumer, and links to it by an equal
-  /// specification.
+  /// Throws unless every name and count is within its limit, and every source exists, comes before
+  /// its consumer, and links to it by an equal specification.
   package init(
     name: String, semantics: String, inputs: [BoundarySpecification], slices: [Slice],
     outputs: [Source]
@@ -101,12 +104,15 @@ package struct Manifest: Hashable, Sendable, CanonicalCodable {
   }
 
   private func validate() throws(ManifestError) {
+    try Self.checkName(name, limit: Self.nameLimit)
+    try Self.checkName(semantics, limit: Self.semanticsLimit)
     guard !slices.isEmpty, slices.count <= Self.sliceLimit else {
       throw ManifestError.countOutOfRange("slices", slices.count, limit: Self.sliceLimit)
     }
     try Self.checkCount("inputs", inputs.count)
     try Self.checkCount("outputs", outputs.count)
     for (index, slice) in slices.enumerated() {
+      try Self.checkName(slice.name, limit: Self.nameLimit)
       try Self.checkCount("inputs of slice '\(slice.name)'", slice.inputs.count)
       try Self.checkCount("outputs of slice '\(slice.name)'", slice.outputs.count)
       guard slice.cost.units > 0, slice.cost <= .maximum else {
@@ -134,6 +140,12 @@ package struct Manifest: Hashable, Sendable, CanonicalCodable {
     }
   }
 
+  private static func checkName(_ name: String, limit: Int) throws(ManifestError) {
+    guard name.utf8.count <= limit else {
+      throw ManifestError.nameTooLong(name, limit: limit)
+    }
+  }
+
   private static func checkCount(_ what: String, _ count: Int) throws(ManifestError) {
     guard count >= 1, count <= boundaryLimit else {
       throw ManifestError.countOutOfRange(what, count, limit: boundaryLimit)
@@ -142,6 +154,7 @@ package struct Manifest: Hashable, Sendable, CanonicalCodable {
 }
 
 package enum ManifestError: CodedError, Equatable {
+  case nameTooLong(String, limit: Int)
   case countOutOfRange(String, Int, limit: Int)
   case costOutOfRange(slice: String, Cost)
   case sourcesMismatch(slice: String)
@@ -150,6 +163,8 @@ package enum ManifestError: CodedError, Equatable {
   package var code: String { "invalid-manifest" }
   package var sentence: String {
     switch self {
+    case .nameTooLong(let name, let limit):
+      "The name '\(name.prefix(32))...' has \(name.utf8.count) bytes and may have \(limit); choose a shorter one."
     case .countOutOfRange(let what, let count, let limit):
       "The manifest has \(count) \(what) and must have 1 to \(limit); slice the model again."
     case .costOutOfRange(let slice, let cost):
@@ -200,7 +215,7 @@ extension Manifest.Slice: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    name = try decoder.text(limit: 256)
+    name = try decoder.text(limit: Manifest.nameLimit)
     onnx = try decoder.record()
     program = try decoder.record()
     sources = try decoder.list(limit: Manifest.boundaryLimit, elementSize: 5)
@@ -222,8 +237,8 @@ extension Manifest {
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     let start = decoder
-    let name = try decoder.text(limit: 256)
-    let semantics = try decoder.text(limit: 64)
+    let name = try decoder.text(limit: Self.nameLimit)
+    let semantics = try decoder.text(limit: Self.semanticsLimit)
     let inputs = try decoder.list(
       of: BoundarySpecification.self, limit: Self.boundaryLimit, elementSize: 10)
     let slices = try decoder.list(of: Slice.self, limit: Self.sliceLimit, elementSize: 92)
