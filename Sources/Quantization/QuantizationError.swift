@@ -1,0 +1,46 @@
+import Primitives
+
+package enum QuantizationError: CodedError, Equatable {
+  case noSamples
+  case notFinite(String)
+  case unrepresentable(node: String, String)
+  case unsupported(node: String, String)
+  case program(ProgramErrorText)
+  case inputOutOfRange(tensor: String, element: Int, value: Float, limit: Float)
+  case elementCount(tensor: String, expected: Int, got: Int)
+
+  /// The code and sentence of the program error beneath.
+  package struct ProgramErrorText: Sendable, Equatable {
+    package let code: String
+    package let sentence: String
+  }
+
+  package var code: String {
+    switch self {
+    case .noSamples: "no-calibration-samples"
+    case .notFinite: "calibration-not-finite"
+    case .unrepresentable: "not-representable"
+    case .unsupported: "unsupported-feature"
+    case .program(let error): error.code
+    case .inputOutOfRange: "input-out-of-range"
+    case .elementCount: "wrong-tensor-size"
+    }
+  }
+
+  package var sentence: String {
+    switch self {
+    case .noSamples:
+      "Calibration needs at least one sample input; give vectors of the model's task."
+    case .notFinite(let node):
+      "At '\(node)', calibration met an infinity or not-a-number; check the sample inputs."
+    case .unrepresentable(let node, let what):
+      "At '\(node)', \(what); calibrate on other samples or rescale the layer."
+    case .unsupported(let node, let what): "At '\(node)', \(what); export the model without it."
+    case .program(let error): error.sentence
+    case .inputOutOfRange(let tensor, let element, let value, let limit):
+      "Element \(element) of input '\(tensor)' is \(value) and must stay within ±\(limit); scale the input as the model's training did."
+    case .elementCount(let tensor, let expected, let got):
+      "Tensor '\(tensor)' has \(expected) elements and \(got) came; send as many as its shape."
+    }
+  }
+}
