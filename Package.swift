@@ -66,7 +66,7 @@ let package = Package(
     library("Quantization", ["Primitives", "Statements", "ModelGraph", "FixedPoint"]),
     library("Slicing", ["Primitives", "Statements", "ModelGraph", "FixedPoint", "Quantization"]),
     library("Market", ["Primitives", "MerkleLog", "Statements", collections]),
-    library("Migrations", [], path: "migrations"),
+    library("Migrations", [], path: "migrations", exclude: ["0001-journal.sql"]),
     library("Journal", ["Primitives", "MerkleLog", "Statements", "Market", "Migrations", grdb]),
     library("Replay", ["Primitives", "MerkleLog", "Statements", "Market", "Journal"]),
     library("ProverHost", ["CBourseProver", "Primitives", "Statements", logging]),

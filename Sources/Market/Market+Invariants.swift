@@ -113,7 +113,7 @@ extension Market {
       encoder.append(lease.commitment)
       encoder.append(lease.receipt)
       encoder.append(lease.batchRoot)
-      encoder.append(lease.receiptIndex)
+      encoder.append(lease.inclusion)
       encoder.append(lease.verification?.rawValue ?? 0)
       encoder.append(lease.verdict?.rawValue ?? 0)
       encoder.append(lease.isReexecuted)
