@@ -1,8 +1,8 @@
 import SwiftProtobuf
 
 extension Graph {
-  /// The same function without what costs nothing to remove: Identity and inference Dropout vanish,
-  /// BatchNormalization folds into the convolution before it, or becomes a 1×1 convolution of one
+  /// The same function without what costs nothing to remove: Identity and inference Dropout and
+  /// nodes that no output needs vanish, BatchNormalization folds into the convolution before it, or becomes a 1×1 convolution of one
   /// channel each where there is none.
   package func simplified() throws(ModelError) -> Graph {
     var builder = GraphBuilder(opset: opset)
@@ -17,7 +17,9 @@ extension Graph {
       renamed[index] = try builder.define(value.name, shape: value.shape, origin: value.origin)
     }
     var folded: Set<Int> = []
-    for (position, node) in nodes.enumerated() where !folded.contains(position) {
+    let needed = neededNodes()
+    for (position, node) in nodes.enumerated()
+    where needed[position] && !folded.contains(position) {
       let inputs = node.inputs.compactMap { renamed[$0] }
       switch node.layer {
       case .identity where !outputs.contains(node.output):
@@ -42,6 +44,16 @@ extension Graph {
     return Graph(
       name: name, opset: opset, values: builder.values, nodes: builder.nodes,
       inputs: inputs.compactMap { renamed[$0] }, outputs: outputs.compactMap { renamed[$0] })
+  }
+
+  private func neededNodes() -> [Bool] {
+    var wanted = Set(outputs)
+    var needed = [Bool](repeating: false, count: nodes.count)
+    for (position, node) in nodes.enumerated().reversed() where wanted.contains(node.output) {
+      needed[position] = true
+      wanted.formUnion(node.inputs)
+    }
+    return needed
   }
 
   private func readerCounts() -> [Int] {
