@@ -1,0 +1,192 @@
+package import Primitives
+import Statements
+
+/// A prover backend behind its plugin, in a host process of its own.
+///
+/// Any number of tasks may call it; calls run one after the other. A plugin that crashes, hangs or
+/// answers nonsense costs the call it was in: a verification is then `inconclusive`, anything else
+/// throws `BackendError`, and the next call finds a fresh process with its sessions reopened.
+package final class Backend: Sendable {
+  package struct Configuration: Sendable {
+    /// Path of `bourse-prover-host`; `InstalledFiles` finds it.
+    package let host: String
+    /// Path of the plugin's shared library.
+    package let plugin: String
+    /// SHA-256 that the plugin's file must have.
+    package let digest: Digest
+    /// Which of the plugin's backends to use; none where only a description is wanted.
+    package let backend: BackendID?
+    /// How long a call may take before its process is killed.
+    package var openMilliseconds = 10_000
+    package var executeMilliseconds = 60_000
+    package var verifyMilliseconds = 60_000
+    /// Of `compile` and `prove`.
+    package var proveMilliseconds = 1_800_000
+    /// Jobs after which a process is replaced, so that what a plugin leaks stays bounded.
+    package var jobsPerProcess = 10_000
+
+    package init(host: String, plugin: String, digest: Digest, backend: BackendID?) {
+      self.host = host
+      self.plugin = plugin
+      self.digest = digest
+      self.backend = backend
+    }
+
+    func milliseconds(for operation: HostOperation) -> Int {
+      switch operation {
+      case .open, .openSession, .closeSession, .supports, .estimate: openMilliseconds
+      case .execute: executeMilliseconds
+      case .verify: verifyMilliseconds
+      case .compile, .prove: proveMilliseconds
+      }
+    }
+  }
+
+  package let descriptor: BackendDescriptor
+  package let plugin: PluginDescriptor
+  private let worker: HostWorker
+
+  /// Starts the host process and opens the plugin in it. Throws `BackendError`.
+  package init(_ configuration: Configuration) async throws {
+    let worker = HostWorker(configuration: configuration)
+    worker.start()
+    do {
+      guard case .opened(let plugin) = try await worker.perform(nil),
+        let descriptor = plugin.backends.first(where: {
+          configuration.backend == nil || $0.id == configuration.backend
+        })
+      else { throw BackendError.malformedAnswer(.open, "it describes no backend") }
+      (self.plugin, self.descriptor, self.worker) = (plugin, descriptor, worker)
+    } catch {
+      worker.stop()
+      throw error
+    }
+  }
+
+  deinit { worker.stop() }
+
+  /// Why the backend cannot take the slice: one line `operator: reason` each, none where it can.
+  package func obstacles(to bundle: SliceBundle) async throws -> [String] {
+    switch try await worker.perform(.supports(bundle)) {
+    case .supported: []
+    case .unsupported(let reasons):
+      reasons.split(separator: "\n").map(String.init) + (reasons.isEmpty ? ["unsupported"] : [])
+    case let other: throw failure(other, .supports)
+    }
+  }
+
+  package func estimate(_ bundle: SliceBundle) async throws -> Estimate {
+    let reply = try await worker.perform(.estimate(bundle))
+    guard case .estimated(let estimate) = reply else { throw failure(reply, .estimate) }
+    return estimate
+  }
+
+  package func compile(_ bundle: SliceBundle) async throws -> CompiledKeys {
+    let reply = try await worker.perform(.compile(bundle))
+    guard case .compiled(let keys) = reply else { throw failure(reply, .compile) }
+    return keys
+  }
+
+  package func openProver(key: [UInt8], boundaries: Boundaries) async throws -> ProverSession {
+    ProverSession(backend: self, source: try await open(.prover, key, boundaries))
+  }
+
+  package func openVerifier(key: [UInt8], boundaries: Boundaries) async throws -> VerifierSession {
+    VerifierSession(backend: self, source: try await open(.verifier, key, boundaries))
+  }
+
+  private func open(
+    _ role: SessionRole, _ key: [UInt8], _ boundaries: Boundaries
+  ) async throws -> SessionSource {
+    let source = SessionSource(
+      id: worker.newID(), role: role, key: key, boundaries: boundaries)
+    let reply = try await worker.perform(nil, session: source)
+    guard case .opened = reply else { throw failure(reply, .openSession) }
+    return source
+  }
+
+  fileprivate func perform(
+    _ request: HostRequest, in session: SessionSource
+  ) async throws -> HostReply {
+    try await worker.perform(request, session: session)
+  }
+
+  fileprivate func close(_ session: SessionSource) { worker.close(session: session.id) }
+
+  fileprivate func failure(_ reply: HostReply, _ operation: HostOperation) -> BackendError {
+    guard case .refused(let code, let diagnostic) = reply else {
+      return .malformedAnswer(operation, "it is the answer to another question")
+    }
+    guard let status = PluginStatus(rawValue: code) else {
+      return .malformedAnswer(operation, "status \(code) is unknown")
+    }
+    return .refused(status, diagnostic)
+  }
+}
+
+/// A prover key loaded for many executions and proofs. Closed when the last reference goes.
+package final class ProverSession: Sendable {
+  private let backend: Backend
+  private let source: SessionSource
+
+  fileprivate init(backend: Backend, source: SessionSource) {
+    (self.backend, self.source) = (backend, source)
+  }
+
+  deinit { backend.close(source) }
+
+  /// Raw little-endian bytes in, and out, one array per boundary tensor. A range fault of the
+  /// semantics is `BackendError.refused(.rangeFault, ...)`: a result that anyone can reproduce.
+  package func execute(_ inputs: [[UInt8]]) async throws -> [[UInt8]] {
+    let reply = try await backend.perform(.execute(source.id, inputs: inputs), in: source)
+    guard case .executed(let outputs) = reply else { throw backend.failure(reply, .execute) }
+    guard outputs.count == source.boundaries.outputs.count,
+      zip(outputs, source.boundaries.outputs).allSatisfy({ $0.count == $1.byteCount })
+    else {
+      throw BackendError.malformedAnswer(.execute, "the outputs do not have the boundary's lengths")
+    }
+    return outputs
+  }
+
+  /// A proof that the inputs give the outputs, bound to the statement's digest.
+  package func prove(
+    inputs: [[UInt8]], outputs: [[UInt8]], context: Digest
+  ) async throws -> [UInt8] {
+    let reply = try await backend.perform(
+      .prove(source.id, inputs: inputs, outputs: outputs, context: context), in: source)
+    guard case .proved(let proof) = reply else { throw backend.failure(reply, .prove) }
+    return proof
+  }
+}
+
+/// A verifier key loaded for many verifications. Closed when the last reference goes.
+package final class VerifierSession: Sendable {
+  private let backend: Backend
+  private let source: SessionSource
+
+  fileprivate init(backend: Backend, source: SessionSource) {
+    (self.backend, self.source) = (backend, source)
+  }
+
+  deinit { backend.close(source) }
+
+  /// Whatever goes wrong on this side, or in the plugin, is `inconclusive`.
+  package func verify(
+    inputs: [[UInt8]], outputs: [[UInt8]], proof: [UInt8], context: Digest
+  ) async -> Verification {
+    do {
+      let reply = try await backend.perform(
+        .verify(source.id, inputs: inputs, outputs: outputs, proof: proof, context: context),
+        in: source)
+      guard case .verified(let code, let diagnostic) = reply else {
+        throw backend.failure(reply, .verify)
+      }
+      guard let verdict = UInt8(exactly: code).flatMap(Verdict.init(rawValue:)) else {
+        throw BackendError.malformedAnswer(.verify, "verdict \(code) is unknown")
+      }
+      return Verification(verdict: verdict, reason: diagnostic)
+    } catch {
+      return Verification(verdict: .inconclusive, reason: "\(error)")
+    }
+  }
+}

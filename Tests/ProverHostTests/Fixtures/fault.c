@@ -1,0 +1,130 @@
+/* A plugin that goes wrong in one way, chosen by -DFAULT_... when a test compiles it. Without one it
+ * works: it copies its single input to its single output. */
+#include <bourse_prover.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static bourse_status supports(
+    const bourse_backend *b, const bourse_call *c, const bourse_slice *s, const bourse_sink *r) {
+  (void)b, (void)c, (void)s, (void)r;
+  return BOURSE_OK;
+}
+
+static bourse_status estimate(
+    const bourse_backend *b, const bourse_call *c, const bourse_slice *s, bourse_estimate *e) {
+  (void)b, (void)c, (void)s, (void)e;
+  return BOURSE_OK;
+}
+
+static bourse_status compile(
+    const bourse_backend *b, const bourse_call *c, const bourse_compile *a, const bourse_sink *p,
+    const bourse_sink *v) {
+  (void)b, (void)c, (void)a, (void)v;
+#ifdef FAULT_TEN_GIGABYTES
+  static uint8_t block[1 << 20];
+  for (int i = 0; i < 10 * 1024; i++) p->write(p, block, sizeof block);
+#else
+  (void)p;
+#endif
+  return BOURSE_OK;
+}
+
+static bourse_status session_open(
+    const bourse_backend *b, const bourse_call *c, const bourse_session_options *o,
+    bourse_session **session) {
+  (void)b, (void)c, (void)o;
+  *session = malloc(1);
+  return BOURSE_OK;
+}
+
+static void session_close(bourse_session *session) { free(session); }
+
+static bourse_status execute(
+    bourse_session *s, const bourse_call *c, const bourse_inference *i,
+    const bourse_sink *const *outputs) {
+  (void)s, (void)c;
+  size_t length = i->inputs[0]->byte_length;
+#ifdef FAULT_SHORT_OUTPUT
+  length -= 1;
+#elif defined(FAULT_LONG_OUTPUT)
+  length = (size_t)1 << 62;
+#elif defined(FAULT_HANG_UNTIL_CANCELLED)
+  while (!c->is_cancelled(c)) usleep(1000);
+  return BOURSE_CANCELLED;
+#endif
+  outputs[0]->write(outputs[0], i->inputs[0]->data, length);
+  return BOURSE_OK;
+}
+
+static bourse_status prove(
+    bourse_session *s, const bourse_call *c, const bourse_inference *i, const uint8_t *context,
+    const bourse_sink *proof) {
+  (void)s, (void)c, (void)i, (void)context, (void)proof;
+  return BOURSE_OK;
+}
+
+static bourse_status verify(
+    bourse_session *s, const bourse_call *c, const bourse_inference *i, const uint8_t *context,
+    bourse_bytes proof, int32_t *verdict) {
+  (void)s, (void)c, (void)i, (void)context, (void)proof;
+  *verdict = BOURSE_VALID;
+#ifdef FAULT_CRASH_IN_VERIFY
+  abort();
+#elif defined(FAULT_HANG_IN_VERIFY)
+  for (;;) pause();
+#elif defined(FAULT_UNKNOWN_STATUS)
+  return 4711;
+#elif defined(FAULT_UNKNOWN_VERDICT)
+  *verdict = 4711;
+#elif defined(FAULT_GARBAGE_ON_THE_STREAM)
+  if (write(3, "\xff\xff\xff\xff garbage", 12) < 0) return BOURSE_FAILED;
+#elif defined(FAULT_SECRET_ENVIRONMENT)
+  extern char **environ;
+  if (environ[0]) *verdict = BOURSE_INVALID;
+  for (int f = 4; f < 256; f++)
+    if (close(f) == 0) *verdict = BOURSE_INVALID;
+#endif
+  return BOURSE_OK;
+}
+
+static const bourse_backend fault = {
+    sizeof(bourse_backend), 0, "fault", "1", "none", "Goes wrong.", supports, estimate, compile,
+    session_open, session_close, execute, prove, verify, NULL};
+
+#ifdef FAULT_CRASH_IN_CONSTRUCTOR
+__attribute__((constructor)) static void crash(void) { abort(); }
+#endif
+
+static bourse_status init(const bourse_host *host) {
+  (void)host;
+#ifdef FAULT_REFUSES_TO_START
+  return BOURSE_FAILED;
+#else
+  return BOURSE_OK;
+#endif
+}
+static void deinit(void) {}
+static uint32_t backend_count(void) { return 1; }
+static const bourse_backend *backend(uint32_t index) {
+  (void)index;
+  return &fault;
+}
+
+static const bourse_prover_entry entry = {
+#ifdef FAULT_SMALL_ENTRY
+    8,
+#else
+    sizeof(bourse_prover_entry),
+#endif
+#ifdef FAULT_WRONG_ABI
+    99,
+#else
+    BOURSE_PROVER_ABI_MAJOR,
+#endif
+    0, init, deinit, backend_count, backend};
+
+#ifdef FAULT_NO_ENTRY
+const bourse_prover_entry *some_other_symbol(void) { return &entry; }
+#else
+const bourse_prover_entry *bourse_prover_entry_v1(void) { return &entry; }
+#endif

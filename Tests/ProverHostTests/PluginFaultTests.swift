@@ -1,0 +1,130 @@
+import Glibc
+import Primitives
+import ProverHost
+import Statements
+import Testing
+
+/// Everything a plugin can do wrong costs its job and nothing else.
+@Suite struct PluginFaultTests {
+  private let boundaries = Boundaries(
+    inputs: [Fixtures.specification("x", [4])], outputs: [Fixtures.specification("y", [4])])
+  private let tensor = Fixtures.tensor([1, 2, 3, 4])
+  private let context = Digest.of([7])
+
+  @Test(arguments: [
+    ("WRONG_ABI", "plugin-wrong-abi"), ("NO_ENTRY", "plugin-has-no-entry"),
+    ("SMALL_ENTRY", "plugin-malformed"), ("REFUSES_TO_START", "plugin-refused-to-start"),
+    ("CRASH_IN_CONSTRUCTOR", "backend-crashed"),
+  ])
+  func rejectsPluginThatDoesNotOpen(fault: String, code: String) async throws {
+    let configuration = try Fixtures.fault(fault)
+    defer { unlink(configuration.plugin) }
+    let error = await #expect(throws: BackendError.self) { try await Backend(configuration) }
+    #expect(error?.code == code)
+  }
+
+  @Test func rejectsMissingPlugin() async throws {
+    let configuration = Backend.Configuration(
+      host: Fixtures.installed.proverHost, plugin: "/nonexistent/plugin.so", digest: .zero,
+      backend: .reexec)
+    let error = await #expect(throws: BackendError.self) { try await Backend(configuration) }
+    #expect(error?.code == "plugin-missing")
+  }
+
+  @Test func rejectsMissingHost() async throws {
+    let configuration = Backend.Configuration(
+      host: "/nonexistent/host", plugin: "/nonexistent/plugin.so", digest: .zero, backend: .reexec)
+    let error = await #expect(throws: BackendError.self) { try await Backend(configuration) }
+    #expect(error?.code == "prover-host-unavailable")
+  }
+
+  @Test func rejectsFileOfAnotherDigestBeforeItsConstructorsRun() async throws {
+    let plugin = try Fixtures.compileFault("CRASH_IN_CONSTRUCTOR")
+    defer { unlink(plugin) }
+    let configuration = Backend.Configuration(
+      host: Fixtures.installed.proverHost, plugin: plugin, digest: .zero, backend: .reexec)
+    let error = await #expect(throws: BackendError.self) { try await Backend(configuration) }
+    #expect(error?.code == "plugin-digest-mismatch")
+  }
+
+  @Test func rejectsFileThatIsNoLibrary() async throws {
+    let configuration = try Fixtures.configuration(plugin: #filePath, backend: "reexec")
+    let error = await #expect(throws: BackendError.self) { try await Backend(configuration) }
+    #expect(error?.code == "plugin-not-loadable")
+  }
+
+  @Test func rejectsBackendThatThePluginDoesNotOffer() async throws {
+    let configuration = try Fixtures.configuration(
+      plugin: Fixtures.installed.plugin("reexec"), backend: "sumcheck")
+    let error = await #expect(throws: BackendError.self) { try await Backend(configuration) }
+    #expect(error?.code == "no-such-backend")
+  }
+
+  @Test(arguments: [
+    "CRASH_IN_VERIFY", "HANG_IN_VERIFY", "UNKNOWN_STATUS", "UNKNOWN_VERDICT",
+    "GARBAGE_ON_THE_STREAM",
+  ])
+  func verificationThatGoesWrongIsInconclusiveAndTheNextCallIsServed(fault: String) async throws {
+    var configuration = try Fixtures.fault(fault)
+    defer { unlink(configuration.plugin) }
+    configuration.verifyMilliseconds = 500
+    let backend = try await Backend(configuration)
+    let verifier = try await backend.openVerifier(key: [], boundaries: boundaries)
+    let prover = try await backend.openProver(key: [], boundaries: boundaries)
+    for _ in 0..<2 {
+      let verification = await verifier.verify(
+        inputs: [tensor], outputs: [tensor], proof: [], context: context)
+      #expect(verification.verdict == .inconclusive)
+      #expect(!verification.reason.isEmpty)
+      #expect(try await prover.execute([tensor]) == [tensor])
+    }
+  }
+
+  @Test(arguments: [
+    ("SHORT_OUTPUT", "backend-answer-malformed"), ("LONG_OUTPUT", "backend-limit-exceeded"),
+  ])
+  func rejectsOutputOfAnotherLength(fault: String, code: String) async throws {
+    let configuration = try Fixtures.fault(fault)
+    defer { unlink(configuration.plugin) }
+    let backend = try await Backend(configuration)
+    let prover = try await backend.openProver(key: [], boundaries: boundaries)
+    let error = await #expect(throws: BackendError.self) { try await prover.execute([tensor]) }
+    #expect(error?.code == code)
+  }
+
+  @Test func rejectsKeyOfTenGigabytes() async throws {
+    let configuration = try Fixtures.fault("TEN_GIGABYTES")
+    defer { unlink(configuration.plugin) }
+    let backend = try await Backend(configuration)
+    let bundle = SliceBundle(onnx: [], program: [], boundaries: boundaries)
+    let error = await #expect(throws: BackendError.self) { try await backend.compile(bundle) }
+    #expect(error?.code == "backend-limit-exceeded")
+    let prover = try await backend.openProver(key: [], boundaries: boundaries)
+    #expect(try await prover.execute([tensor]) == [tensor])
+  }
+
+  @Test func cancelledTaskStopsAPluginThatAsks() async throws {
+    let configuration = try Fixtures.fault("HANG_UNTIL_CANCELLED")
+    defer { unlink(configuration.plugin) }
+    let backend = try await Backend(configuration)
+    let prover = try await backend.openProver(key: [], boundaries: boundaries)
+    let input = tensor
+    let task = Task { try await prover.execute([input]) }
+    task.cancel()
+    await #expect(throws: BackendError.self) { try await task.value }
+    let verifier = try await backend.openVerifier(key: [], boundaries: boundaries)
+    let verification = await verifier.verify(
+      inputs: [tensor], outputs: [tensor], proof: [], context: context)
+    #expect(verification.verdict == .valid)
+  }
+
+  @Test func pluginSeesNeitherEnvironmentNorDescriptors() async throws {
+    let configuration = try Fixtures.fault("SECRET_ENVIRONMENT")
+    defer { unlink(configuration.plugin) }
+    let backend = try await Backend(configuration)
+    let verifier = try await backend.openVerifier(key: [], boundaries: boundaries)
+    let verification = await verifier.verify(
+      inputs: [tensor], outputs: [tensor], proof: [], context: context)
+    #expect(verification.verdict == .valid)
+  }
+}
