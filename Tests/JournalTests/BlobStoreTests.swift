@@ -1,0 +1,136 @@
+import Foundation
+import Journal
+import Primitives
+import Testing
+
+@Suite struct BlobStoreTests {
+  private let directory = TemporaryDirectory()
+  private let owner = SigningKey(seed: Bytes32([UInt8](repeating: 4, count: 32))!).publicKey
+  private let other = SigningKey(seed: Bytes32([UInt8](repeating: 5, count: 32))!).publicKey
+  private let bytes = (0..<1000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+  private let limits = BlobStore.Limits(uploads: 2, bytes: 3000, chunk: 400)
+
+  private func store() throws -> BlobStore {
+    try BlobStore(directory: directory.path, limits: limits)
+  }
+
+  @Test func keepsBytesByTheirDigest() async throws {
+    let store = try store()
+    let digest = try await store.put(bytes)
+    #expect(digest == Digest.of(bytes))
+    #expect(try await store.put(bytes) == digest)
+    let reopened = try self.store()
+    #expect(await reopened.contains(digest))
+    #expect(try await reopened.size(of: digest) == 1000)
+    #expect(try await reopened.data(digest, offset: 0, limit: 9999) == Array(bytes[..<400]))
+    #expect(try await reopened.data(digest, offset: 900, limit: 400) == Array(bytes[900...]))
+    #expect(try await reopened.data(digest, offset: 1000, limit: 400).isEmpty)
+    let empty = try await reopened.put([])
+    #expect(try await reopened.data(empty, offset: 0, limit: 1).isEmpty)
+  }
+
+  @Test func resumesAnUploadWhereItStands() async throws {
+    let store = try store()
+    let digest = Digest.of(bytes)
+    func send(_ range: Range<Int>) async throws -> UInt64 {
+      try await store.stage(
+        digest, total: 1000, offset: UInt64(range.lowerBound), chunk: Array(bytes[range]),
+        by: owner)
+    }
+    #expect(try await send(0..<400) == 400)
+    // Again, ahead, and from another owner: none moves this upload.
+    #expect(try await send(0..<400) == 400)
+    #expect(try await send(700..<1000) == 400)
+    #expect(
+      try await store.stage(
+        digest, total: 1000, offset: 0, chunk: [bytes[0]], by: other) == 1)
+    #expect(try await send(400..<800) == 800)
+    #expect(await !store.contains(digest))
+    #expect(try await send(800..<1000) == 1000)
+    #expect(await store.contains(digest))
+    #expect(try await send(0..<400) == 1000)
+  }
+
+  @Test func refusesBytesOfAnotherDigest() async throws {
+    let store = try store()
+    let digest = Digest.of([1])
+    await #expect(throws: BlobError.wrongDigest(expected: digest, got: Digest.of([2]))) {
+      try await store.stage(digest, total: 1, offset: 0, chunk: [2], by: owner)
+    }
+    #expect(await !store.contains(digest))
+    // The refused bytes are gone, so the right ones can follow.
+    #expect(try await store.stage(digest, total: 1, offset: 0, chunk: [1], by: owner) == 1)
+  }
+
+  @Test func boundsWhatAnOwnerStages() async throws {
+    let store = try store()
+    func begin(_ seed: UInt8, _ total: UInt64, _ owner: PublicKey) async throws -> UInt64 {
+      try await store.stage(Digest.of([seed]), total: total, offset: 0, chunk: [0], by: owner)
+    }
+    await #expect(throws: BlobError.tooLarge(total: 3001, limit: 3000)) {
+      try await begin(1, 3001, owner)
+    }
+    #expect(try await begin(1, 2000, owner) == 1)
+    await #expect(throws: BlobError.tooLarge(total: 1001, limit: 3000)) {
+      try await begin(2, 1001, owner)
+    }
+    #expect(try await begin(2, 500, owner) == 1)
+    await #expect(throws: BlobError.tooManyUploads(limit: 2)) { try await begin(3, 5, owner) }
+    #expect(try await begin(3, 2000, other) == 1)
+    await store.abandonUploads(of: owner)
+    #expect(try await begin(3, 5, owner) == 1)
+  }
+
+  @Test func refusesPiecesOutsideTheUpload() async throws {
+    let store = try store()
+    let digest = Digest.of(bytes)
+    func stage(_ total: UInt64, _ offset: UInt64, _ count: Int) async throws -> UInt64 {
+      try await store.stage(
+        digest, total: total, offset: offset, chunk: [UInt8](repeating: 0, count: count),
+        by: owner)
+    }
+    await #expect(throws: BlobError.tooLarge(total: 401, limit: 400)) {
+      try await stage(1000, 0, 401)
+    }
+    await #expect(throws: BlobError.wrongRange(total: 10, offset: .max, count: 1)) {
+      try await stage(10, .max, 1)
+    }
+    await #expect(throws: BlobError.wrongRange(total: 10, offset: 8, count: 3)) {
+      try await stage(10, 8, 3)
+    }
+    #expect(try await stage(1000, 0, 5) == 5)
+    await #expect(throws: BlobError.wrongRange(total: 1000, offset: 5, count: 5)) {
+      try await stage(999, 5, 5)
+    }
+  }
+
+  @Test func removesWhatACrashLeft() async throws {
+    let store = try store()
+    let digest = Digest.of(bytes)
+    _ = try await store.stage(
+      digest, total: 1000, offset: 0, chunk: Array(bytes[..<400]), by: owner)
+    let staging = directory.path + "/blobs/staging"
+    #expect(try FileManager.default.contentsOfDirectory(atPath: staging).count == 1)
+    let reopened = try self.store()
+    #expect(try FileManager.default.contentsOfDirectory(atPath: staging).isEmpty)
+    #expect(
+      try await reopened.stage(
+        digest, total: 1000, offset: 400, chunk: Array(bytes[400..<800]), by: owner) == 0)
+  }
+
+  @Test func refusesToReadACorruptFile() async throws {
+    let digest = try await store().put(bytes)
+    let name = digest.description
+    let path = directory.path + "/blobs/" + name.prefix(2) + "/" + name
+    var damaged = bytes
+    damaged[500] ^= 1
+    try Data(damaged).write(to: URL(fileURLWithPath: path))
+    let reopened = try store()
+    await #expect(throws: BlobError.corrupt(expected: digest, got: Digest.of(damaged))) {
+      try await reopened.data(digest, offset: 0, limit: 10)
+    }
+    await #expect(throws: BlobError.unknown(.zero)) {
+      try await reopened.data(.zero, offset: 0, limit: 10)
+    }
+  }
+}
