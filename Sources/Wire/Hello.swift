@@ -49,7 +49,7 @@ package struct Hello: Hashable, Sendable, CanonicalCodable {
       return WireRefusal(
         code: "hello-expired",
         sentence:
-          "The hello expires at \(expiry); it must within \(Self.lifetimeLimit) ms after \(now)."
+          "The hello expires at \(expiry); it must lie within \(Self.lifetimeLimit) ms after \(now)."
       )
     }
     if !isAuthentic {

@@ -91,7 +91,8 @@ package actor WireClient {
     }
   }
 
-  /// Ends every request with `connection-closed`.
+  /// Ends every request with `connection-closed`. Needed where the executor is shared; a client with
+  /// an executor of its own also ends when its last reference goes.
   package func close() {
     if case .closed = state { return }
     state = .closed
@@ -159,7 +160,7 @@ extension WireClient {
   private func settle(_ id: UInt64, _ result: Result<BrokerMessage, any Error>) {
     guard let request = pending.removeValue(forKey: id) else { return }
     pendingBytes -= request.charge
-    if request.resendAt != nil { land(request) }
+    if request.resendAt != nil { land(request) } else { unsent.removeAll { $0 == id } }
     request.continuation.resume(with: result)
     pump()
   }

@@ -149,6 +149,16 @@ import Testing
     await server.shutdown()
   }
 
+  @Test func endsARequestAtItsDeadlineWhereNoBrokerListens() async throws {
+    let server = server(MemoryBroker())
+    let card = try await server.start()
+    await server.shutdown()
+    let error = await #expect(throws: WireError.self) {
+      try await client(card).ask([1], deadline: .milliseconds(300))
+    }
+    #expect(error == .deadlineExceeded(lastTrouble: "the broker cannot be reached"))
+  }
+
   @Test func refusesWhatIsAboveTheBoundAndServesItLater() async throws {
     let holding = MemoryBroker(holdsQueries: true)
     var limits = WireLimits()
@@ -228,7 +238,9 @@ import Testing
     let card = BrokerCard(
       network: network, endpoint: "tcp://127.0.0.1:7400", curveKey: CurveKeyPair.random().publicKey,
       brokerKey: brokerKey.publicKey, operatorKey: operatorKey.publicKey)
-    let path = "/tmp/bourse-card-\(Nonce.random().hashValue).json"
+    let path = FileManager.default.temporaryDirectory.appending(
+      path: "card-\(Hexadecimal.text(Sodium.randomBytes(8))).json"
+    ).path
     try card.write(to: path)
     #expect(try BrokerCard(contentsOf: path) == card)
     unlink(path)
