@@ -1,0 +1,384 @@
+import Market
+import Primitives
+import Statements
+import Testing
+
+/// Random histories: requesters, provers and a broker who do right, wrong and nonsense. After every
+/// command what must always hold is checked; at the end nothing may be left hanging.
+struct SimulatorTests {
+  @Test(arguments: Array(UInt64(1)...8))
+  func whateverHappensMoneyIsConservedAndReplayAgrees(seed: UInt64) throws {
+    var simulator = Simulator(seed: seed)
+    for _ in 0..<500 { try simulator.step() }
+    try simulator.runToTheEnd()
+    #expect(simulator.violations == [])
+    let market = simulator.live
+    #expect(market.requests.values.allSatisfy { $0.state.isFinal })
+    #expect(market.leases.values.allSatisfy { $0.state.isFinal })
+    for (account, balance) in market.balances {
+      switch account.purpose {
+      case .feeHold, .stakeHold, .slashEscrow: #expect(balance == 0, "\(account)")
+      case .available, .bond, .treasury, .burned, .external: break
+      }
+    }
+    #expect(market.books.values.allSatisfy { $0.orders.isEmpty })
+    #expect(market.books.values.allSatisfy { $0.bids.allSatisfy { $0.leases == 0 } })
+  }
+
+  /// Random histories are worth something only if they reach everything.
+  @Test func historiesReachEveryEventAndEveryRefusal() throws {
+    var events: Set<UInt8> = []
+    var refusals: Set<String> = []
+    var ends: Set<RequestState> = []
+    for seed in UInt64(101)...108 {
+      var simulator = Simulator(seed: seed, checks: false)
+      for _ in 0..<700 { try simulator.step() }
+      try simulator.runToTheEnd()
+      events.formUnion(simulator.events)
+      refusals.formUnion(simulator.refusals)
+      ends.formUnion(simulator.live.requests.values.map(\.state))
+    }
+    let missing = Set(UInt8(1)...24).subtracting(events)
+    #expect(missing.isEmpty, "event tags never reached: \(missing)")
+    #expect(ends == [.final, .unmatched, .cancelled, .failed])
+    let known: Set<String> = [
+      "not-operator", "not-broker", "zero-amount", "amount-too-large", "insufficient-funds",
+      "model-known", "unknown-model", "unknown-slice", "key-known", "no-key", "bond-too-small",
+      "invalid-bid", "unknown-bid", "invalid-request", "unknown-request", "attested-unavailable",
+      "cancel-too-late", "not-yours", "unknown-lease", "lease-not-in-state", "lease-late",
+      "invalid-commitment", "invalid-batch", "verdict-not-awaited", "duplicate",
+    ]
+    #expect(refusals == known, "\(known.symmetricDifference(refusals)) differ")
+  }
+}
+
+/// One seeded history, lived three times: executed, recovered by `evolve` alone, executed again.
+struct Simulator {
+  typealias F = MarketFixture
+
+  private(set) var live: Market
+  private var recovered: Market
+  private var again: Market
+  /// Every event so far.
+  private(set) var history: [Event] = []
+  private(set) var violations: [String] = []
+  /// Tags of the events seen.
+  private(set) var events: Set<UInt8> = []
+  /// Codes of the rejections seen.
+  private(set) var refusals: Set<String> = []
+
+  private var generator: SeededGenerator
+  private var now: UInt64 = 1_000
+  private var commands: UInt64 = 0
+  private let checks: Bool
+  /// Digests of bids and requests.
+  private var orders: [Digest] = []
+
+  private let manifests = [
+    F.chain, F.diamond, F.manifest("single", [(500, [.input(0)])]),
+    F.manifest("late", [(7, [.input(0)]), (999, [.slice(0, output: 0), .input(0)])]),
+  ]
+  private let requesters = [F.alice, F.bob]
+  private let backends = [BackendID.reexec, F.sumcheck, BackendID("ezkl")!]
+
+  init(seed: UInt64, checks: Bool = true) {
+    generator = SeededGenerator(seed: seed)
+    self.checks = checks
+    var parameters = Parameters()
+    parameters.inconclusiveRetries = UInt32(generator.below(3))
+    parameters.lapseLimit = UInt32(1 + generator.below(3))
+    parameters.minimumStake = Amount([1, 1_000, 77][generator.below(3)])
+    parameters.replacementShare = PartsPerMillion(
+      clamping: generator.pick([0, 100_000, 1_000_000]))
+    parameters.treasuryShare = PartsPerMillion(clamping: generator.pick([0, 250_000, 1_000_000]))
+    let genesis = Genesis(
+      network: F.network, operator: F.operatorKey.publicKey, broker: F.broker.publicKey,
+      parameters: parameters)
+    live = try! Market(genesis: genesis)
+    (recovered, again) = (live, live)
+  }
+
+  // MARK: One step
+
+  mutating func step() throws {
+    if generator.chance(70) { now += UInt64(generator.below(400)) }
+    if generator.chance(4) { now += UInt64(generator.below(40_000)) }
+    let (command, author) = commands < 16 ? opening(Int(commands)) : anything()
+    try execute(command, by: author, digest: digest(of: command), at: now)
+    if generator.chance(25) { try execute(.tick, by: F.broker, digest: digest(), at: now) }
+  }
+
+  /// Ticks into the far future until nothing is due.
+  mutating func runToTheEnd() throws {
+    now += 366 * 86_400_000
+    for _ in 0..<40 {
+      now += 10_000_000
+      try execute(.tick, by: F.broker, digest: digest(), at: now)
+    }
+  }
+
+  /// A new one; for bids and requests sometimes one that was.
+  private mutating func digest(of command: Command = .tick) -> Digest {
+    commands += 1
+    let digest = F.digest("simulated \(commands)")
+    switch command {
+    case .placeBid, .submitRequest:
+      if !orders.isEmpty, generator.chance(8) { return generator.pick(orders) }
+      orders.append(digest)
+    default: break
+    }
+    return digest
+  }
+
+  private mutating func execute(
+    _ command: Command, by author: SigningKey, digest: Digest, at milliseconds: UInt64
+  ) throws {
+    // Some clocks are late: the sequencer's time does not run backwards for them.
+    let lateness = generator.chance(5) ? UInt64(generator.below(500)) : 0
+    let tick = Tick(milliseconds: milliseconds - lateness)
+    let outcome = live.execute(command, by: author.publicKey, digest: digest, at: tick)
+    history += outcome.events
+    for event in outcome.events { events.insert(event.body.canonicalBytes[0]) }
+    if let code = outcome.rejection { refusals.insert(code) }
+    guard checks else { return }
+
+    violations += live.invariantViolations()
+    let outcomeBytes = outcome.canonicalBytes
+    #expect(try Outcome(canonicalBytes: outcomeBytes) == outcome)
+    let commandBytes = command.canonicalBytes
+    #expect(try Command(canonicalBytes: commandBytes).canonicalBytes == commandBytes)
+    for event in outcome.events {
+      #expect(event.postings.reduce(0) { $0 + $1.delta } == 0)
+      let bytes = event.canonicalBytes
+      #expect(try Event(canonicalBytes: bytes).canonicalBytes == bytes)
+    }
+
+    // A market recovered just before this command decides it alike.
+    var resumed = recovered
+    resumed.now = again.now
+    let resumedOutcome = resumed.execute(
+      command, by: author.publicKey, digest: digest, at: tick)
+    #expect(resumedOutcome.canonicalBytes == outcomeBytes)
+
+    for event in outcome.events { try recovered.evolve(event) }
+    let againOutcome = again.execute(command, by: author.publicKey, digest: digest, at: tick)
+    #expect(againOutcome.canonicalBytes == outcomeBytes)
+    let state = live.stateDigest
+    #expect(recovered.stateDigest == state)
+    #expect(again.stateDigest == state)
+    #expect(recovered.balances.elementsEqual(live.balances, by: ==))
+  }
+
+  // MARK: Commands
+
+  /// What every exchange begins with: models, keys, money, bonds.
+  private func opening(_ index: Int) -> (Command, SigningKey) {
+    switch index {
+    case 0..<3: (.publishModel(manifests[index]), F.broker)
+    case 3..<6:
+      (.deposit(owner: F.provers[index - 3].publicKey, amount: Amount(3_000_000)), F.operatorKey)
+    case 6..<9: (.bond(amount: Amount(1_000_000)), F.provers[index - 6])
+    case 9..<11:
+      (.deposit(owner: requesters[index - 9].publicKey, amount: Amount(5_000_000)), F.operatorKey)
+    default: (.publishKey(F.keyRecord(F.chain, index % 3, .reexec)), F.broker)
+    }
+  }
+
+  private mutating func anything() -> (Command, SigningKey) {
+    switch generator.below(100) {
+    case 0..<4:
+      let owner = generator.pick(F.provers + requesters).publicKey
+      return (.deposit(owner: owner, amount: amount()), author(F.operatorKey))
+    case 4..<6: return (.withdraw(amount: amount()), generator.pick(F.everyone))
+    case 6..<9: return (.bond(amount: amount()), generator.pick(F.provers))
+    case 9..<10: return (.publishModel(generator.pick(manifests)), generator.pick(F.everyone))
+    case 10..<20: return (.publishKey(keyRecord()), author(F.broker))
+    case 20..<29: return (bid(), generator.pick(F.provers + [F.alice]))
+    case 29..<31:
+      let bids = backends.flatMap { live.books[$0]?.bids ?? [] }
+      guard !bids.isEmpty, !generator.chance(10) else {
+        return (.cancelBid(.zero), generator.pick(F.provers))
+      }
+      let bid = generator.pick(bids)
+      return (.cancelBid(bid.id), author(F.key(of: bid.prover)))
+    case 31..<40: return (request(), generator.pick(requesters + [F.paula]))
+    case 40..<42:
+      guard let request = anyRequest(), !generator.chance(10) else {
+        return (.cancelRequest(.zero), F.alice)
+      }
+      return (.cancelRequest(request.id), author(F.key(of: request.requester)))
+    case 42..<62:
+      guard let lease = anyLease(.begun) else { return (.tick, F.alice) }
+      return (.commitOutput(commitment(lease)), author(F.key(of: lease.terms.prover)))
+    case 62..<76: return batch()
+    case 76..<79:
+      guard let lease = anyLease(.begun) else { return (.reportRangeFault(unknown), F.paula) }
+      return (.reportRangeFault(lease.id), author(F.key(of: lease.terms.prover)))
+    case 79..<97: return (.recordVerdict(verdict()), author(F.broker))
+    default: return (.tick, author(F.broker))
+    }
+  }
+
+  private let unknown = LeaseID(ordinal: .max)
+
+  /// Usually the right author, sometimes anyone.
+  private mutating func author(_ key: SigningKey) -> SigningKey {
+    generator.chance(6) ? generator.pick(F.everyone) : key
+  }
+
+  private mutating func amount() -> Amount {
+    switch generator.below(10) {
+    case 0: .zero
+    case 1: .maximum
+    case 2: Amount(generator.next() >> 2)
+    case 3: Amount(Amount.maximum.microcredits - 5_000_000)
+    default: Amount(UInt64(generator.below(1_000_000)))
+    }
+  }
+
+  private mutating func price() -> Price {
+    switch generator.below(25) {
+    case 0: Price(ticks: .max)
+    case 1: Price(ticks: 1 << 40)
+    case 2: Price(ticks: generator.next())
+    case 3: Price(ticks: 0)
+    default: Price(ticks: UInt64(20 + generator.below(200)))
+    }
+  }
+
+  private mutating func backend() -> BackendID {
+    generator.chance(70) ? .reexec : generator.pick(backends)
+  }
+
+  private mutating func keyRecord() -> KeyRecord {
+    let manifest = generator.pick(manifests)
+    let slice = generator.below(manifest.slices.count + (generator.chance(10) ? 1 : 0))
+    return F.keyRecord(manifest, slice, generator.pick([.reexec, F.sumcheck]))
+  }
+
+  private mutating func bid() -> Command {
+    let model = generator.pick(manifests).id
+    let scope: Scope =
+      switch generator.below(6) {
+      case 0: .model(model)
+      case 1: .slice(model, generator.below(5))
+      case 2 where generator.chance(10): .model(.zero)
+      default: .any
+      }
+    return .placeBid(
+      BidTerms(
+        backend: backend(), scope: scope, price: price(),
+        capacity: generator.chance(5) ? generator.pick([0, .max]) : UInt32(1 + generator.below(6)),
+        largestSlice: generator.chance(20)
+          ? Cost(units: UInt64(generator.below(2_500))) : .maximum,
+        expiry: generator.chance(50)
+          ? .never : Tick(milliseconds: now + UInt64(generator.below(60_000)))))
+  }
+
+  private mutating func request() -> Command {
+    let manifest = generator.pick(manifests)
+    let inForce: TimeInForce =
+      switch generator.below(6) {
+      case 0: .fillOrKill
+      case 1: .immediateOrCancel
+      case 2: .goodTill(Tick(milliseconds: now + UInt64(generator.below(20_000))))
+      default: .goodTillCancelled
+      }
+    let begin = now + UInt64(generator.below(50_000))
+    let isBroken = generator.chance(5)
+    let assurance: Assurance = generator.chance(4) ? .attested : .proven
+    let backend = backend()
+    return .submitRequest(
+      RequestTerms(
+        model: generator.chance(2) ? .zero : manifest.id,
+        inputs: isBroken ? [] : [F.digest("input \(generator.below(5))")],
+        assurances: manifest.slices.map { _ in
+          SliceAssurance(assurance, by: generator.chance(10) ? self.backend() : backend)
+        },
+        limitPrice: price(),
+        stakeMultiple: generator.chance(3) ? .max : UInt32(1 + generator.below(40)),
+        spread: UInt32(generator.below(4)), disclosure: generator.pick([.parties, .everyone]),
+        nonceCommitment: .zero, beginDeadline: Tick(milliseconds: begin),
+        finalDeadline: Tick(
+          milliseconds: generator.chance(3) ? .max : begin + UInt64(generator.below(200_000))),
+        attemptsMax: generator.chance(3) ? 0 : UInt32(1 + generator.below(4)),
+        timeInForce: inForce))
+  }
+
+  private mutating func anyRequest() -> Request? {
+    let requests = live.sortedRequests.filter { !$0.state.isFinal || generator.chance(5) }
+    return requests.isEmpty ? nil : generator.pick(requests)
+  }
+
+  /// Usually a lease in the state, sometimes any.
+  private mutating func anyLease(_ state: LeaseState) -> Lease? {
+    let isAny = generator.chance(8)
+    let leases = live.sortedLeases.filter { isAny || $0.state == state }
+    return leases.isEmpty ? nil : generator.pick(leases)
+  }
+
+  private mutating func commitment(_ lease: Lease) -> OutputCommitment {
+    let output = generator.chance(80) ? F.honest(lease) : F.digest("lie \(generator.below(3))")
+    let key = generator.chance(4) ? generator.pick(F.provers) : F.key(of: lease.terms.prover)
+    return OutputCommitment(
+      network: generator.chance(2) ? NetworkID("other")! : F.network,
+      lease: generator.chance(2) ? unknown : lease.id,
+      outputs: generator.chance(3) ? [output, output] : [output], nonceCommitment: .zero,
+      signedBy: key)
+  }
+
+  private mutating func batch() -> (Command, SigningKey) {
+    guard let first = anyLease(.committed) else {
+      return (
+        .submitBatch(Batch(network: F.network, receipts: [], signedBy: F.paula)), F.paula
+      )
+    }
+    let prover = F.key(of: first.terms.prover)
+    var leases = [first]
+    for lease in live.sortedLeases
+    where lease.state == .committed && lease.terms.prover == first.terms.prover
+      && lease.verification == nil && lease.id != first.id && generator.chance(40)
+    {
+      leases.append(lease)
+    }
+    if generator.chance(3) { leases.append(first) }
+    let receipts = leases.map { lease in
+      let statement = live.statement(of: lease)
+      guard generator.chance(5) else {
+        return Receipt(statement: statement, proof: F.digest("proof"))
+      }
+      return Receipt(
+        statement: Statement(
+          network: statement.network, request: statement.request, lease: statement.lease,
+          model: statement.model, slice: generator.below(9), inputs: [], outputs: [],
+          backend: statement.backend, keyRecord: .zero, prover: statement.prover),
+        proof: .zero)
+    }
+    let signer = generator.chance(3) ? generator.pick(F.provers) : prover
+    let honest = Batch(network: F.network, receipts: receipts, signedBy: signer)
+    guard generator.chance(6) else { return (.submitBatch(honest), author(prover)) }
+    let root = BatchRoot(
+      network: F.network, root: generator.chance(50) ? .zero : honest.signedRoot.root,
+      size: UInt32(truncatingIfNeeded: generator.next()), signedBy: signer)
+    return (.submitBatch(Batch(signedRoot: root, receipts: receipts)), author(prover))
+  }
+
+  /// On whatever is awaited, in any order; sometimes on what is not.
+  private mutating func verdict() -> VerdictRecord {
+    let isAny = generator.chance(8)
+    let leases = live.sortedLeases.filter { isAny || $0.verification != nil }
+    guard !leases.isEmpty else {
+      return VerdictRecord(lease: unknown, attempt: 1, verdict: .invalid, evidence: .zero)
+    }
+    let lease = generator.pick(leases)
+    let verdict: Verdict =
+      switch generator.below(20) {
+      case 0..<3: .invalid
+      case 3..<7: .inconclusive
+      default: .valid
+      }
+    return VerdictRecord(
+      lease: lease.id, attempt: generator.chance(4) ? .max : lease.attempt, verdict: verdict,
+      evidence: .zero)
+  }
+}
