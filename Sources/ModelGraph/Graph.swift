@@ -39,6 +39,9 @@ package struct Graph: Sendable {
     package let output: Int
     /// The node as the file had it, so that a sub-model can repeat it.
     let proto: Onnx_NodeProto
+
+    /// The operator as ONNX names it.
+    package var operatorName: String { proto.opType }
   }
 
   package let name: String
