@@ -1,12 +1,13 @@
-import CBourseProver
+public import CBourseProver
 import FixedPoint
 import Primitives
 
 // The C face of the backend. Each function turns borrowed C views into Swift values, and a Swift
 // error into a status and a diagnostic; nothing else happens here.
 
+// Public, or an optimised build drops the symbol that nothing here calls.
 @_cdecl("bourse_prover_entry_v1")
-func bourseProverEntry() -> UnsafePointer<bourse_prover_entry> { Constants.entry }
+public func bourseProverEntry() -> UnsafePointer<bourse_prover_entry> { Constants.entry }
 
 /// Built at the first call, kept for the life of the process.
 private enum Constants {
