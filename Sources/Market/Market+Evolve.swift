@@ -14,14 +14,14 @@ extension Market {
     case .modelPublished(_, let manifest): models[manifest.id] = manifest
     case .keyPublished(let record): keyRecords[KeySubject(record)] = record
     case .bidPlaced(let id, let prover, let terms):
-      guard bidBackends[id] == nil else { throw .impossibleEvent("bid \(id.short) is open") }
+      guard bidBackends[id] == nil else { throw .impossibleEvent("bid \(id.short) is known") }
       arrivals += 1
       books[terms.backend, default: OrderBook()].insert(
         OrderBook.Bid(id: id, prover: prover, terms: terms, ordinal: arrivals))
       bidBackends[id] = terms.backend
       schedule(.bid(id), at: terms.expiry)
     case .bidClosed(let id, _):
-      guard let backend = bidBackends.removeValue(forKey: id) else {
+      guard let backend = bidBackends[id], books[backend]?.bid(id) != nil else {
         throw .impossibleEvent("bid \(id.short) is not open")
       }
       books[backend]?.removeBid(id)

@@ -26,8 +26,7 @@ extension Market {
       // Wrapping sums: amounts of a hostile journal must not trap, and cannot hide, here.
       stakes[lease.terms.prover, default: 0] &+= lease.terms.stake.microcredits
       escrow &+= lease.compensation.microcredits
-      let requestEnds = requests[lease.terms.request].map { !$0.state.isFinal } ?? false
-      if lease.deadline == .never && !requestEnds {
+      if lease.deadline == .never, !endsWithItsRequest(lease) {
         violations.append("lease \(lease.id) has no way to an end")
       }
     }
@@ -47,6 +46,17 @@ extension Market {
     }
     if ledger.amount(.slashEscrow).microcredits != escrow {
       violations.append("the slash escrow is not what is owed from it")
+    }
+  }
+
+  /// Whether the request's own deadlines bring the lease to an end. An orphan has its own only.
+  private func endsWithItsRequest(_ lease: Lease) -> Bool {
+    switch requests[lease.terms.request]?.state {
+    case .open, .running, .answered:
+      !lease.isOrphaned && (lease.state == .leased || lease.state == .verified)
+    // It waits for leases of its request that have deadlines.
+    case .failing: !lease.isOrphaned && lease.state == .verified
+    case .final, .unmatched, .cancelled, .failed, nil: false
     }
   }
 

@@ -16,7 +16,8 @@ package struct Market: Sendable {
   package var models: [ModelID: Manifest] = [:]
   package var keyRecords: [KeySubject: KeyRecord] = [:]
   package var books: [BackendID: OrderBook] = [:]
-  /// The backend of every open bid.
+  /// The backend of every bid ever placed: a digest is used once, because leases outlive their bid
+  /// and find it by its id when they end.
   package var bidBackends: [BidID: BackendID] = [:]
   package var requests: [RequestID: Request] = [:]
   package var leases: [LeaseID: Lease] = [:]

@@ -258,6 +258,19 @@ struct BookTests {
     #expect(outcome.rejection == "duplicate")
   }
 
+  /// A bug once, found by the simulator: a lease that outlived its bid ended on the bid's namesake.
+  @Test func refusesABidOfADigestWhoseBidIsClosed() {
+    var f = MarketFixture()
+    let bid = f.bid(F.paula, at: 50)
+    let request = f.request(f.terms())
+    f.send(.cancelBid(bid), by: F.paula)
+    let again = Command.placeBid(
+      BidTerms(backend: .reexec, scope: .any, price: Price(ticks: 9), capacity: 1))
+    #expect(f.send(again, by: F.paula, digest: bid).rejection == "duplicate")
+    f.pass(10_001)
+    #expect(f.state(request) == .running)
+  }
+
   @Test func refusesUnusableRequests() {
     var f = MarketFixture()
     func refusal(_ change: (inout Variant) -> Void) -> String? {
