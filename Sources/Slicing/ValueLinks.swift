@@ -35,11 +35,15 @@ struct ValueLinks {
   }
 
   /// Elements alive across a cut before node `index`; nil where it must not be cut: before the first
-  /// node, and between an activation and the layer that makes its operand.
+  /// node, and between a layer and the activation or reshape that directly follows it.
   func crossing(before index: Int) -> Int? {
     guard index > 0 else { return nil }
     let node = graph.nodes[index]
-    if case .relu = node.layer, producers[node.inputs[0]] == index - 1 { return nil }
+    switch node.layer {
+    case .relu, .reshape, .identity:
+      if producers[node.inputs[0]] == index - 1 { return nil }
+    case .convolution, .pool, .gemm, .matMul, .add, .batchNormalization: break
+    }
     var elements = 0
     for (value, last) in lastReaders.enumerated() where !graph.values[value].isConstant {
       if let last, last >= index, (producers[value] ?? -1) < index {

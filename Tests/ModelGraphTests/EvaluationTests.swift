@@ -5,9 +5,14 @@ import Testing
 
 @Suite struct EvaluationTests {
   private struct Vectors: Decodable {
-    let input_shape: [Int]
+    let inputShape: [Int]
     let inputs: [[Float]]
     let outputs: [[Float]]
+
+    private enum CodingKeys: String, CodingKey {
+      case inputShape = "input_shape"
+      case inputs, outputs
+    }
   }
 
   @Test(arguments: [("digits_lenet5", 16), ("digits_mlp", 360)])
@@ -16,7 +21,7 @@ import Testing
     let vectors = try JSONDecoder().decode(
       Vectors.self, from: Data(contentsOf: sampleURL("\(name).vectors.json")))
     for index in 0..<count {
-      let input = FloatTensor(shape: vectors.input_shape, values: vectors.inputs[index])
+      let input = FloatTensor(shape: vectors.inputShape, values: vectors.inputs[index])
       let result = try graph.evaluate([input])[0].values
       for (got, expected) in zip(result, vectors.outputs[index]) {
         #expect(abs(got - expected) < 1e-3)
