@@ -8,10 +8,9 @@ let swiftSettings: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-let sodium: Target.Dependency = "CSodium"
 let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
-let collections = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -30,9 +29,12 @@ func library(
     swiftSettings: swiftSettings)
 }
 
-func tests(_ subject: String, _ dependencies: [Target.Dependency]) -> Target {
+func tests(
+  _ subject: String, _ dependencies: [Target.Dependency], exclude: [String] = []
+) -> Target {
   .testTarget(
-    name: "\(subject)Tests", dependencies: dependencies, swiftSettings: swiftSettings)
+    name: "\(subject)Tests", dependencies: dependencies, exclude: exclude,
+    swiftSettings: swiftSettings)
 }
 
 let package = Package(
@@ -57,55 +59,47 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CZeroMQ"),
     .systemLibrary(name: "CSodium"),
+    .target(name: "CLinux"),
     .target(name: "CBourseProver"),
-    library("Primitives", [sodium]),
+    library("Primitives", ["CSodium"]),
     library("MerkleLog", ["Primitives"]),
     library("Statements", ["Primitives", "MerkleLog"]),
     library("ModelGraph", ["Primitives", protobuf]),
     library("FixedPoint", ["Primitives", "Statements"]),
     library("Quantization", ["Primitives", "Statements", "ModelGraph", "FixedPoint"]),
     library("Slicing", ["Primitives", "Statements", "ModelGraph", "FixedPoint", "Quantization"]),
-    library("Market", ["Primitives", "MerkleLog", "Statements", collections]),
+    library("Market", ["Primitives", "MerkleLog", "Statements", heap]),
     library("Migrations", [], path: "migrations", exclude: ["0001-journal.sql"]),
     library("Journal", ["Primitives", "MerkleLog", "Statements", "Market", "Migrations", grdb]),
     library("Replay", ["Primitives", "MerkleLog", "Statements", "Market", "Journal"]),
-    library("ProverHost", ["CBourseProver", "Primitives", "Statements", logging]),
+    library("ProverHost", ["CBourseProver", "CLinux", "Primitives", "Statements", logging]),
     library(
       "Wire",
-      ["CZeroMQ", "Primitives", "MerkleLog", "Statements", "Market", sodium, deque, logging]),
+      ["CZeroMQ", "Primitives", "MerkleLog", "Statements", "Market", "CSodium", deque, logging]),
     library(
       "Broker",
       [
-        "Primitives", "MerkleLog", "Statements", "Market", "Journal", "ProverHost", "Wire",
-        "FixedPoint", logging, serviceLifecycle,
+        "Primitives", "MerkleLog", "Statements", "FixedPoint", "Market", "Journal", "ProverHost",
+        "Wire", logging, serviceLifecycle,
       ]),
     library(
       "Prover",
       [
-        "Primitives", "MerkleLog", "Statements", "Market", "ProverHost", "Wire", "FixedPoint",
-        logging, serviceLifecycle,
+        "Primitives", "MerkleLog", "Statements", "Market", "ProverHost", "Wire", logging,
+        serviceLifecycle,
       ]),
-    library(
-      "Requester",
-      [
-        "Primitives", "MerkleLog", "Statements", "Market", "Wire", "FixedPoint", "ModelGraph",
-        "Quantization", "Slicing", logging,
-      ]),
-    library(
-      "Auditor",
-      ["Primitives", "MerkleLog", "Statements", "Market", "Journal", "Replay", "FixedPoint"]),
+    library("Requester", ["Primitives", "Statements", "Slicing", "Market", "Wire"]),
+    library("Auditor", ["Primitives", "MerkleLog", "Statements", "FixedPoint", "Market"]),
     .executableTarget(
       name: "bourse",
       dependencies: [
-        "Primitives", "MerkleLog", "Statements", "ModelGraph", "FixedPoint", "Quantization",
-        "Slicing", "Market", "Journal", "Replay", "ProverHost", "Wire", "Broker", "Prover",
-        "Requester", "Auditor", argumentParser, logging, serviceLifecycle, unixSignals,
+        "Primitives", "Statements", "ModelGraph", "FixedPoint", "Quantization", "Slicing",
+        "Market", "Journal", "Replay", "ProverHost", "Wire", "Broker", "Prover", "Requester",
+        "Auditor", argumentParser, logging, serviceLifecycle, unixSignals,
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
-      name: "bourse-prover-host",
-      dependencies: ["CBourseProver", "Primitives", "Statements", "ProverHost"],
-      swiftSettings: swiftSettings),
+      name: "bourse-prover-host", dependencies: ["ProverHost"], swiftSettings: swiftSettings),
     library(
       "ReexecPlugin", ["CBourseProver", "Primitives", "Statements", "FixedPoint"],
       path: "Plugins/reexec"),
@@ -116,22 +110,27 @@ let package = Package(
     tests("Primitives", ["Primitives"]),
     tests("MerkleLog", ["MerkleLog", "Primitives"]),
     tests("Statements", ["Statements", "MerkleLog", "Primitives"]),
-    tests("ModelGraph", ["ModelGraph", "Primitives", protobuf]),
+    tests("ModelGraph", ["ModelGraph", "Primitives"]),
     tests("FixedPoint", ["FixedPoint", "Primitives", "Statements"]),
     tests(
       "Slicing",
-      ["Slicing", "Quantization", "FixedPoint", "ModelGraph", "Statements", "Primitives"]),
+      ["Slicing", "Quantization", "FixedPoint", "ModelGraph", "Statements", "Primitives", protobuf]),
     tests("Market", ["Market", "MerkleLog", "Statements", "Primitives"]),
     tests(
-      "Journal", ["Journal", "Replay", "Market", "MerkleLog", "Statements", "Primitives", grdb]),
-    tests("ProverHost", ["ProverHost", "CBourseProver", "FixedPoint", "Statements", "Primitives"]),
-    tests("Wire", ["Wire", "Market", "MerkleLog", "Statements", "Primitives"]),
+      "Journal",
+      [
+        "Journal", "Replay", "Migrations", "Market", "MerkleLog", "Statements", "Primitives", grdb,
+      ]),
+    tests(
+      "ProverHost", ["ProverHost", "FixedPoint", "Statements", "Primitives"],
+      exclude: ["Fixtures"]),
+    tests("Wire", ["Wire", "CZeroMQ", "Statements", "Primitives", logging]),
     tests(
       "Exchange",
       [
         "Broker", "Prover", "Requester", "Auditor", "Slicing", "Quantization", "ModelGraph",
         "Wire", "Journal", "Replay", "ProverHost", "Market", "FixedPoint", "MerkleLog",
-        "Statements", "Primitives",
+        "Statements", "Primitives", logging,
       ]),
     tests("Layout", []),
   ],

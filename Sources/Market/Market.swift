@@ -40,6 +40,12 @@ package struct Market: Sendable {
     package let model: ModelID
     package let slice: Int
     package let backend: BackendID
+
+    package init(model: ModelID, slice: Int, backend: BackendID) {
+      self.model = model
+      self.slice = slice
+      self.backend = backend
+    }
   }
 
   package init(genesis: Genesis) throws(MarketError) {

@@ -15,7 +15,7 @@ package actor WireClient {
   private nonisolated let noticeSink: AsyncStream<Notice>.Continuation
   private nonisolated let executor: PollExecutor
   private let context = ZeroMQContext()
-  let card: BrokerCard
+  package nonisolated let card: BrokerCard
   private let identity: SigningKey?
   private let fixedCurve: CurveKeyPair?
   private let logger: Logger
@@ -270,7 +270,7 @@ extension WireClient {
     let hello = identity.map { identity in
       Hello(
         network: card.network, brokerCurveKey: card.curveKey, clientCurveKey: curve.publicKey,
-        expiry: Tick.wallClock().advanced(by: Hello.lifetimeLimit / 2), signedBy: identity)
+        expiry: Tick.now.advanced(by: Hello.lifetimeLimit / 2), signedBy: identity)
     }
     _ = dealer?.socket?.send([ClientMessage.hello(hello).frame(correlation: helloCorrelation)])
   }

@@ -36,7 +36,7 @@ package actor WireServer {
   package init(
     endpoint: String = "tcp://127.0.0.1:0", curve: CurveKeyPair, network: NetworkID,
     brokerKey: PublicKey, operatorKey: PublicKey, limits: WireLimits = WireLimits(),
-    admission: Admission = .anyone, clock: @escaping @Sendable () -> Tick = Tick.wallClock,
+    admission: Admission = .anyone, clock: @escaping @Sendable () -> Tick = { .now },
     logger: Logger, handler: any WireHandler
   ) {
     self.endpoint = endpoint
@@ -369,14 +369,5 @@ extension BrokerMessage {
           code: "answer-too-large",
           sentence: "The answer has \(bytes.count) bytes, more than \(byteLimit); ask for less."))
     }
-  }
-}
-
-extension Tick {
-  /// The machine's clock.
-  package static let wallClock: @Sendable () -> Tick = {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return Tick(milliseconds: UInt64(time.tv_sec) * 1000 + UInt64(time.tv_nsec) / 1_000_000)
   }
 }

@@ -9,8 +9,8 @@ import Statements
 
 struct ModelCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "model", abstract: "Inspect, check and slice ONNX models.",
-    subcommands: [Inspect.self, Slice.self, Check.self])
+    commandName: "model", abstract: "Inspect, slice, check and publish ONNX models.",
+    subcommands: [Inspect.self, Slice.self, Check.self, Publish.self])
 }
 
 /// Reads a whole file up to the parser's limit.

@@ -105,7 +105,7 @@ import Testing
     let card = try await server.start()
     let peer = RawPeer()
     try await peer.connect(card)
-    let now = Tick.wallClock()
+    let now = Tick.now
     let refused: [(Hello, String)] = [
       (hello(.random(), card), "hello-of-another-connection"),
       (hello(peer.curve, card, brokerKey: .zero), "hello-of-another-connection"),
@@ -135,7 +135,7 @@ import Testing
   private func hello(
     _ curve: CurveKeyPair, _ card: BrokerCard, brokerKey: Bytes32? = nil,
     network helloNetwork: NetworkID = network,
-    expiry: Tick = Tick.wallClock().advanced(by: 60_000)
+    expiry: Tick = Tick.now.advanced(by: 60_000)
   ) -> Hello {
     Hello(
       network: helloNetwork, brokerCurveKey: brokerKey ?? card.curveKey,

@@ -1,0 +1,74 @@
+package import Primitives
+
+/// Why the broker refuses something before it reaches the journal, or stops.
+package enum BrokerError: CodedError, Equatable {
+  case malformedCommand(String)
+  case foreignNetwork(expected: NetworkID, got: NetworkID)
+  case falseSignature
+  case expired(at: Tick, now: Tick)
+  case unknownAuthor(PublicKey)
+  case reservedForBroker(String)
+  case blobMissing(Digest)
+  case blobSizeWrong(Digest, expected: Int, got: Int)
+  case invalidProgram(slice: String, String)
+  case unsupportedSemantics(String)
+  case notDisclosed(Digest)
+  case helloNeeded
+  case unknownModel(ModelID)
+  case unknownRequest(RequestID)
+  case journalFailed(String)
+  case blobStoreFailed(String)
+
+  package var code: String {
+    switch self {
+    case .malformedCommand: "malformed-command"
+    case .foreignNetwork: "foreign-network"
+    case .falseSignature: "false-signature"
+    case .expired: "expired"
+    case .unknownAuthor: "unknown-author"
+    case .reservedForBroker: "reserved-for-broker"
+    case .blobMissing: "blob-missing"
+    case .blobSizeWrong: "blob-size-wrong"
+    case .invalidProgram: "invalid-program"
+    case .unsupportedSemantics: "unsupported-semantics"
+    case .notDisclosed: "not-disclosed"
+    case .helloNeeded: "hello-needed"
+    case .unknownModel: "unknown-model"
+    case .unknownRequest: "unknown-request"
+    case .journalFailed: "journal-failed"
+    case .blobStoreFailed: "blob-store-failed"
+    }
+  }
+
+  package var sentence: String {
+    switch self {
+    case .malformedCommand(let why): "The command cannot be read: \(why)"
+    case .foreignNetwork(let expected, let got):
+      "The command is for network '\(got)' and this is '\(expected)'; use this broker's card."
+    case .falseSignature: "The signature does not fit the command; sign exactly the bytes you send."
+    case .expired(let expiry, let now):
+      "The command expired at \(expiry) and it is \(now); sign it again with a later expiry."
+    case .unknownAuthor(let author):
+      "Key \(author.short) has no account here; ask the operator for a deposit first."
+    case .reservedForBroker(let name):
+      "The broker alone sends \(name), from inside."
+    case .blobMissing(let digest):
+      "Blob \(digest.short) is named and not held here; upload it first."
+    case .blobSizeWrong(let digest, let expected, let got):
+      "Blob \(digest.short) has \(got) bytes and its boundary tensor has \(expected); upload the tensor that the manifest describes."
+    case .invalidProgram(let slice, let why):
+      "The program of slice '\(slice)' is not usable: \(why)"
+    case .unsupportedSemantics(let semantics):
+      "The manifest's semantics is '\(semantics)' and this broker runs 'fixed16/1'; slice the model again."
+    case .notDisclosed(let digest):
+      "Blob \(digest.short) is not disclosed to you; only its request's parties may read it."
+    case .helloNeeded: "Say hello with your key first; this answer is for its owner only."
+    case .unknownModel(let model): "No model \(model.short) is published here."
+    case .unknownRequest(let request): "No request \(request.short) is known here."
+    case .journalFailed(let why):
+      "The journal could not be written (\(why)); the broker stops, nothing unacknowledged counts; free its disk and start it again."
+    case .blobStoreFailed(let why):
+      "The blob store failed (\(why)); check the broker's disk."
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import Journal
+import Logging
+import Market
+import MerkleLog
+import Primitives
+import Statements
+import Wire
+
+/// What the broker does with messages from the wire.
+struct BrokerHandler: WireHandler {
+  let admission: CommandAdmission
+  let sequencer: Sequencer
+  let blobs: BlobStore
+  let logger: Logger
+
+  func command(_ envelope: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal> {
+    await refusing {
+      let (envelope, command) = try await admission.admit(envelope)
+      return try await sequencer.submit(envelope, command).get()
+    }
+  }
+
+  func putBlob(_ chunk: BlobChunk, from peer: Peer) async -> Result<UInt64, WireRefusal> {
+    await refusing {
+      guard let owner = peer.identity else { throw BrokerError.helloNeeded }
+      guard await sequencer.read({ $0.hasAccount(owner) }) else {
+        throw BrokerError.unknownAuthor(owner)
+      }
+      return try await blobs.stage(
+        chunk.digest, total: chunk.total, offset: chunk.offset, chunk: chunk.bytes, by: owner)
+    }
+  }
+
+  func getBlob(
+    _ digest: Digest, offset: UInt64, limit: Int, from peer: Peer
+  ) async -> Result<BlobChunk, WireRefusal> {
+    await refusing {
+      guard await sequencer.mayRead(digest, peer.identity) else {
+        throw BrokerError.notDisclosed(digest)
+      }
+      guard let total = try await blobs.byteCount(of: digest) else {
+        throw BrokerError.blobMissing(digest)
+      }
+      let bytes = try await blobs.data(digest, offset: offset, limit: limit)
+      return BlobChunk(digest: digest, total: UInt64(total), offset: offset, bytes: bytes)
+    }
+  }
+
+  func query(_ bytes: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal> {
+    await refusing {
+      switch try Query(canonicalBytes: bytes) {
+      case .status: await sequencer.status().canonicalBytes
+      case .models:
+        await sequencer.read { Records($0.models.keys.sorted()) }.canonicalBytes
+      case .model(let id): try await manifest(id).canonicalBytes
+      case .keyRecords(let id): try await keyRecords(id).canonicalBytes
+      case .account(let owner):
+        await sequencer.read { $0.accounts(of: owner) }.canonicalBytes
+      case .bids(let prover): await sequencer.read { $0.openBids(of: prover) }.canonicalBytes
+      case .work:
+        if let prover = peer.identity {
+          await sequencer.read { $0.work(of: prover) }.canonicalBytes
+        } else {
+          throw BrokerError.helloNeeded
+        }
+      case .request(let id): try await report(id).canonicalBytes
+      }
+    }
+  }
+
+  func helloAccepted(_ peer: Peer) async {
+    logger.debug("\(peer.identity?.short ?? "-") said hello")
+  }
+
+  private func manifest(_ id: ModelID) async throws -> Manifest {
+    guard let manifest = await sequencer.read({ $0.models[id] }) else {
+      throw BrokerError.unknownModel(id)
+    }
+    return manifest
+  }
+
+  private func keyRecords(_ id: ModelID) async throws -> Records<KeyRecord> {
+    _ = try await manifest(id)
+    return await sequencer.read { market in
+      Records(
+        market.keyRecords.values.filter { $0.model == id }
+          .sorted { ($0.slice, $0.backend) < ($1.slice, $1.backend) })
+    }
+  }
+
+  private func report(_ id: RequestID) async throws -> RequestReport {
+    guard let report = await sequencer.read({ $0.report(on: id) }) else {
+      throw BrokerError.unknownRequest(id)
+    }
+    return report
+  }
+
+  /// Every failure becomes a refusal with its stable code; what has none is the broker's own fault.
+  private func refusing<Value>(
+    _ body: () async throws -> Value
+  ) async -> Result<Value, WireRefusal> {
+    do {
+      return .success(try await body())
+    } catch let error as any CodedError {
+      logger.debug("refused: \(error)")
+      return .failure(WireRefusal(code: error.code, sentence: error.sentence))
+    } catch {
+      logger.error("a request failed: \(error)")
+      return .failure(
+        WireRefusal(BrokerError.blobStoreFailed("an unexpected failure; see the broker's log")))
+    }
+  }
+}
+
+/// Views that queries read.
+extension Market {
+  func accounts(of owner: PublicKey) -> Records<AccountBalance> {
+    let own = Purpose.allCases.map { Account(owner: owner, purpose: $0) }
+    let exchange = Purpose.allCases.map { Account(owner: nil, purpose: $0) }
+    // The operator asks for the exchange's own accounts under the operator's key.
+    let asked = owner == genesis.operator ? own + exchange : own
+    return Records(
+      asked.compactMap { account in
+        let balance = balance(account)
+        return balance == 0 ? nil : AccountBalance(account: account, balance: balance)
+      })
+  }
+
+  func openBids(of prover: PublicKey) -> Records<OpenBid> {
+    Records(
+      books.keys.sorted().flatMap { books[$0]?.bids ?? [] }.filter { $0.prover == prover }
+        .map { OpenBid(id: $0.id, terms: $0.terms, leases: $0.leases) })
+  }
+
+  func work(of prover: PublicKey) -> Records<WorkItem> {
+    Records(
+      sortedLeases.filter { $0.terms.prover == prover && !$0.state.isFinal }.map { lease in
+        WorkItem(
+          terms: lease.terms, state: lease.state, inputs: lease.inputs,
+          outputs: lease.commitment?.outputs ?? [], deadline: lease.deadline)
+      })
+  }
+
+  func report(on id: RequestID) -> RequestReport? {
+    guard let request = requests[id] else { return nil }
+    let leases = sortedLeases.filter { $0.terms.request == id }
+    return RequestReport(request, leases: leases.map(LeaseReport.init))
+  }
+}

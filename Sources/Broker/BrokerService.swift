@@ -1,0 +1,149 @@
+package import Journal
+package import Logging
+import Market
+package import Primitives
+package import ProverHost
+import ServiceLifecycle
+import Statements
+package import Wire
+
+/// A backend that the broker verifies with, and the digest of the plugin's file it came from.
+package struct ServedBackend: Sendable {
+  package let backend: Backend
+  package let plugin: Digest
+
+  package init(backend: Backend, plugin: Digest) {
+    (self.backend, self.plugin) = (backend, plugin)
+  }
+}
+
+/// The broker: one sequencer, the wire before it, verification workers and a clock beside it.
+package struct BrokerService: Service {
+  /// How often the clock looks for a passed deadline.
+  private static let tickInterval = Duration.milliseconds(50)
+  private static let verificationWorkers = 2
+
+  private let network: NetworkID
+  private let key: SigningKey
+  private let sequencer: Sequencer
+  private let server: WireServer
+  private let verifier: Verifier
+  private let keyPublisher: KeyPublisher
+  private let logger: Logger
+  private let onReady: @Sendable (BrokerCard) -> Void
+
+  /// - Parameters:
+  ///   - sequencer: Recovered from the journal.
+  ///   - curveKeys: The broker's CURVE identity, which clients know from its card.
+  ///   - backends: By which leases can be verified; `reexec` decides in every doubt.
+  ///   - onReady: Called with the card that clients need, once they can connect.
+  package init(
+    network: NetworkID, key: SigningKey, operatorKey: PublicKey, endpoint: String,
+    curveKeys: CurveKeyPair, sequencer: Sequencer, blobs: BlobStore,
+    backends: [ServedBackend], logger: Logger,
+    onReady: @escaping @Sendable (BrokerCard) -> Void
+  ) {
+    self.network = network
+    self.key = key
+    self.sequencer = sequencer
+    self.logger = logger
+    self.onReady = onReady
+    let handler = BrokerHandler(
+      admission: CommandAdmission(network: network, sequencer: sequencer, blobs: blobs),
+      sequencer: sequencer, blobs: blobs, logger: logger)
+    server = WireServer(
+      endpoint: endpoint, curve: curveKeys, network: network, brokerKey: key.publicKey,
+      operatorKey: operatorKey, logger: logger, handler: handler)
+    verifier = Verifier(
+      network: network, sequencer: sequencer, blobs: blobs,
+      sessions: SessionCache(backends), key: key, logger: logger)
+    keyPublisher = KeyPublisher(
+      network: network, sequencer: sequencer, blobs: blobs, backends: backends, key: key,
+      logger: logger)
+  }
+
+  package func run() async throws {
+    let events = await sequencer.events()
+    let card = try await server.start()
+    logger.info("serving network '\(network)' at \(card.endpoint)")
+    onReady(card)
+    let (jobs, queue) = AsyncStream.makeStream(of: Verifier.Job.self)
+    for job in await verifier.outstanding() { queue.yield(job) }
+    let (models, modelQueue) = AsyncStream.makeStream(of: ModelID.self)
+    await cancelWhenGracefulShutdown {
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask { await route(events, jobs: queue, models: modelQueue) }
+        group.addTask { await keepTime() }
+        group.addTask {
+          await keyPublisher.publishMissing()
+          for await model in models { await keyPublisher.publish(model) }
+        }
+        group.addTask { await work(off: jobs) }
+        // Any part that ends, ends the broker.
+        await group.next()
+        group.cancelAll()
+        queue.finish()
+        modelQueue.finish()
+      }
+    }
+    logger.info("closing")
+    await server.shutdown()
+    if let failure = await sequencer.failureIfAny() { throw failure }
+  }
+
+  /// Turns committed events into verification jobs, keys to publish, and hints to clients.
+  private func route(
+    _ events: AsyncStream<[Sequencer.Committed]>,
+    jobs: AsyncStream<Verifier.Job>.Continuation, models: AsyncStream<ModelID>.Continuation
+  ) async {
+    for await group in events {
+      var provers: Set<PublicKey> = []
+      var requests: Set<RequestID> = []
+      for committed in group {
+        switch committed.event.body {
+        case .modelPublished(_, let manifest): models.yield(manifest.id)
+        case .verificationWanted(let lease, let purpose, let attempt, _):
+          jobs.yield(Verifier.Job(lease: lease, purpose: purpose, attempt: attempt))
+        case .leaseBegun(let lease, _, _):
+          if let terms = await sequencer.read({ $0.leases[lease]?.terms }) {
+            provers.insert(terms.prover)
+            requests.insert(terms.request)
+          }
+        case .requestMatched(let id), .requestAnswered(let id, _), .answerWithdrawn(let id),
+          .requestFailing(let id, _), .requestClosed(let id, _, _, _):
+          requests.insert(id)
+        default: break
+        }
+      }
+      for prover in provers { await server.notify(prover, .work) }
+      for id in requests {
+        if let requester = await sequencer.read({ $0.requests[id]?.requester }) {
+          await server.notify(requester, .request(id))
+        }
+      }
+    }
+  }
+
+  private func keepTime() async {
+    while !Task.isCancelled {
+      try? await Task.sleep(for: Self.tickInterval)
+      if await sequencer.isTickDue(at: .now) {
+        await sequencer.perform(.tick, network: network, signedBy: key, logger)
+      }
+    }
+  }
+
+  private func work(off jobs: AsyncStream<Verifier.Job>) async {
+    await withTaskGroup(of: Void.self) { group in
+      var running = 0
+      for await job in jobs {
+        if running == Self.verificationWorkers {
+          await group.next()
+          running -= 1
+        }
+        group.addTask { await verifier.run(job) }
+        running += 1
+      }
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import FixedPoint
+import Journal
+import Market
+import Primitives
+import Statements
+import Wire
+
+/// What is checked before a command reaches the sequencer. What fails here leaves no trace: its
+/// author may send it again when it is mended.
+struct CommandAdmission: Sendable {
+  let network: NetworkID
+  let sequencer: Sequencer
+  let blobs: BlobStore
+
+  /// The envelope and command of trustworthy bytes.
+  ///
+  /// A command that has acted before passes whatever its expiry: it gets its stored result.
+  func admit(_ bytes: [UInt8]) async throws -> (Envelope, Command) {
+    let envelope: Envelope
+    let command: Command
+    do {
+      envelope = try Envelope(canonicalBytes: bytes)
+      command = try Command(canonicalBytes: envelope.body)
+    } catch {
+      throw BrokerError.malformedCommand(error.sentence)
+    }
+    guard envelope.network == network else {
+      throw BrokerError.foreignNetwork(expected: network, got: envelope.network)
+    }
+    guard envelope.isAuthentic else { throw BrokerError.falseSignature }
+    if await sequencer.isKnown(envelope.digest) { return (envelope, command) }
+    let now = Tick.now
+    guard envelope.expiry >= now else { throw BrokerError.expired(at: envelope.expiry, now: now) }
+    let author = envelope.author
+    guard await sequencer.read({ $0.hasAccount(author) }) else {
+      throw BrokerError.unknownAuthor(author)
+    }
+    try await checkBlobs(of: command)
+    return (envelope, command)
+  }
+
+  /// A command is accepted only when every blob it names is durably held, with the right size.
+  private func checkBlobs(of command: Command) async throws {
+    switch command {
+    case .publishModel(let manifest): try await check(manifest)
+    case .submitRequest(let terms):
+      guard let manifest = await sequencer.read({ $0.models[terms.model] }) else { return }
+      for (digest, input) in zip(terms.inputs, manifest.inputs) {
+        try await require(digest, byteCount: input.byteCount)
+      }
+    case .commitOutput(let commitment):
+      let outputs = await sequencer.read { market -> [BoundarySpecification] in
+        guard let terms = market.leases[commitment.lease]?.terms else { return [] }
+        return market.models[terms.model]?.slices[terms.slice].outputs ?? []
+      }
+      for (digest, output) in zip(commitment.outputs, outputs) {
+        try await require(digest, byteCount: output.byteCount)
+      }
+    case .submitBatch(let batch):
+      for receipt in batch.receipts where receipt.proof != Digest.of([]) {
+        try await require(receipt.proof, byteCount: nil)
+      }
+    case .tick, .recordVerdict, .publishKey: throw BrokerError.reservedForBroker(command.name)
+    case .deposit, .withdraw, .bond, .placeBid, .cancelBid, .cancelRequest, .reportRangeFault:
+      break
+    }
+  }
+
+  private func check(_ manifest: Manifest) async throws {
+    guard manifest.semantics == Program.semantics else {
+      throw BrokerError.unsupportedSemantics(manifest.semantics)
+    }
+    for slice in manifest.slices {
+      try await require(slice.onnx, byteCount: nil)
+      try await require(slice.program, byteCount: nil)
+      let program: Program
+      do {
+        program = try Program(canonicalBytes: try await blobs.read(slice.program))
+      } catch let error as any CodedError {
+        throw BrokerError.invalidProgram(slice: slice.name, error.sentence)
+      }
+      guard links(program.inputs, slice.inputs), links(program.outputs, slice.outputs) else {
+        throw BrokerError.invalidProgram(
+          slice: slice.name, "its boundary tensors are not those of the manifest")
+      }
+    }
+  }
+
+  private func links(_ left: [BoundarySpecification], _ right: [BoundarySpecification]) -> Bool {
+    left.count == right.count && zip(left, right).allSatisfy { $0.links(to: $1) }
+  }
+
+  private func require(_ digest: Digest, byteCount: Int?) async throws {
+    guard let size = try await blobs.byteCount(of: digest) else {
+      throw BrokerError.blobMissing(digest)
+    }
+    if let byteCount, size != byteCount {
+      throw BrokerError.blobSizeWrong(digest, expected: byteCount, got: size)
+    }
+  }
+}
+
+extension Market {
+  /// Whether the key runs the exchange or has money in it.
+  func hasAccount(_ key: PublicKey) -> Bool {
+    key == genesis.operator || key == genesis.broker
+      || [Account.available(key), .bond(key), .stakeHold(key), .feeHold(key)].contains {
+        balance($0) > 0
+      }
+  }
+}

@@ -1,0 +1,153 @@
+package import Journal
+package import Market
+package import Primitives
+import Statements
+package import Wire
+
+/// The one owner of the market and of the journal.
+///
+/// Commands that arrive while a transaction commits are decided and committed together in the next
+/// one; an acknowledgement is given only after its transaction is durable. The state in memory runs
+/// ahead of the disk by at most the open transaction, so a failed commit ends the sequencer: what it
+/// had decided and not committed must never be seen.
+package actor Sequencer {
+  /// An event that is durable.
+  package struct Committed: Sendable {
+    package let sequence: UInt64
+    package let event: Event
+  }
+
+  /// Commands in one transaction at most.
+  private static let groupLimit = 1024
+
+  private let executor: PollExecutor
+  package nonisolated var unownedExecutor: UnownedSerialExecutor {
+    executor.asUnownedSerialExecutor()
+  }
+
+  private var market: Market
+  private let journal: Journal
+  private var disclosure: DisclosureIndex
+  private var waiting: [Waiting] = []
+  private var positions: [Digest: Int] = [:]
+  private var lastTick: Tick
+  private var failure: BrokerError?
+  private var subscribers: [AsyncStream<[Committed]>.Continuation] = []
+
+  private struct Waiting {
+    let envelope: Envelope
+    let command: Command
+    var callers: [CheckedContinuation<Result<[UInt8], BrokerError>, Never>]
+  }
+
+  package init(journal: Journal, market: Market, executor: PollExecutor) {
+    self.executor = executor
+    self.journal = journal
+    self.market = market
+    disclosure = DisclosureIndex(of: market)
+    lastTick = journal.lastTick
+  }
+
+  // MARK: Commands
+
+  /// The acknowledgement's bytes, durable; the stored ones where the command has acted before.
+  package func submit(_ envelope: Envelope, _ command: Command) async -> Result<
+    [UInt8], BrokerError
+  > {
+    if let failure { return .failure(failure) }
+    do {
+      if let stored = try journal.storedAcknowledgement(for: envelope.digest) {
+        return .success(stored)
+      }
+    } catch {
+      return .failure(.journalFailed("\(error)"))
+    }
+    return await withCheckedContinuation { caller in
+      if let position = positions[envelope.digest] {
+        waiting[position].callers.append(caller)
+        return
+      }
+      if waiting.isEmpty { Task { self.commitWaiting() } }
+      positions[envelope.digest] = waiting.count
+      waiting.append(Waiting(envelope: envelope, command: command, callers: [caller]))
+    }
+  }
+
+  /// True where the command has been acted on already.
+  package func isKnown(_ digest: Digest) -> Bool {
+    positions[digest] != nil || ((try? journal.storedAcknowledgement(for: digest)) ?? nil) != nil
+  }
+
+  private func commitWaiting() {
+    let group = Array(waiting.prefix(Self.groupLimit))
+    waiting.removeFirst(group.count)
+    positions.removeAll(keepingCapacity: true)
+    for (position, left) in waiting.enumerated() { positions[left.envelope.digest] = position }
+    if !waiting.isEmpty { Task { self.commitWaiting() } }
+    if let failure {
+      for member in group { member.callers.forEach { $0.resume(returning: .failure(failure)) } }
+      return
+    }
+    let tick = max(lastTick, .now)
+    lastTick = tick
+    let entries = group.map { member in
+      PendingEntry(
+        envelope: member.envelope, tick: tick,
+        outcome: market.execute(
+          member.command, by: member.envelope.author, digest: member.envelope.digest, at: tick))
+    }
+    do {
+      let acknowledgements = try journal.append(entries)
+      publish(entries, firstSequence: journal.count - UInt64(entries.count))
+      for (member, acknowledgement) in zip(group, acknowledgements) {
+        member.callers.forEach { $0.resume(returning: .success(acknowledgement)) }
+      }
+    } catch {
+      let failure = BrokerError.journalFailed("\(error)")
+      self.failure = failure
+      for member in group { member.callers.forEach { $0.resume(returning: .failure(failure)) } }
+      subscribers.forEach { $0.finish() }
+    }
+  }
+
+  private func publish(_ entries: [PendingEntry], firstSequence: UInt64) {
+    var committed: [Committed] = []
+    for (offset, entry) in entries.enumerated() {
+      guard case .accepted(let events) = entry.outcome else { continue }
+      for event in events {
+        disclosure.note(event, in: market)
+        committed.append(Committed(sequence: firstSequence + UInt64(offset), event: event))
+      }
+    }
+    guard !committed.isEmpty else { return }
+    subscribers.forEach { $0.yield(committed) }
+  }
+
+  // MARK: What others see
+
+  /// Every event committed from now on, in order. Ends when the journal fails.
+  package func events() -> AsyncStream<[Committed]> {
+    let (stream, continuation) = AsyncStream.makeStream(of: [Committed].self)
+    if failure == nil { subscribers.append(continuation) } else { continuation.finish() }
+    return stream
+  }
+
+  package func read<Value: Sendable>(_ body: @Sendable (Market) -> Value) -> Value { body(market) }
+
+  package func mayRead(_ digest: Digest, _ reader: PublicKey?) -> Bool {
+    disclosure.mayRead(digest, reader)
+  }
+
+  /// True once a deadline has passed that a tick must act on.
+  package func isTickDue(at tick: Tick) -> Bool {
+    market.nextDeadline.map { $0 <= tick } ?? false
+  }
+
+  package func status() -> BrokerStatus {
+    BrokerStatus(
+      network: market.genesis.network, tick: max(lastTick, .now), sequence: journal.count,
+      head: journal.head, parameters: market.genesis.parameters)
+  }
+
+  package func failureIfAny() -> BrokerError? { failure }
+}

@@ -1,0 +1,12 @@
+/// Ways in which a prover can be told to cheat, for demonstrations and tests of the exchange. It
+/// costs real stake.
+package enum Misbehaviour: String, Sendable, CaseIterable {
+  /// Commits to an output with one bit flipped.
+  case wrongOutput = "wrong-output"
+  /// Signs a batch root that is not the root of its receipts.
+  case badRoot = "bad-root"
+  /// Commits only after its deadline.
+  case late
+  /// Takes leases and never answers.
+  case silent
+}

@@ -1,0 +1,138 @@
+package import Logging
+import Market
+package import Primitives
+package import ProverHost
+import ServiceLifecycle
+import Statements
+package import Wire
+
+/// A prover: keeps a bid in the book and works the leases it is given.
+///
+/// Notices are only hints. What is to be done is always asked for, so a lost notice, a reconnection
+/// or a restart costs a moment and never a lease.
+package struct ProverService: Service {
+  package struct Configuration: Sendable {
+    package var price: Price
+    /// Leases at a time.
+    package var capacity: UInt32
+    /// The bond to have, own bond and held stake together; the difference is bonded at the start.
+    package var bond: Amount
+    package var misbehaviour: Misbehaviour?
+
+    package init(
+      price: Price, capacity: UInt32, bond: Amount, misbehaviour: Misbehaviour? = nil
+    ) {
+      self.price = price
+      self.capacity = capacity
+      self.bond = bond
+      self.misbehaviour = misbehaviour
+    }
+  }
+
+  private let configuration: Configuration
+  private let client: WireClient
+  private let backend: Backend
+  private let key: SigningKey
+  private let logger: Logger
+  private let onReady: @Sendable (BidID) -> Void
+
+  /// - Parameter onReady: Called once the bid rests in the book.
+  package init(
+    configuration: Configuration, client: WireClient, backend: Backend, key: SigningKey,
+    logger: Logger, onReady: @escaping @Sendable (BidID) -> Void = { _ in }
+  ) {
+    self.configuration = configuration
+    self.client = client
+    self.backend = backend
+    self.key = key
+    self.logger = logger
+    self.onReady = onReady
+  }
+
+  package func run() async throws {
+    try await client.connect()
+    if let misbehaviour = configuration.misbehaviour {
+      logger.warning("THIS PROVER CHEATS ON PURPOSE (\(misbehaviour.rawValue)): it will lose stake")
+    }
+    try await ensureBond()
+    let bid = try await placeBid(backend.descriptor.id)
+    onReady(bid)
+    let worker = LeaseWorker(
+      client: client, slices: SliceCache(client: client, backend: backend),
+      key: key, network: client.card.network, misbehaviour: configuration.misbehaviour,
+      logger: logger)
+    await cancelWhenGracefulShutdown { await serve(worker) }
+    logger.info("withdrawing the bid")
+    _ = try? await client.perform(.cancelBid(bid), signedBy: key)
+    await client.close()
+  }
+
+  private func ensureBond() async throws {
+    let balances = try await client.balances(of: key.publicKey)
+    func balance(_ purpose: Purpose) -> UInt64 {
+      balances.first { $0.account.purpose == purpose }.map { UInt64(max(0, $0.balance)) } ?? 0
+    }
+    let bonded = balance(.bond) + balance(.stakeHold)
+    guard bonded < configuration.bond.microcredits else { return }
+    let missing = Amount(microcredits: configuration.bond.microcredits - bonded)
+    try await client.perform(.bond(amount: missing), signedBy: key)
+    logger.info("bonded \(missing) micro-credits")
+  }
+
+  /// Replaces whatever an earlier run left in the book.
+  private func placeBid(_ backend: BackendID) async throws -> BidID {
+    for stale in try await client.bids(of: key.publicKey) {
+      _ = try? await client.perform(.cancelBid(stale.id), signedBy: key)
+    }
+    let terms = BidTerms(
+      backend: backend, scope: .any, price: configuration.price,
+      capacity: configuration.capacity)
+    let placed = try await client.perform(.placeBid(terms), signedBy: key)
+    logger.info("bid \(placed.envelope.digest.short) rests at \(configuration.price)")
+    return placed.envelope.digest
+  }
+
+  /// Asks for work at every notice and once a second, and works each lease once.
+  private func serve(_ worker: LeaseWorker) async {
+    let progress = LeaseProgress()
+    await withTaskGroup(of: Void.self) { group in
+      let (wakes, wake) = AsyncStream.makeStream(
+        of: Void.self, bufferingPolicy: .bufferingNewest(1))
+      let notices = client.notices
+      group.addTask {
+        for await _ in notices { wake.yield() }
+      }
+      group.addTask {
+        while !Task.isCancelled {
+          wake.yield()
+          try? await Task.sleep(for: .seconds(1))
+        }
+        wake.finish()
+      }
+      for await _ in wakes {
+        if Task.isCancelled { break }
+        let items: [WorkItem]
+        do {
+          items = try await client.work()
+        } catch {
+          logger.warning("could not ask for work: \(error)")
+          continue
+        }
+        for item in items where item.state == .begun || item.state == .committed {
+          guard progress.start(item.terms.id) else { continue }
+          group.addTask {
+            do {
+              try await worker.work(item)
+            } catch let rejection as Rejection {
+              logger.warning("lease \(item.terms.id): \(rejection.sentence)")
+            } catch {
+              logger.warning("lease \(item.terms.id): \(error); trying again")
+              progress.forget(item.terms.id)
+            }
+          }
+        }
+      }
+      group.cancelAll()
+    }
+  }
+}

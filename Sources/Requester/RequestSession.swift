@@ -1,0 +1,164 @@
+package import Market
+package import Primitives
+package import Statements
+package import Wire
+
+/// A requester's way from an input to an answer and its evidence.
+package struct RequestSession: Sendable {
+  /// What a request asks for beside model and input.
+  package struct Order: Sendable {
+    package var limitPrice = Price(ticks: 2_000)
+    package var stakeMultiple: UInt32 = 5
+    /// How many slices one prover may hold; 0 for any number.
+    package var spread: UInt32 = 0
+    package var backend = BackendID.reexec
+    package var attemptsMax: UInt32 = 5
+    package var disclosure = Disclosure.parties
+    package var timeInForce = TimeInForce.goodTillCancelled
+    /// Milliseconds from now.
+    package var beginWithin: UInt64 = 60_000
+    package var finalWithin: UInt64 = 600_000
+
+    package init() {}
+  }
+
+  private let client: WireClient
+  private let key: SigningKey
+
+  package init(client: WireClient, key: SigningKey) {
+    self.client = client
+    self.key = key
+  }
+
+  /// Uploads the input and submits the signed request. The fee at the limit price is held at once.
+  package func submit(
+    model: ModelID, manifest: Manifest, inputs: [[UInt8]], order: Order
+  ) async throws -> WireClient.Performed {
+    guard inputs.count == manifest.inputs.count else {
+      throw RequesterError.wrongInputCount(expected: manifest.inputs.count, got: inputs.count)
+    }
+    for (input, specification) in zip(inputs, manifest.inputs) {
+      guard input.count == specification.byteCount else {
+        throw RequesterError.wrongInputSize(
+          specification.name, expected: specification.byteCount, got: input.count)
+      }
+    }
+    var digests: [Digest] = []
+    for input in inputs { digests.append(try await client.upload(input)) }
+    let now = Tick.now
+    let terms = RequestTerms(
+      model: model, inputs: digests,
+      assurances: manifest.slices.map { _ in SliceAssurance(.proven, by: order.backend) },
+      limitPrice: order.limitPrice, stakeMultiple: order.stakeMultiple, spread: order.spread,
+      disclosure: order.disclosure, nonceCommitment: .zero,
+      beginDeadline: now.advanced(by: order.beginWithin),
+      finalDeadline: now.advanced(by: order.finalWithin), attemptsMax: order.attemptsMax,
+      timeInForce: order.timeInForce)
+    return try await client.perform(.submitRequest(terms), signedBy: key)
+  }
+
+  /// Calls `onChange` with every change that is seen until the request has ended; returns the end.
+  ///
+  /// The broker's notices wake it; between them it asks at growing intervals, so that a lost notice
+  /// costs at most half a second.
+  package func follow(
+    _ request: RequestID, onChange: (RequestReport) -> Void
+  ) async throws -> RequestReport {
+    var pause = 5
+    var seen: (RequestState, Int, Int)?
+    while true {
+      let report = try await client.report(on: request)
+      let progress = (
+        report.state, report.leases.count,
+        report.leases.reduce(0) { $0 + Int($1.state.rawValue) }
+      )
+      if seen.map({ $0 != progress }) ?? true {
+        seen = progress
+        pause = 5
+        onChange(report)
+      }
+      if report.state.isFinal { return report }
+      try await Task.sleep(for: .milliseconds(pause))
+      pause = min(pause * 2, 500)
+    }
+  }
+
+  /// The answer's tensors as they stand; nil while there is none.
+  package func answer(_ report: RequestReport, _ manifest: Manifest) async throws -> [[UInt8]]? {
+    guard let digests = report.answer else { return nil }
+    var tensors: [[UInt8]] = []
+    for (digest, source) in zip(digests, manifest.outputs) {
+      tensors.append(
+        try await client.download(
+          digest, byteLimit: manifest.specification(of: source).byteCount))
+    }
+    return tensors
+  }
+
+  /// Everything needed to check the finished request offline.
+  package func bundle(
+    _ performed: WireClient.Performed, _ report: RequestReport, _ manifest: Manifest
+  ) async throws -> Bundle {
+    guard report.state == .final, let jobRoot = report.jobRoot else {
+      throw RequesterError.notFinal(report.state)
+    }
+    let records = try await client.keyRecords(of: report.terms.model)
+    let leases = Dictionary(report.leases.map { ($0.terms.id, $0) }) { first, _ in first }
+    var slices: [Bundle.Slice] = []
+    var digests = Set(report.terms.inputs)
+    for (index, id) in report.current.enumerated() {
+      guard let lease = leases[id], let commitment = lease.commitment, let receipt = lease.receipt,
+        let batchRoot = lease.batchRoot, let inclusion = lease.inclusion,
+        let record = records.first(where: { $0.digest == lease.terms.keyRecord })
+      else { throw RequesterError.incompleteReport(slice: manifest.slices[index].name) }
+      slices.append(
+        Bundle.Slice(
+          keyRecord: record, commitment: commitment, receipt: receipt, batchRoot: batchRoot,
+          inclusion: inclusion))
+      digests.formUnion(receipt.statement.inputs)
+      digests.formUnion(receipt.statement.outputs)
+      digests.formUnion([manifest.slices[index].program, record.verifierKey])
+      if receipt.proof != Digest.of([]) { digests.insert(receipt.proof) }
+    }
+    var blobs: [[UInt8]] = []
+    for digest in digests.sorted() {
+      blobs.append(try await client.download(digest, byteLimit: Bundle.blobLimit))
+    }
+    return Bundle(
+      network: client.card.network, request: performed.envelope,
+      acknowledgement: performed.acknowledgement, manifest: manifest, slices: slices,
+      jobRoot: jobRoot, blobs: blobs)
+  }
+}
+
+package enum RequesterError: CodedError, Equatable {
+  case wrongInputCount(expected: Int, got: Int)
+  case wrongInputSize(String, expected: Int, got: Int)
+  case notFinal(RequestState)
+  case incompleteReport(slice: String)
+  case noKeys(ModelID)
+
+  package var code: String {
+    switch self {
+    case .wrongInputCount, .wrongInputSize: "wrong-input"
+    case .notFinal: "request-not-final"
+    case .incompleteReport: "incomplete-report"
+    case .noKeys: "no-keys"
+    }
+  }
+
+  package var sentence: String {
+    switch self {
+    case .wrongInputCount(let expected, let got):
+      "The model takes \(expected) inputs and \(got) came; give one per input."
+    case .wrongInputSize(let name, let expected, let got):
+      "Input '\(name)' takes \(expected) bytes and has \(got); give it the model's shape."
+    case .notFinal(let state):
+      "The request is \(state) and has no bundle; wait until it is final."
+    case .incompleteReport(let slice):
+      "The broker's report lacks the receipt of slice '\(slice)'; ask again."
+    case .noKeys(let model):
+      "The broker has published no keys for model \(model.short) in time; look at its log."
+    }
+  }
+}

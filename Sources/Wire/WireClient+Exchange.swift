@@ -1,0 +1,70 @@
+package import Market
+package import Primitives
+package import Statements
+
+/// The exchange as every client sees it: signed commands and typed queries over the frames.
+extension WireClient {
+  /// How long a command waits for its first delivery, in milliseconds.
+  private static var expiryWindow: UInt64 { 120_000 }
+
+  /// Signs and submits. A rejection is thrown as the error it is.
+  @discardableResult
+  package func perform(_ command: Command, signedBy key: SigningKey) async throws -> Performed {
+    let envelope = Envelope(
+      network: card.network, nonce: .random(), expiry: Tick.now.advanced(by: Self.expiryWindow),
+      body: command.canonicalBytes, signedBy: key)
+    let acknowledgement = try await submit(envelope)
+    if let rejection = acknowledgement.rejection { throw rejection }
+    return Performed(envelope: envelope, acknowledgement: acknowledgement)
+  }
+
+  /// An accepted command, as it was signed and acknowledged.
+  package struct Performed: Sendable {
+    package let envelope: Envelope
+    package let acknowledgement: Acknowledgement
+  }
+
+  package func status() async throws -> BrokerStatus { try await answer(to: .status) }
+
+  package func models() async throws -> [ModelID] {
+    try await answer(to: .models, as: Records<ModelID>.self).records
+  }
+
+  /// The manifest, whose digest is checked to be `id`.
+  package func model(_ id: ModelID) async throws -> Manifest {
+    let manifest = try await answer(to: .model(id), as: Manifest.self)
+    guard manifest.id == id else {
+      throw Rejection(
+        code: "wrong-manifest",
+        sentence: "The broker sent another manifest than that of model \(id.short); use another.")
+    }
+    return manifest
+  }
+
+  package func keyRecords(of model: ModelID) async throws -> [KeyRecord] {
+    try await answer(to: .keyRecords(model), as: Records<KeyRecord>.self).records
+  }
+
+  package func balances(of owner: PublicKey) async throws -> [AccountBalance] {
+    try await answer(to: .account(owner), as: Records<AccountBalance>.self).records
+  }
+
+  package func bids(of prover: PublicKey) async throws -> [OpenBid] {
+    try await answer(to: .bids(prover), as: Records<OpenBid>.self).records
+  }
+
+  /// The live leases of the client's own identity.
+  package func work() async throws -> [WorkItem] {
+    try await answer(to: .work, as: Records<WorkItem>.self).records
+  }
+
+  package func report(on request: RequestID) async throws -> RequestReport {
+    try await answer(to: .request(request))
+  }
+
+  private func answer<Answer: CanonicalCodable>(
+    to query: Query, as type: Answer.Type = Answer.self
+  ) async throws -> Answer {
+    try Answer(canonicalBytes: try await ask(query.canonicalBytes))
+  }
+}

@@ -1,0 +1,122 @@
+import ArgumentParser
+import Market
+import Primitives
+import Wire
+
+struct AccountCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "account", abstract: "Show balances; deposit, withdraw and bond.",
+    subcommands: [Show.self, Deposit.self, Withdraw.self, Bond.self])
+
+  struct Balance: Encodable {
+    let purpose: String
+    let microcredits: Int64
+  }
+
+  static func show(
+    _ owner: PublicKey, _ client: WireClient, json: Bool
+  ) async throws {
+    let balances = try await client.balances(of: owner).map {
+      Balance(purpose: $0.account.purpose.description, microcredits: $0.balance)
+    }
+    if json {
+      struct Shown: Encodable {
+        let owner: String
+        let balances: [Balance]
+      }
+      return try printJSON(Shown(owner: owner.description, balances: balances))
+    }
+    print("account \(owner)")
+    var table = Table([("purpose", .left), ("micro-credits", .right)])
+    for balance in balances { table.append([balance.purpose, "\(balance.microcredits)"]) }
+    print(table.text)
+  }
+
+  struct Show: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Show the balances of a key.",
+      discussion: """
+        Under the operator's key the exchange's own accounts are shown as well.
+
+        EXAMPLE
+          bourse account show prover.key --broker ./broker/broker.json
+        """)
+
+    @Argument(help: "A public key, or a key file.")
+    var owner: String
+    @OptionGroup var brokerOptions: BrokerOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+      let client = try await brokerOptions.connect(as: nil)
+      try await AccountCommand.show(try publicKey(owner), client, json: output.json)
+      await client.close()
+    }
+  }
+
+  struct Deposit: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Credit an account from outside (operator only).",
+      discussion: """
+        EXAMPLE
+          bourse account deposit prover.key 10c --key ./broker/operator.key
+        """)
+
+    @Argument(help: "A public key, or a key file.")
+    var owner: String
+    @Argument(help: "Micro-credits, or credits with a 'c': 2500000, 2.5c.", transform: parseAmount)
+    var amount: Amount
+    @OptionGroup var key: KeyOption
+    @OptionGroup var brokerOptions: BrokerOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+      let key = try key.load()
+      let owner = try publicKey(owner)
+      let client = try await brokerOptions.connect(as: key)
+      try await client.perform(.deposit(owner: owner, amount: amount), signedBy: key)
+      try await AccountCommand.show(owner, client, json: output.json)
+      await client.close()
+    }
+  }
+
+  struct Withdraw: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Take available credits out of the exchange.",
+      discussion: "EXAMPLE\n  bourse account withdraw 1c --key prover.key")
+
+    @Argument(help: "Micro-credits, or credits with a 'c': 2500000, 2.5c.", transform: parseAmount)
+    var amount: Amount
+    @OptionGroup var key: KeyOption
+    @OptionGroup var brokerOptions: BrokerOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+      let key = try key.load()
+      let client = try await brokerOptions.connect(as: key)
+      try await client.perform(.withdraw(amount: amount), signedBy: key)
+      try await AccountCommand.show(key.publicKey, client, json: output.json)
+      await client.close()
+    }
+  }
+
+  struct Bond: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Move available credits into your bond, from which stakes are held.",
+      discussion: "EXAMPLE\n  bourse account bond 5c --key prover.key")
+
+    @Argument(help: "Micro-credits, or credits with a 'c': 2500000, 2.5c.", transform: parseAmount)
+    var amount: Amount
+    @OptionGroup var key: KeyOption
+    @OptionGroup var brokerOptions: BrokerOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+      let key = try key.load()
+      let client = try await brokerOptions.connect(as: key)
+      try await client.perform(.bond(amount: amount), signedBy: key)
+      try await AccountCommand.show(key.publicKey, client, json: output.json)
+      await client.close()
+    }
+  }
+}

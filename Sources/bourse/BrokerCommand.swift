@@ -1,0 +1,134 @@
+import ArgumentParser
+import Broker
+import Foundation
+import Journal
+import Logging
+import Market
+import Primitives
+import ProverHost
+import ServiceLifecycle
+import UnixSignals
+import Wire
+
+struct BrokerCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "broker", abstract: "Run an exchange.", subcommands: [Run.self])
+
+  struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Run a broker; the first start makes its keys and its journal.",
+      discussion: """
+        The data directory holds the journal, the blobs, the keys, and broker.json: the card that \
+        clients need. Stop it with Ctrl-C; what was acknowledged is on the disk. Copy the directory \
+        while it is stopped to back it up.
+
+        EXAMPLES
+          bourse broker run --data ./broker
+          bourse broker run --data ./broker --endpoint tcp://127.0.0.1:7400 --network test
+        """)
+
+    @Option(name: .long, help: "The broker's directory; made where it is missing.")
+    var data = "bourse-data"
+    @Option(name: .long, help: "The network's name, fixed by the first start (a-z, 0-9, - and .).")
+    var network = "local"
+    @Option(name: .long, help: "Where to listen; port 0 takes a free one.")
+    var endpoint = "tcp://127.0.0.1:7400"
+    @Option(
+      name: .long, help: "Milliseconds from a lease's begin to its output (first start only).")
+    var executeWindow: UInt64?
+    @Option(name: .long, help: "Milliseconds from an output to its receipt (first start only).")
+    var proveWindow: UInt64?
+    @OptionGroup var backends: BackendOptions
+    @Flag(name: .shortAndLong, help: "Log every step to standard error.")
+    var verbose = false
+
+    func run() async throws {
+      let logger = Logger(label: "bourse.broker", level: verbose ? .debug : .notice)
+      guard let network = NetworkID(network) else {
+        throw ValidationError(
+          "'\(network)' is no network's name; use 1 to 64 of a-z, 0-9, '-' and '.'.")
+      }
+      try FileManager.default.createDirectory(
+        atPath: data, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+      let key = try KeyFile.readOrCreate(data + "/broker.key")
+      let operatorKey = try KeyFile.readOrCreate(data + "/operator.key").publicKey
+      // The CURVE key has its own seed: one key, one use.
+      let curve = CurveKeyPair(secretKey: try KeyFile.readOrCreate(data + "/curve.key").seed)
+      let blobs = try BlobStore(
+        directory: data + "/blobs", limits: BlobStore.Limits(chunk: Frame.chunkLimit))
+      let backend = try await backends.open()
+      let cardPath = data + "/broker.json"
+      let journal: Journal
+      if Journal.exists(in: data) {
+        journal = try Journal(directory: data, key: key)
+      } else {
+        journal = try Journal.create(
+          in: data,
+          genesis: Genesis(
+            network: network, operator: operatorKey, broker: key.publicKey,
+            parameters: parameters()),
+          key: key)
+      }
+      let market = try journal.recover()
+      let sequencer = Sequencer(journal: journal, market: market, executor: PollExecutor())
+      let service = BrokerService(
+        network: market.genesis.network, key: key, operatorKey: market.genesis.operator,
+        endpoint: endpoint, curveKeys: curve, sequencer: sequencer, blobs: blobs,
+        backends: [backend], logger: logger
+      ) { card in
+        do {
+          try card.write(to: cardPath)
+          logger.notice("network '\(card.network)' at \(card.endpoint); card in \(cardPath)")
+        } catch {
+          logger.critical("\(error)")
+        }
+      }
+      try await runUntilSignalled(service, logger)
+    }
+
+    private func parameters() -> Parameters {
+      var parameters = Parameters()
+      if let executeWindow { parameters.executeWindow = executeWindow }
+      if let proveWindow { parameters.proveWindow = proveWindow }
+      return parameters
+    }
+  }
+}
+
+/// Where plugins and their host are found.
+struct BackendOptions: ParsableArguments {
+  @Option(
+    name: .long, help: "The directory with bourse-prover-host and the plugins (this program's).")
+  var libexec: String?
+  @Option(name: .long, help: "A plugin's file, in place of the built-in reexec.")
+  var plugin: String?
+  @Option(name: .long, help: "Which of the plugin's backends to use; its first where not named.")
+  var backend: String?
+
+  /// The plugin is pinned to the bytes that are there now.
+  func open() async throws -> ServedBackend {
+    let files = InstalledFiles(directory: libexec)
+    let path = plugin ?? files.plugin("reexec")
+    guard let bytes = FileManager.default.contents(atPath: path) else {
+      throw BackendError.pluginUnusable(.missing, "there is no file '\(path)'")
+    }
+    let digest = Digest.of(bytes)
+    let configuration = Backend.Configuration(
+      host: files.proverHost, plugin: path, digest: digest,
+      backend: backend.flatMap { BackendID($0) })
+    return ServedBackend(backend: try await Backend(configuration), plugin: digest)
+  }
+}
+
+/// Runs a service until it ends, or until Ctrl-C or SIGTERM asks it to.
+func runUntilSignalled(_ service: some Service, _ logger: Logger) async throws {
+  let group = ServiceGroup(
+    configuration: ServiceGroupConfiguration(
+      services: [
+        .init(
+          service: service, successTerminationBehavior: .gracefullyShutdownGroup,
+          failureTerminationBehavior: .gracefullyShutdownGroup)
+      ],
+      gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+  try await group.run()
+}

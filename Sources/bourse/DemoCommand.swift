@@ -1,0 +1,173 @@
+import ArgumentParser
+import Foundation
+import Primitives
+import Quantization
+
+struct DemoCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo", abstract: "Watch one request from an ONNX file to settled money.",
+    discussion: """
+      Starts a broker, two honest provers and one cheat as processes on this machine, has a \
+      handwritten digit classified by a LeNet-5 cut into slices, and replays the journal. Exits \
+      with 0 only when everything came out as promised: the right answer, the cheat slashed, the \
+      honest paid, the same balances on replay, and a bundle that verifies offline.
+
+      EXAMPLES
+        bourse demo
+        bourse demo --digit 7 --misbehave bad-root
+        bourse demo --json
+      """)
+
+  @Option(name: .long, help: "The folder with digits_lenet5.onnx and its vectors.")
+  var models = "Models"
+  @Option(name: .long, help: "Which digit to have classified, 0 to 9.")
+  var digit = 3
+  @Option(name: .long, help: "Into how many slices to cut the model, at least 4.")
+  var slices = 5
+  @Option(name: .long, help: "How the cheat cheats: wrong-output or bad-root.")
+  var misbehave = "wrong-output"
+  @Option(name: .long, help: "Keep the broker's directory, keys and bundle here.")
+  var keep: String?
+  @OptionGroup var output: JSONOption
+
+  func validate() throws {
+    guard (0...9).contains(digit) else { throw ValidationError("--digit is 0 to 9.") }
+    guard (4...8).contains(slices) else { throw ValidationError("--slices is 4 to 8.") }
+    guard ["wrong-output", "bad-root"].contains(misbehave) else {
+      throw ValidationError("--misbehave is wrong-output or bad-root.")
+    }
+  }
+
+  func run() async throws {
+    let vectors = try SampleVectors(path: models + "/digits_lenet5.vectors.json")
+    guard let index = vectors.labels?.lastIndex(of: digit) else {
+      throw ValidationError("The vectors have no digit \(digit); choose another.")
+    }
+    let folder =
+      keep ?? NSTemporaryDirectory() + "bourse-demo-\(ProcessInfo.processInfo.processIdentifier)"
+    try FileManager.default.createDirectory(
+      atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    let children = DemoProcesses(logs: folder)
+    let isKept = keep != nil
+    children.cleanUpOnSignal { if !isKept { try? FileManager.default.removeItem(atPath: folder) } }
+    defer {
+      children.stopAll()
+      if !isKept { try? FileManager.default.removeItem(atPath: folder) }
+    }
+    let demonstration = Demonstration(
+      folder: folder, models: models, vectors: vectors, index: index, label: digit,
+      sliceCount: slices, misbehaviour: misbehave, children: children,
+      narrator: Narrator(isOn: !output.json))
+    let result = try await demonstration.run()
+    if output.json { try printJSON(result) }
+    if let broken = result.brokenPromises.first {
+      FileHandle.standardError.write(Data("Error: the demo broke a promise: \(broken)\n".utf8))
+      throw ExitCode(1)
+    }
+  }
+}
+
+/// Tells people what happens; silent where a program reads.
+struct Narrator: Sendable {
+  let isOn: Bool
+
+  func title(_ text: String) { if isOn { print("\n" + Style.bold(text)) } }
+  func line(_ text: String) { if isOn { print(text) } }
+}
+
+/// The other processes of the demo. Whatever ends the demo ends them.
+final class DemoProcesses: @unchecked Sendable {
+  // Proof for `@unchecked`: `running` and `signals` are touched only under `lock`.
+  private let lock = NSLock()
+  private var running: [Process] = []
+  private var signals: [any DispatchSourceSignal] = []
+  private let logs: String
+
+  init(logs: String) { self.logs = logs }
+
+  /// Starts this program with other arguments; what it logs goes to `NAME.log`.
+  @discardableResult
+  func start(_ name: String, _ arguments: [String]) throws -> Process {
+    let process = try make(name, arguments)
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+    lock.withLock { running.append(process) }
+    return process
+  }
+
+  /// Runs this program to its end and returns what it printed.
+  func output(_ name: String, _ arguments: [String]) async throws -> Data {
+    let process = try make(name, arguments)
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    try process.run()
+    lock.withLock { running.append(process) }
+    let data = await Task.detached { pipe.fileHandleForReading.readDataToEndOfFile() }.value
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else { throw DemoError.childFailed(name, log(name)) }
+    return data
+  }
+
+  private func make(_ name: String, _ arguments: [String]) throws -> Process {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    process.arguments = arguments
+    let path = "\(logs)/\(name).log"
+    _ = FileManager.default.createFile(atPath: path, contents: nil)
+    process.standardError = FileHandle(forWritingAtPath: path)
+    process.standardInput = FileHandle.nullDevice
+    return process
+  }
+
+  /// The last lines of a child's log.
+  func log(_ name: String) -> String {
+    let text = FileManager.default.contents(atPath: "\(logs)/\(name).log") ?? Data()
+    return String(decoding: text.suffix(600), as: UTF8.self)
+  }
+
+  /// Asks one to end, and waits for it.
+  func stop(_ process: Process) {
+    if process.isRunning { process.terminate() }
+    process.waitUntilExit()
+  }
+
+  func stopAll() {
+    let processes = lock.withLock { running }
+    for process in processes where process.isRunning { process.terminate() }
+    for process in processes { process.waitUntilExit() }
+  }
+
+  func cleanUpOnSignal(_ cleanUp: @escaping @Sendable () -> Void) {
+    for number in [SIGINT, SIGTERM] {
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { [self] in
+        stopAll()
+        cleanUp()
+        exit(128 + number)
+      }
+      source.resume()
+      lock.withLock { signals.append(source) }
+    }
+  }
+}
+
+enum DemoError: CodedError {
+  case childFailed(String, String)
+  case tooSlow(String, String)
+
+  var code: String {
+    switch self {
+    case .childFailed: "demo-child-failed"
+    case .tooSlow: "demo-too-slow"
+    }
+  }
+
+  var sentence: String {
+    switch self {
+    case .childFailed(let name, let log): "The process '\(name)' failed; its log ends: \(log)"
+    case .tooSlow(let what, let log):
+      "\(what) did not happen in time; run again with --keep DIR and read the logs there. \(log)"
+    }
+  }
+}

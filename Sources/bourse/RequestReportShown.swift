@@ -1,0 +1,101 @@
+import Market
+import Primitives
+import Statements
+import Wire
+
+/// A request as it is printed: who got which slice at which price, and what came of it.
+struct RequestReportShown: Codable {
+  struct Lease: Codable {
+    let lease: UInt64
+    let slice: String
+    let cost: UInt64
+    let prover: String
+    let price: UInt64
+    let fee: UInt64
+    let stake: UInt64
+    let state: String
+    let verdict: String?
+  }
+
+  struct Coverage: Codable {
+    let slices: Int
+    let proven: UInt32
+    let reexecuted: UInt32
+    let attested: UInt32
+    let provenCost: UInt64
+    let reexecutedCost: UInt64
+    let attestedCost: UInt64
+  }
+
+  struct Timings: Codable {
+    /// From the submission to the answer that stood in the end.
+    let answeredMilliseconds: Double?
+    let finalMilliseconds: Double
+  }
+
+  let request: String
+  let model: String
+  let state: String
+  let leases: [Lease]
+  let coverage: Coverage?
+  let jobRoot: String?
+  var outputs: [Float]?
+  /// Index of the largest output.
+  var answer: Int?
+  var timings: Timings?
+
+  init(_ id: RequestID, _ report: RequestReport, _ manifest: Manifest) {
+    request = id.description
+    model = report.terms.model.description
+    state = report.state.description
+    leases = report.leases.map { lease in
+      let slice = manifest.slices[lease.terms.slice]
+      return Lease(
+        lease: lease.terms.id.ordinal, slice: slice.name, cost: slice.cost.units,
+        prover: lease.terms.prover.description, price: lease.terms.price.ticks,
+        fee: lease.terms.fee.microcredits, stake: lease.terms.stake.microcredits,
+        state: "\(lease.state)", verdict: lease.verdict?.description)
+    }
+    coverage = report.coverage.map {
+      Coverage(
+        slices: manifest.slices.count, proven: $0.proven, reexecuted: $0.reexecuted,
+        attested: $0.attested, provenCost: $0.provenCost.units,
+        reexecutedCost: $0.reexecutedCost.units, attestedCost: $0.attestedCost.units)
+    }
+    jobRoot = report.jobRoot?.description
+  }
+
+  /// The leases as a table.
+  var leaseTable: Table {
+    var table = Table([
+      ("lease", .right), ("slice", .left), ("cost", .right), ("prover", .left), ("price", .right),
+      ("fee", .right), ("stake", .right), ("verdict", .left), ("state", .left),
+    ])
+    for lease in leases {
+      table.append([
+        "\(lease.lease)", lease.slice, "\(lease.cost)", String(lease.prover.prefix(8)),
+        "\(lease.price)", "\(lease.fee)", "\(lease.stake)", lease.verdict ?? "-", lease.state,
+      ])
+    }
+    return table
+  }
+
+  var text: String {
+    var lines = ["request \(request)", "state   \(state)"]
+    if let answer { lines.append("answer  \(answer)") }
+    lines.append(leaseTable.text)
+    if let coverage { lines.append(coverage.text) }
+    if let timings {
+      lines.append(
+        "answered after \(timings.answeredMilliseconds.map { "\($0) ms" } ?? "-"), final after \(timings.finalMilliseconds) ms"
+      )
+    }
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension RequestReportShown.Coverage {
+  var text: String {
+    "coverage: \(proven) of \(slices) slices proven, \(reexecuted) re-executed, \(attested) attested (cost units \(provenCost) / \(reexecutedCost) / \(attestedCost))"
+  }
+}
