@@ -63,7 +63,8 @@ package struct ProverService: Service {
       logger: logger)
     await cancelWhenGracefulShutdown { await serve(worker) }
     logger.info("withdrawing the bid")
-    _ = try? await client.perform(.cancelBid(bid), signedBy: key)
+    // A broker that is gone gives the bid no leases either.
+    _ = try? await client.perform(.cancelBid(bid), signedBy: key, deadline: .seconds(2))
     await client.close()
   }
 

@@ -59,28 +59,33 @@ package struct RequestSession: Sendable {
 
   /// Calls `onChange` with every change that is seen until the request has ended; returns the end.
   ///
-  /// The broker's notices wake it; between them it asks at growing intervals, so that a lost notice
-  /// costs at most half a second.
+  /// The broker's notices wake it; half a second without one does so too, so that a lost notice
+  /// costs no more.
   package func follow(
     _ request: RequestID, onChange: (RequestReport) -> Void
   ) async throws -> RequestReport {
-    var pause = 5
-    var seen: (RequestState, Int, Int)?
-    while true {
-      let report = try await client.report(on: request)
-      let progress = (
-        report.state, report.leases.count,
-        report.leases.reduce(0) { $0 + Int($1.state.rawValue) }
-      )
-      if seen.map({ $0 != progress }) ?? true {
-        seen = progress
-        pause = 5
-        onChange(report)
+    let (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    let notices = client.notices
+    let listener = Task { for await _ in notices { wake.yield() } }
+    let timer = Task {
+      while !Task.isCancelled {
+        wake.yield()
+        try? await Task.sleep(for: .milliseconds(500))
       }
-      if report.state.isFinal { return report }
-      try await Task.sleep(for: .milliseconds(pause))
-      pause = min(pause * 2, 500)
     }
+    defer {
+      listener.cancel()
+      timer.cancel()
+    }
+    var seen: [UInt8] = []
+    for await _ in wakes {
+      let report = try await client.report(on: request)
+      let bytes = report.canonicalBytes
+      if bytes != seen { onChange(report) }
+      seen = bytes
+      if report.state.isFinal { return report }
+    }
+    throw CancellationError()
   }
 
   /// The answer's tensors as they stand; nil while there is none.

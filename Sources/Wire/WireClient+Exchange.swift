@@ -9,11 +9,13 @@ extension WireClient {
 
   /// Signs and submits. A rejection is thrown as the error it is.
   @discardableResult
-  package func perform(_ command: Command, signedBy key: SigningKey) async throws -> Performed {
+  package func perform(
+    _ command: Command, signedBy key: SigningKey, deadline: Duration = defaultDeadline
+  ) async throws -> Performed {
     let envelope = Envelope(
       network: card.network, nonce: .random(), expiry: Tick.now.advanced(by: Self.expiryWindow),
       body: command.canonicalBytes, signedBy: key)
-    let acknowledgement = try await submit(envelope)
+    let acknowledgement = try await submit(envelope, deadline: deadline)
     if let rejection = acknowledgement.rejection { throw rejection }
     return Performed(envelope: envelope, acknowledgement: acknowledgement)
   }

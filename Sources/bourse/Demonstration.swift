@@ -111,15 +111,16 @@ struct Demonstration {
     try await publication.awaitKeys(
       of: id, backend: .reexec, slices: model.manifest.slices.count, within: .seconds(10))
     narrator.line("model \(id.short) published, with a verifier key for each slice")
+    let provers = try await startProvers(client, parties)
     let before = try await balances(client, parties)
-    try await startProvers(client, card, parties)
 
     narrator.title("The request")
     let shown = try await request(id, parties[0])
     let after = try await balances(client, parties)
     await client.close()
     narrateRequest(shown, parties)
-    children.stopAll()
+    // Provers first: they withdraw their bids from a broker that still answers.
+    for prover in provers { children.stop(prover) }
     children.stop(broker)
 
     let result = try await audit(
@@ -185,8 +186,9 @@ struct Demonstration {
   }
 
   private func startProvers(
-    _ client: WireClient, _ card: BrokerCard, _ parties: [Party]
-  ) async throws {
+    _ client: WireClient, _ parties: [Party]
+  ) async throws -> [Process] {
+    var processes: [Process] = []
     for (prover, party) in zip(Self.provers, parties.dropFirst()) {
       var arguments = [
         "prover", "run", "--broker", folder + "/broker/broker.json", "--key", party.file,
@@ -200,7 +202,9 @@ struct Demonstration {
       narrator.line(
         "\(prover.name) (\(party.key.publicKey.short)) bids \(prover.price) per 1000 cost units, for \(prover.capacity) at a time"
           + (prover.name == "cheat" ? ", and will cheat: \(misbehaviour)" : ""))
+      processes.append(process)
     }
+    return processes
   }
 
   private func request(_ model: ModelID, _ requester: Party) async throws -> RequestReportShown {
