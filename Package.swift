@@ -114,7 +114,10 @@ let package = Package(
     tests("FixedPoint", ["FixedPoint", "Primitives", "Statements"]),
     tests(
       "Slicing",
-      ["Slicing", "Quantization", "FixedPoint", "ModelGraph", "Statements", "Primitives", protobuf]),
+      [
+        "Slicing", "Quantization", "FixedPoint", "ModelGraph", "Statements", "Primitives",
+        protobuf,
+      ]),
     tests("Market", ["Market", "MerkleLog", "Statements", "Primitives"]),
     tests(
       "Journal",

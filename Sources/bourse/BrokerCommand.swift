@@ -19,8 +19,8 @@ struct BrokerCommand: AsyncParsableCommand {
       abstract: "Run a broker; the first start makes its keys and its journal.",
       discussion: """
         The data directory holds the journal, the blobs, the keys, and broker.json: the card that \
-        clients need. Stop it with Ctrl-C; what was acknowledged is on the disk. Copy the directory \
-        while it is stopped to back it up.
+        clients need. Stop it with Ctrl-C; what was acknowledged is on the disk. Copy the \
+        directory while it is stopped to back it up.
 
         EXAMPLES
           bourse broker run --data ./broker

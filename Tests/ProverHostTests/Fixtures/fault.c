@@ -1,5 +1,5 @@
-/* A plugin that goes wrong in one way, chosen by -DFAULT_... when a test compiles it. Without one it
- * works: it copies its single input to its single output. */
+/* A plugin that goes wrong in one way, chosen by -DFAULT_... when a test compiles it. Without one
+ * it works: it copies its single input to its single output. */
 #include <bourse_prover.h>
 #include <stdlib.h>
 #include <unistd.h>
