@@ -51,7 +51,6 @@ struct BrokerCommand: AsyncParsableCommand {
       try FileManager.default.createDirectory(
         atPath: data, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
       let key = try KeyFile.readOrCreate(data + "/broker.key")
-      let operatorKey = try KeyFile.readOrCreate(data + "/operator.key").publicKey
       // The CURVE key has its own seed: one key, one use.
       let curve = CurveKeyPair(secretKey: try KeyFile.readOrCreate(data + "/curve.key").seed)
       let blobs = try BlobStore(
@@ -65,8 +64,9 @@ struct BrokerCommand: AsyncParsableCommand {
         journal = try Journal.create(
           in: data,
           genesis: Genesis(
-            network: network, operator: operatorKey, broker: key.publicKey,
-            parameters: parameters()),
+            network: network,
+            operator: try KeyFile.readOrCreate(data + "/operator.key").publicKey,
+            broker: key.publicKey, parameters: parameters()),
           key: key)
       }
       let market = try journal.recover()

@@ -1,0 +1,10 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A package of its own, so that nobody who uses the project resolves or builds it. It measures the
+// built programs from outside (docs/adr/0007-benchmarks.md); `scripts/bench` builds both.
+let package = Package(
+  name: "bourse-benchmarks",
+  targets: [.executableTarget(name: "bourse-benchmarks")],
+  swiftLanguageModes: [.v6]
+)
