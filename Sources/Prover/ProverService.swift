@@ -29,6 +29,9 @@ package struct ProverService: Service {
     }
   }
 
+  /// How long a stop waits for the leases that are held.
+  private static let finishingLimit = Duration.seconds(30)
+
   private let configuration: Configuration
   private let client: WireClient
   private let backend: Backend
@@ -61,11 +64,29 @@ package struct ProverService: Service {
       client: client, slices: SliceCache(client: client, backend: backend),
       key: key, network: client.card.network, misbehaviour: configuration.misbehaviour,
       logger: logger)
-    await cancelWhenGracefulShutdown { await serve(worker) }
-    logger.info("withdrawing the bid")
-    // A broker that is gone gives the bid no leases either.
-    _ = try? await client.perform(.cancelBid(bid), signedBy: key, deadline: .seconds(2))
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await serve(worker) }
+      group.addTask {
+        guard (try? await gracefulShutdown()) != nil else { return }
+        logger.info("withdrawing the bid")
+        // A broker that is gone gives the bid no leases either.
+        _ = try? await client.perform(.cancelBid(bid), signedBy: key, deadline: .seconds(2))
+        if configuration.misbehaviour == nil { await finishHeldLeases() }
+      }
+      await group.next()
+      group.cancelAll()
+    }
     await client.close()
+  }
+
+  /// Waits, within bounds, until no lease needs its lessee: leaving one would cost stake.
+  private func finishHeldLeases() async {
+    let end = ContinuousClock.now + Self.finishingLimit
+    while ContinuousClock.now < end, let items = try? await client.work(),
+      items.contains(where: { $0.state.rawValue < LeaseState.submitted.rawValue })
+    {
+      try? await Task.sleep(for: .milliseconds(50))
+    }
   }
 
   private func ensureBond() async throws {
