@@ -100,7 +100,10 @@ struct BrokerHandler: WireHandler {
     _ body: () async throws -> Value
   ) async -> Result<Value, WireRefusal> {
     do {
-      return .success(try await body())
+      let value = try await body()
+      // After a failed commit the state in memory has what will never have happened.
+      if let failure = await sequencer.failureIfAny() { throw failure }
+      return .success(value)
     } catch let error as any CodedError {
       logger.debug("refused: \(error)")
       return .failure(WireRefusal(code: error.code, sentence: error.sentence))
