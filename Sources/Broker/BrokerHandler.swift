@@ -26,6 +26,12 @@ struct BrokerHandler: WireHandler {
       guard await sequencer.read({ $0.hasAccount(owner) }) else {
         throw BrokerError.unknownAuthor(owner)
       }
+      // What its sender may read anyway need not be sent again.
+      if await sequencer.mayRead(chunk.digest, owner),
+        let held = try await blobs.byteCount(of: chunk.digest), UInt64(held) == chunk.total
+      {
+        return chunk.total
+      }
       return try await blobs.stage(
         chunk.digest, total: chunk.total, offset: chunk.offset, chunk: chunk.bytes, by: owner)
     }

@@ -83,6 +83,8 @@ package actor BlobStore {
   private var uploads: [UploadID: Upload] = [:]
   /// Files that were read whole and had their digest since the store opened.
   private var verified: Set<Digest> = []
+  /// Who has sent which blob whole since the store opened.
+  private var shown: [Digest: Set<PublicKey>] = [:]
   private var stagedCount: UInt64 = 0
 
   private var stagingDirectory: String { root + "/staging" }
@@ -107,6 +109,12 @@ package actor BlobStore {
 
   package func contains(_ digest: Digest) -> Bool {
     FileManager.default.fileExists(atPath: path(of: digest))
+  }
+
+  /// True where the owner has sent the whole blob since the store opened. A digest alone is no
+  /// secret, so knowing it does not show that its bytes are known.
+  package func isShown(_ digest: Digest, by owner: PublicKey) -> Bool {
+    shown[digest]?.contains(owner) ?? false
   }
 
   package func size(of digest: Digest) throws(BlobError) -> UInt64 {
@@ -142,7 +150,7 @@ package actor BlobStore {
     guard offset <= total, UInt64(chunk.count) <= total - offset else {
       throw .wrongRange(total: total, offset: offset, count: chunk.count)
     }
-    if contains(digest) { return total }
+    if isShown(digest, by: owner) { return total }
     let id = UploadID(owner: owner, digest: digest)
     var upload =
       if let open = uploads[id] { open } else { try begin(id, total: total) }
@@ -164,6 +172,7 @@ package actor BlobStore {
       throw .wrongDigest(expected: digest, got: got)
     }
     try publish(upload.path, as: digest)
+    shown[digest, default: []].insert(owner)
     return total
   }
 

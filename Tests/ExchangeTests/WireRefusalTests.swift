@@ -194,7 +194,8 @@ extension ExchangeTests.WireRefusalTests {
         backend: .reexec, scope: .any, price: Price(ticks: 1_000), capacity: 1)
       try await bench.expect("bond-too-small", of: .placeBid(bid))
       let poor = try await bench.exchange.party(1)
-      let request = bench.terms([try await bench.uploadedInput()])
+      let input = try await bench.exchange.client(poor).upload(try bench.sample.input())
+      let request = bench.terms([input])
       try await bench.expect("insufficient-funds", of: .submitRequest(request), by: poor)
       let all = Amount(microcredits: UInt64(Exchange.deposit) + 1)
       for command in [Command.withdraw(amount: all), .bond(amount: all)] {
@@ -300,6 +301,34 @@ extension ExchangeTests.WireRefusalTests {
         let program = bench.sample.manifest.slices[0].program
         _ = try await client.download(program, byteLimit: 1 << 20)
       }
+    }
+  }
+
+  @Test func refusesToDiscloseATensorToWhoeverMerelyNamesIt() async throws {
+    try await Bench.run { bench in
+      let bytes = try bench.sample.input()
+      let asked = try await bench.exchange.ask(bench.sample, bytes)
+      // Anyone may read a request's terms, and with them the digests of its inputs.
+      let terms = try await bench.client.report(on: asked.id).terms
+      let theft = Command.submitRequest(bench.terms(terms.inputs))
+      try await bench.expect("blob-missing", of: theft)
+      let first = bench.sample.manifest.slices[0]
+      let slice = Manifest.Slice(
+        name: first.name, onnx: terms.inputs[0], program: first.program, sources: first.sources,
+        inputs: first.inputs, outputs: first.outputs, cost: first.cost,
+        criticality: first.criticality)
+      let manifest = try Manifest(
+        name: "theft", semantics: bench.sample.manifest.semantics,
+        inputs: bench.sample.manifest.inputs, slices: [slice],
+        outputs: [.slice(0, output: 0)])
+      try await bench.expect("blob-missing", of: .publishModel(manifest))
+      try await expectRefusal("not-disclosed") {
+        _ = try await bench.client.download(terms.inputs[0], byteLimit: bytes.count)
+      }
+      // Who has the bytes may use them, whoever sent them first.
+      _ = try await bench.client.upload(bytes)
+      let accepted = try await bench.code(of: theft)
+      #expect(accepted == nil)
     }
   }
 
