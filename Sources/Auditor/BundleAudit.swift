@@ -123,6 +123,8 @@ package struct BundleAudit: Sendable {
     guard let outputs = try? Executor(program: program).run(inputs),
       outputs.map({ Digest.of($0) }) == statement.outputs
     else { throw .wrongOutput(slice: slice.name, prover: statement.prover) }
+    // The last slices' outputs, which no other slice takes, are the answer: they must be there too.
+    for digest in statement.outputs where blobs[digest] == nil { throw .missingBlob(digest) }
   }
 
   private func digest(of source: Manifest.Source, _ terms: RequestTerms) -> Digest {

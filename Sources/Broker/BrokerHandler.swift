@@ -26,6 +26,12 @@ struct BrokerHandler: WireHandler {
       guard await sequencer.read({ $0.hasAccount(owner) }) else {
         throw BrokerError.unknownAuthor(owner)
       }
+      // What its sender may read anyway need not be sent again.
+      if await sequencer.mayRead(chunk.digest, owner),
+        let held = try await blobs.byteCount(of: chunk.digest), UInt64(held) == chunk.total
+      {
+        return chunk.total
+      }
       return try await blobs.stage(
         chunk.digest, total: chunk.total, offset: chunk.offset, chunk: chunk.bytes, by: owner)
     }
@@ -100,7 +106,10 @@ struct BrokerHandler: WireHandler {
     _ body: () async throws -> Value
   ) async -> Result<Value, WireRefusal> {
     do {
-      return .success(try await body())
+      let value = try await body()
+      // After a failed commit the state in memory has what will never have happened.
+      if let failure = await sequencer.failureIfAny() { throw failure }
+      return .success(value)
     } catch let error as any CodedError {
       logger.debug("refused: \(error)")
       return .failure(WireRefusal(code: error.code, sentence: error.sentence))

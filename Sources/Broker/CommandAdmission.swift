@@ -35,18 +35,19 @@ struct CommandAdmission: Sendable {
     guard await sequencer.read({ $0.hasAccount(author) }) else {
       throw BrokerError.unknownAuthor(author)
     }
-    try await checkBlobs(of: command)
+    try await checkBlobs(of: command, by: author)
     return (envelope, command)
   }
 
-  /// A command is accepted only when every blob it names is durably held, with the right size.
-  private func checkBlobs(of command: Command) async throws {
+  /// A command is accepted only when every blob it names is durably held, with the right size, and
+  /// known to its author: a command makes what it names readable, and digests are public.
+  private func checkBlobs(of command: Command, by author: PublicKey) async throws {
     switch command {
-    case .publishModel(let manifest): try await check(manifest)
+    case .publishModel(let manifest): try await check(manifest, by: author)
     case .submitRequest(let terms):
       guard let manifest = await sequencer.read({ $0.models[terms.model] }) else { return }
       for (digest, input) in zip(terms.inputs, manifest.inputs) {
-        try await require(digest, byteCount: input.byteCount)
+        try await require(digest, byteCount: input.byteCount, by: author)
       }
     case .commitOutput(let commitment):
       let outputs = await sequencer.read { market -> [BoundarySpecification] in
@@ -54,11 +55,11 @@ struct CommandAdmission: Sendable {
         return market.models[terms.model]?.slices[terms.slice].outputs ?? []
       }
       for (digest, output) in zip(commitment.outputs, outputs) {
-        try await require(digest, byteCount: output.byteCount)
+        try await require(digest, byteCount: output.byteCount, by: author)
       }
     case .submitBatch(let batch):
       for receipt in batch.receipts where receipt.proof != Digest.of([]) {
-        try await require(receipt.proof, byteCount: nil)
+        try await require(receipt.proof, byteCount: nil, by: author)
       }
     case .tick, .recordVerdict, .publishKey: throw BrokerError.reservedForBroker(command.name)
     case .deposit, .withdraw, .bond, .placeBid, .cancelBid, .cancelRequest, .reportRangeFault:
@@ -66,13 +67,13 @@ struct CommandAdmission: Sendable {
     }
   }
 
-  private func check(_ manifest: Manifest) async throws {
+  private func check(_ manifest: Manifest, by author: PublicKey) async throws {
     guard manifest.semantics == Program.semantics else {
       throw BrokerError.unsupportedSemantics(manifest.semantics)
     }
     for slice in manifest.slices {
-      try await require(slice.onnx, byteCount: nil)
-      try await require(slice.program, byteCount: nil)
+      try await require(slice.onnx, byteCount: nil, by: author)
+      try await require(slice.program, byteCount: nil, by: author)
       let program: Program
       do {
         program = try Program(canonicalBytes: try await blobs.read(slice.program))
@@ -90,8 +91,10 @@ struct CommandAdmission: Sendable {
     left.count == right.count && zip(left, right).allSatisfy { $0.links(to: $1) }
   }
 
-  private func require(_ digest: Digest, byteCount: Int?) async throws {
-    guard let size = try await blobs.byteCount(of: digest) else {
+  private func require(_ digest: Digest, byteCount: Int?, by author: PublicKey) async throws {
+    var isKnown = await blobs.isShown(digest, by: author)
+    if !isKnown { isKnown = await sequencer.mayRead(digest, author) }
+    guard isKnown, let size = try await blobs.byteCount(of: digest) else {
       throw BrokerError.blobMissing(digest)
     }
     if let byteCount, size != byteCount {

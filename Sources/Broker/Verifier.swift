@@ -44,6 +44,8 @@ struct Verifier: Sendable {
       logger.warning("lease \(job.lease): verification failed: \(error)")
       verdict = .inconclusive
     }
+    // A broker that stops has not tried: the job is outstanding again when it starts.
+    if verdict == .inconclusive, Task.isCancelled { return }
     let evidence = Evidence(
       statement: subject.statement, proof: subject.proof, purpose: job.purpose, verdict: verdict)
     let digest = (try? await blobs.put(evidence.canonicalBytes)) ?? Digest.of([])

@@ -43,8 +43,9 @@ package enum BlobError: CodedError, Equatable {
 /// Bytes by their SHA-256, one file each below `blobs/aa/`, where `aa` begins the digest.
 ///
 /// A blob exists under its name only whole, checked and synchronised: uploads are staged beside the
-/// blobs, and renamed when their digest fits. Staged uploads live as long as the store: those of a
-/// crashed broker are removed when the store opens, and their owners begin again at offset 0.
+/// blobs, and renamed when their digest fits. What is staged lives as long as pieces come, and
+/// no longer than the store: what a crashed broker left is removed when the store opens, and its
+/// owners begin again at offset 0.
 package actor BlobStore {
   /// What one owner may have staged at a time.
   package struct Limits: Sendable {
@@ -53,9 +54,14 @@ package actor BlobStore {
     package var bytes: UInt64
     /// Of one piece, in bytes; both ways.
     package var chunk: Int
+    /// An upload that had no piece for so long gives way to others.
+    package var patience: Duration
 
-    package init(uploads: Int = 16, bytes: UInt64 = 1 << 28, chunk: Int = 1 << 18) {
-      (self.uploads, self.bytes, self.chunk) = (uploads, bytes, chunk)
+    package init(
+      uploads: Int = 16, bytes: UInt64 = 1 << 28, chunk: Int = 1 << 18,
+      patience: Duration = .seconds(120)
+    ) {
+      (self.uploads, self.bytes, self.chunk, self.patience) = (uploads, bytes, chunk, patience)
     }
   }
 
@@ -69,6 +75,7 @@ package actor BlobStore {
     let path: String
     var offset: UInt64 = 0
     var hasher = SHA256()
+    var lastPiece = ContinuousClock.now
   }
 
   private let root: String
@@ -76,6 +83,8 @@ package actor BlobStore {
   private var uploads: [UploadID: Upload] = [:]
   /// Files that were read whole and had their digest since the store opened.
   private var verified: Set<Digest> = []
+  /// Who has sent which blob whole since the store opened.
+  private var shown: [Digest: Set<PublicKey>] = [:]
   private var stagedCount: UInt64 = 0
 
   private var stagingDirectory: String { root + "/staging" }
@@ -100,6 +109,12 @@ package actor BlobStore {
 
   package func contains(_ digest: Digest) -> Bool {
     FileManager.default.fileExists(atPath: path(of: digest))
+  }
+
+  /// True where the owner has sent the whole blob since the store opened. A digest alone is no
+  /// secret, so knowing it does not show that its bytes are known.
+  package func isShown(_ digest: Digest, by owner: PublicKey) -> Bool {
+    shown[digest]?.contains(owner) ?? false
   }
 
   package func size(of digest: Digest) throws(BlobError) -> UInt64 {
@@ -135,7 +150,7 @@ package actor BlobStore {
     guard offset <= total, UInt64(chunk.count) <= total - offset else {
       throw .wrongRange(total: total, offset: offset, count: chunk.count)
     }
-    if contains(digest) { return total }
+    if isShown(digest, by: owner) { return total }
     let id = UploadID(owner: owner, digest: digest)
     var upload =
       if let open = uploads[id] { open } else { try begin(id, total: total) }
@@ -147,6 +162,7 @@ package actor BlobStore {
       upload.hasher.update(chunk)
       upload.offset += UInt64(chunk.count)
     }
+    upload.lastPiece = .now
     uploads[id] = upload
     guard upload.offset == total else { return upload.offset }
     uploads[id] = nil
@@ -156,18 +172,12 @@ package actor BlobStore {
       throw .wrongDigest(expected: digest, got: got)
     }
     try publish(upload.path, as: digest)
+    shown[digest, default: []].insert(owner)
     return total
   }
 
-  /// Drops what an owner has staged, as when its session ends for good.
-  package func abandonUploads(of owner: PublicKey) {
-    for (id, upload) in uploads where id.owner == owner {
-      unlink(upload.path)
-      uploads[id] = nil
-    }
-  }
-
   private func begin(_ id: UploadID, total: UInt64) throws(BlobError) -> Upload {
+    dropAbandoned()
     var staged: UInt64 = 0
     var count = 0
     for (other, upload) in uploads where other.owner == id.owner {
@@ -179,6 +189,15 @@ package actor BlobStore {
       throw .tooLarge(total: total, limit: limits.bytes)
     }
     return Upload(total: total, path: nextStagingPath())
+  }
+
+  /// A client that died in mid-upload must not use up its owner's share, nor the disk.
+  private func dropAbandoned() {
+    let now = ContinuousClock.now
+    for (id, upload) in uploads where now - upload.lastPiece >= limits.patience {
+      unlink(upload.path)
+      uploads[id] = nil
+    }
   }
 
   private func nextStagingPath() -> String {

@@ -117,10 +117,10 @@ package struct ProverService: Service {
   /// Asks for work at every notice and once a second, and works each lease once.
   private func serve(_ worker: LeaseWorker) async {
     let progress = LeaseProgress()
-    await withTaskGroup(of: Void.self) { group in
+    await withDiscardingTaskGroup { group in
       let (wakes, wake) = AsyncStream.makeStream(
         of: Void.self, bufferingPolicy: .bufferingNewest(1))
-      let notices = client.notices
+      let notices = client.notices()
       group.addTask {
         for await _ in notices { wake.yield() }
       }
@@ -140,6 +140,7 @@ package struct ProverService: Service {
           logger.warning("could not ask for work: \(error)")
           continue
         }
+        progress.keep(Set(items.map(\.terms.id)))
         for item in items where item.state == .begun || item.state == .committed {
           guard progress.start(item.terms.id) else { continue }
           group.addTask {

@@ -65,7 +65,7 @@ package struct RequestSession: Sendable {
     _ request: RequestID, onChange: (RequestReport) -> Void
   ) async throws -> RequestReport {
     let (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-    let notices = client.notices
+    let notices = client.notices()
     let listener = Task { for await _ in notices { wake.yield() } }
     let timer = Task {
       while !Task.isCancelled {
@@ -109,6 +109,9 @@ package struct RequestSession: Sendable {
     }
     let records = try await client.keyRecords(of: report.terms.model)
     let leases = Dictionary(report.leases.map { ($0.terms.id, $0) }) { first, _ in first }
+    guard report.terms == (try requestTerms(performed)),
+      report.current.count == manifest.slices.count
+    else { throw RequesterError.foreignReport }
     var slices: [Bundle.Slice] = []
     var digests = Set(report.terms.inputs)
     for (index, id) in report.current.enumerated() {
@@ -136,11 +139,19 @@ package struct RequestSession: Sendable {
   }
 }
 
+/// The terms that were signed: what the broker reports must be about these.
+private func requestTerms(_ performed: WireClient.Performed) throws -> RequestTerms? {
+  guard case .submitRequest(let terms) = try Command(canonicalBytes: performed.envelope.body)
+  else { return nil }
+  return terms
+}
+
 package enum RequesterError: CodedError, Equatable {
   case wrongInputCount(expected: Int, got: Int)
   case wrongInputSize(String, expected: Int, got: Int)
   case notFinal(RequestState)
   case incompleteReport(slice: String)
+  case foreignReport
   case noKeys(ModelID)
 
   package var code: String {
@@ -148,6 +159,7 @@ package enum RequesterError: CodedError, Equatable {
     case .wrongInputCount, .wrongInputSize: "wrong-input"
     case .notFinal: "request-not-final"
     case .incompleteReport: "incomplete-report"
+    case .foreignReport: "foreign-report"
     case .noKeys: "no-keys"
     }
   }
@@ -162,6 +174,8 @@ package enum RequesterError: CodedError, Equatable {
       "The request is \(state) and has no bundle; wait until it is final."
     case .incompleteReport(let slice):
       "The broker's report lacks the receipt of slice '\(slice)'; ask again."
+    case .foreignReport:
+      "The broker's report is about other terms than those you signed; do not rely on it."
     case .noKeys(let model):
       "The broker has published no keys for model \(model.short) in time; look at its log."
     }

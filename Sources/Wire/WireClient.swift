@@ -9,10 +9,7 @@ import Synchronization
 package actor WireClient {
   package static let defaultDeadline = Duration.seconds(30)
 
-  /// The broker's hints; a `.work` after each connection stands for whatever was
-  /// missed. The oldest hints are dropped where nobody reads them.
-  package nonisolated let notices: AsyncStream<Notice>
-  private nonisolated let noticeSink: AsyncStream<Notice>.Continuation
+  private nonisolated let noticeBoard = NoticeBoard()
   private nonisolated let executor: PollExecutor
   private let context = ZeroMQContext()
   package nonisolated let card: BrokerCard
@@ -59,10 +56,13 @@ package actor WireClient {
     fixedCurve = curve
     self.executor = executor
     self.logger = logger
-    (notices, noticeSink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1024))
   }
 
-  deinit { noticeSink.finish() }
+  deinit { noticeBoard.close() }
+
+  /// The broker's hints from now on; a `.work` after each connection stands for whatever was missed.
+  /// Every caller has a stream of its own, whose oldest hints are dropped where they are not read.
+  package nonisolated func notices() -> AsyncStream<Notice> { noticeBoard.subscribe() }
 
   package nonisolated var unownedExecutor: UnownedSerialExecutor {
     executor.asUnownedSerialExecutor()
@@ -102,7 +102,7 @@ package actor WireClient {
     timer = nil
     for id in Array(pending.keys) { settle(id, .failure(WireError.closed)) }
     for id in Array(greetings.keys) { abandonGreeting(id, WireError.closed) }
-    noticeSink.finish()
+    noticeBoard.close()
   }
 
   /// Sends one message, again if need be, and gives the answer to it.
@@ -360,7 +360,7 @@ extension WireClient {
         return
       }
       switch answer {
-      case .notice(let notice): noticeSink.yield(notice)
+      case .notice(let notice): noticeBoard.post(notice)
       case _ where correlation == helloCorrelation: greeted(answer)
       case .refused(let refusal) where refusal.code == WireRefusal.overloadedCode:
         lastTrouble = refusal.sentence
@@ -380,7 +380,7 @@ extension WireClient {
       && information.operatorKey == card.operatorKey:
       self.information = information
       failedAttempts = 0
-      if case .greeting = state { noticeSink.yield(.work) }
+      if case .greeting = state { noticeBoard.post(.work) }
       state = .connected(nextHello: .now + Self.helloInterval)
       for continuation in greetings.values { continuation.resume(returning: information) }
       (greetings, greetingDeadlines) = ([:], [:])

@@ -12,9 +12,10 @@ struct PluginCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Open a plugin in a host process and print what it offers.",
       discussion: """
-        Example: bourse plugin inspect .build/debug/libbourse-reexec.so
-
         The SHA-256 it prints is the one to pin in a configuration.
+
+        EXAMPLE
+          bourse plugin inspect .build/debug/libbourse-reexec.so
         """)
 
     @Argument(help: "The plugin's shared library.")

@@ -49,9 +49,11 @@ struct RequestReportShown: Codable {
     model = report.terms.model.description
     state = report.state.description
     leases = report.leases.map { lease in
-      let slice = manifest.slices[lease.terms.slice]
+      // The index is the broker's word.
+      let index = lease.terms.slice
+      let slice = manifest.slices.indices.contains(index) ? manifest.slices[index] : nil
       return Lease(
-        lease: lease.terms.id.ordinal, slice: slice.name, cost: slice.cost.units,
+        lease: lease.terms.id.ordinal, slice: slice?.name ?? "?", cost: slice?.cost.units ?? 0,
         prover: lease.terms.prover.description, price: lease.terms.price.ticks,
         fee: lease.terms.fee.microcredits, stake: lease.terms.stake.microcredits,
         state: "\(lease.state)", verdict: lease.verdict?.description)

@@ -77,8 +77,19 @@ import Testing
     #expect(try await begin(2, 500, owner) == 1)
     await #expect(throws: BlobError.tooManyUploads(limit: 2)) { try await begin(3, 5, owner) }
     #expect(try await begin(3, 2000, other) == 1)
-    await store.abandonUploads(of: owner)
-    #expect(try await begin(3, 5, owner) == 1)
+  }
+
+  @Test func abandonedUploadGivesWayToAnother() async throws {
+    let store = try BlobStore(
+      directory: directory.path, limits: BlobStore.Limits(uploads: 1, patience: .zero))
+    for seed in UInt8(0)..<3 {
+      let digest = Digest.of([seed, seed])
+      #expect(try await store.stage(digest, total: 2, offset: 0, chunk: [seed], by: owner) == 1)
+    }
+    // The first was dropped, so it begins again.
+    let first = Digest.of([0, 0])
+    #expect(try await store.stage(first, total: 2, offset: 1, chunk: [0], by: owner) == 0)
+    #expect(try await store.stage(first, total: 2, offset: 0, chunk: [0, 0], by: owner) == 2)
   }
 
   @Test func refusesPiecesOutsideTheUpload() async throws {

@@ -206,11 +206,12 @@ import Testing
     let card = try await server.start()
     let key = SigningKey.random()
     let clients = [client(card, key), client(card, key), client(card)]
+    let streams = clients.map { $0.notices() }
     for client in clients { try await client.connect() }
     let request = Digest.of([1])
     await server.notify(key.publicKey, .request(request))
-    for client in clients.prefix(2) {
-      var notices = client.notices.makeAsyncIterator()
+    for stream in streams.prefix(2) {
+      var notices = stream.makeAsyncIterator()
       #expect(await notices.next() == .work)
       #expect(await notices.next() == .request(request))
     }
@@ -218,8 +219,33 @@ import Testing
     _ = try await clients[2].ask([1])
     await clients[2].close()
     var seen: [Notice] = []
-    for await notice in clients[2].notices { seen.append(notice) }
+    for await notice in streams[2] { seen.append(notice) }
     #expect(seen == [.work])
+    await server.shutdown()
+  }
+
+  @Test func everyReaderOfNoticesHasAllOfThemWhateverBecomesOfAnother() async throws {
+    let server = server(MemoryBroker())
+    let key = SigningKey.random()
+    let client = client(try await server.start(), key)
+    let (left, right) = (client.notices(), client.notices())
+    try await client.connect()
+    let reading = Task {
+      var count = 0
+      for await _ in left { count += 1 }
+      return count
+    }
+    var notices = right.makeAsyncIterator()
+    #expect(await notices.next() == .work)
+    reading.cancel()
+    _ = await reading.value
+    let request = Digest.of([1])
+    await server.notify(key.publicKey, .request(request))
+    #expect(await notices.next() == .request(request))
+    await client.close()
+    #expect(await notices.next() == nil)
+    var late = client.notices().makeAsyncIterator()
+    #expect(await late.next() == nil)
     await server.shutdown()
   }
 

@@ -1,0 +1,211 @@
+import Foundation
+import Journal
+import Market
+import Primitives
+import ProverHost
+import Testing
+import Wire
+
+extension ExchangeTests {
+  /// The built `bourse`, run as people run it.
+  @Suite(.serialized) struct CommandLineTests {}
+}
+
+/// One finished run of the tool.
+private struct Run {
+  let status: Int32
+  let output: Data
+  let errors: String
+
+  var text: String { String(decoding: output, as: UTF8.self) }
+
+  /// Kills what takes longer than `limit`, and fails the test.
+  init(_ arguments: [String], limit: Duration = .seconds(60)) async throws {
+    let process = Process()
+    process.executableURL = URL(filePath: SharedBackend.installed.directory + "/bourse")
+    process.arguments = arguments
+    process.standardInput = FileHandle.nullDevice
+    let (output, errors) = (Pipe(), Pipe())
+    (process.standardOutput, process.standardError) = (output, errors)
+    let (ends, end) = AsyncStream.makeStream(of: Int32.self)
+    process.terminationHandler = { process in
+      end.yield(process.terminationStatus)
+      end.finish()
+    }
+    try process.run()
+    let identifier = process.processIdentifier
+    let watchdog = Task {
+      try await Task.sleep(for: limit)
+      kill(identifier, SIGKILL)
+    }
+    async let outputBytes = Self.drain(output)
+    async let errorBytes = Self.drain(errors)
+    self.output = await outputBytes
+    self.errors = String(decoding: await errorBytes, as: UTF8.self)
+    status = try #require(await ends.first { _ in true })
+    watchdog.cancel()
+  }
+
+  private static func drain(_ pipe: Pipe) async -> Data {
+    await withCheckedContinuation { continuation in
+      Thread.detachNewThread {
+        continuation.resume(returning: pipe.fileHandleForReading.readDataToEndOfFile())
+      }
+    }
+  }
+}
+
+/// A folder that is gone after the test.
+private func withFolder(_ body: (String) async throws -> Void) async throws {
+  let folder = NSTemporaryDirectory() + "bourse-tool-\(UUID().uuidString)"
+  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(atPath: folder) }
+  try await body(folder)
+}
+
+extension ExchangeTests.CommandLineTests {
+  @Test func demoKeepsItsPromisesInJSON() async throws {
+    let run = try await Run(
+      ["demo", "--json", "--digit", "3", "--models", SampleModel.models.path()])
+    #expect(run.status == 0, "\(run.errors)")
+    let shown = try #require(
+      try JSONSerialization.jsonObject(with: run.output) as? [String: Any])
+    #expect(
+      Set(shown.keys) == [
+        "answer", "label", "slices", "slashed", "coverage", "ledger", "audit", "timings",
+      ])
+    #expect(shown["answer"] as? Int == 3)
+    #expect(shown["label"] as? Int == 3)
+    #expect((shown["slashed"] as? [Any])?.count == 1)
+    #expect((shown["ledger"] as? [String: Any])?["sum"] as? Int == 0)
+    let audit = try #require(shown["audit"] as? [String: Any])
+    for promise in ["sound", "balancesEqual", "bundleVerified"] {
+      #expect(audit[promise] as? Bool == true)
+    }
+  }
+
+  @Test func keyFileIsPrivateAndNeverReplaced() async throws {
+    try await withFolder { folder in
+      let file = folder + "/a.key"
+      #expect(try await Run(["keys", "new", file]).status == 0)
+      let attributes = try FileManager.default.attributesOfItem(atPath: file)
+      #expect(attributes[.posixPermissions] as? Int == 0o600)
+      let before = try Data(contentsOf: URL(filePath: file))
+      let again = try await Run(["keys", "new", file])
+      #expect(again.status == 1)
+      #expect(again.errors.contains("key-file-exists"))
+      let after = try Data(contentsOf: URL(filePath: file))
+      #expect(after == before)
+      let shown = try await Run(["keys", "show", file])
+      #expect(shown.status == 0)
+      #expect(before.range(of: Data(shown.text.trimmingCharacters(in: .newlines).utf8)) != nil)
+    }
+  }
+
+  @Test func inspectingGarbageFailsWithACode() async throws {
+    try await withFolder { folder in
+      let file = folder + "/garbage.onnx"
+      var generator = Seeded(state: 11)
+      let garbage = (0..<512).map { _ in UInt8.random(in: 0...255, using: &generator) }
+      try Data(garbage).write(to: URL(filePath: file))
+      let run = try await Run(["model", "inspect", file])
+      #expect(run.status == 1)
+      #expect(run.errors.contains(#/Error: [a-z]+(-[a-z]+)+: /#), "\(run.errors)")
+      #expect(run.output.isEmpty)
+    }
+  }
+
+  @Test func proverWithoutItsPluginFailsWithACode() async throws {
+    try await withFolder { folder in
+      let key = SigningKey.random().publicKey
+      let card = BrokerCard(
+        network: network, endpoint: "tcp://127.0.0.1:9", curveKey: CurveKeyPair.random().publicKey,
+        brokerKey: key, operatorKey: key)
+      try card.write(to: folder + "/broker.json")
+      #expect(try await Run(["keys", "new", folder + "/a.key"]).status == 0)
+      let run = try await Run([
+        "prover", "run", "--broker", folder + "/broker.json", "--key", folder + "/a.key",
+        "--plugin", folder + "/missing.so",
+      ])
+      #expect(run.status == 1)
+      #expect(run.errors.contains("plugin-missing"))
+    }
+  }
+
+  /// Walks the tool's own list of subcommands.
+  @Test func helpOfEverySubcommandHasAnExample() async throws {
+    var waiting: [[String]] = [[]]
+    var leaves = 0
+    while let path = waiting.popLast() {
+      let run = try await Run(path + ["--help"])
+      #expect(run.status == 0)
+      let lines = run.text.split(separator: "\n", omittingEmptySubsequences: false)
+      var children: [[String]] = []
+      if let start = lines.firstIndex(where: { $0.hasPrefix("SUBCOMMANDS:") }) {
+        for line in lines[(start + 1)...] {
+          guard let match = line.wholeMatch(of: #/  ([a-z-]+)( .*)?/#) else { continue }
+          if match.1 != "help" { children.append(path + [String(match.1)]) }
+        }
+      }
+      waiting += children
+      guard children.isEmpty else { continue }
+      leaves += 1
+      let usage = "  bourse " + path.joined(separator: " ")
+      #expect(
+        lines.contains { $0.drop { $0 == " " }.starts(with: usage.drop { $0 == " " }) },
+        "no example in the help of '\(path.joined(separator: " "))'")
+    }
+    #expect(leaves >= 10)
+  }
+
+  @Test func replayOfACorruptedJournalNamesTheEntry() async throws {
+    try await withFolder { folder in
+      let keys = (SigningKey.random(), SigningKey.random())
+      do {
+        let journal = try Journal.create(
+          in: folder,
+          genesis: Genesis(
+            network: network, operator: keys.0.publicKey, broker: keys.1.publicKey),
+          key: keys.1)
+        var market = try journal.recover()
+        var entries: [PendingEntry] = []
+        for amount in UInt64(1)...5 {
+          let command = Command.deposit(
+            owner: keys.0.publicKey, amount: Amount(microcredits: 0x5a5a_5a5a_0000 + amount))
+          let envelope = Envelope(
+            network: network, nonce: .random(), expiry: .never, body: command.canonicalBytes,
+            signedBy: keys.0)
+          let tick = Tick(milliseconds: amount)
+          entries.append(
+            PendingEntry(
+              envelope: envelope, tick: tick,
+              outcome: market.execute(
+                command, by: envelope.author, digest: envelope.digest, at: tick)))
+        }
+        _ = try journal.append(entries)
+        try journal.close()
+      }
+      #expect(try await Run(["audit", "replay", folder]).status == 0)
+      // The first place of the third deposit's amount in the file is in its entry.
+      let path = folder + "/journal.sqlite"
+      var bytes = try Data(contentsOf: URL(filePath: path))
+      var encoder = CanonicalEncoder()
+      encoder.append(Amount(microcredits: 0x5a5a_5a5a_0003))
+      let amount = Data(encoder.bytes)
+      var search = bytes.startIndex..<bytes.endIndex
+      while let found = bytes.range(of: amount, in: search) {
+        bytes[found.lowerBound] ^= 0x40
+        search = found.upperBound..<bytes.endIndex
+      }
+      try bytes.write(to: URL(filePath: path))
+      let run = try await Run(["audit", "replay", folder])
+      #expect(run.status == 1)
+      #expect(run.text.contains("DIVERGED at entry 3:"), "\(run.text)\(run.errors)")
+      let json = try await Run(["audit", "replay", folder, "--json"])
+      #expect(json.status == 1)
+      let shown = try #require(
+        try JSONSerialization.jsonObject(with: json.output) as? [String: Any])
+      #expect((shown["divergence"] as? [String: Any])?["sequence"] as? Int == 3)
+    }
+  }
+}

@@ -1,0 +1,208 @@
+import Auditor
+import Market
+import Primitives
+import Prover
+import Requester
+import Statements
+import Testing
+import Wire
+
+/// Every test of the exchange runs alone, so that short deadlines mean what they say.
+@Suite(.serialized) struct ExchangeTests {
+  @Suite(.serialized) struct RequestLifeTests {}
+}
+
+extension ExchangeTests.RequestLifeTests {
+  @Test func twoHonestProversAnswerWithTheIntegersOfTheWholeProgramAndArePaid() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await Exchange.run { exchange in
+      try await exchange.publish(sample)
+      let cheap = try await exchange.prover(price: 1_000)
+      let dear = try await exchange.prover(price: 1_301)
+      let input = try sample.input()
+      // Two slices at most to one key: the third goes to the dearer prover.
+      let asked = try await exchange.ask(sample, input, spread: 2)
+      let report = try await asked.end()
+      #expect(report.state == .final)
+      let answer = try await asked.session.answer(report, sample.manifest)
+      #expect(answer == (try sample.answer(to: input)))
+      #expect(report.coverage?.reexecuted == 3)
+      #expect(report.coverage?.proven == 0)
+
+      let fees = [
+        sample.fee(0, price: 1_000), sample.fee(1, price: 1_000), sample.fee(2, price: 1_301),
+      ]
+      let rest = Exchange.deposit - Exchange.bond
+      let balances = await exchange.balances()
+      let paid = fees.reduce(0) { $0 + $1.whole }
+      let kept = fees.reduce(0) { $0 + $1.kept }
+      #expect(balances[.available(asked.requester.publicKey)] == Exchange.deposit - paid)
+      #expect(balances[.feeHold(asked.requester.publicKey)] ?? 0 == 0)
+      let first = fees[0].whole + fees[1].whole - fees[0].kept - fees[1].kept
+      #expect(balances[.available(cheap)] == rest + first)
+      #expect(balances[.available(dear)] == rest + fees[2].whole - fees[2].kept)
+      for prover in [cheap, dear] {
+        #expect(balances[.bond(prover)] == Exchange.bond)
+        #expect(balances[.stakeHold(prover)] ?? 0 == 0)
+      }
+      #expect(balances[.treasury] == kept)
+      #expect(balances[.external] == -3 * Exchange.deposit)
+      #expect(balances[.burned] ?? 0 == 0)
+
+      try await refusesEveryMutation(
+        of: try await asked.session.bundle(asked.performed, report, sample.manifest), exchange)
+    }
+  }
+
+  /// Flips one bit in the first, the last and some seeded bytes of every part of the bundle.
+  private func refusesEveryMutation(of bundle: Bundle, _ exchange: Exchange) async throws {
+    let broker = exchange.card.brokerKey
+    let bytes = bundle.canonicalBytes
+    #expect(throws: Never.self) {
+      try BundleAudit(try Bundle(canonicalBytes: bytes)).run(expecting: broker)
+    }
+    var sizes = [
+      8, bundle.network.canonicalBytes.count, bundle.request.canonicalBytes.count,
+      bundle.acknowledgement.canonicalBytes.count, bundle.manifest.canonicalBytes.count, 4,
+    ]
+    for slice in bundle.slices {
+      sizes += [
+        slice.keyRecord.canonicalBytes.count, slice.commitment.canonicalBytes.count,
+        slice.receipt.canonicalBytes.count, slice.batchRoot.canonicalBytes.count,
+        slice.inclusion.canonicalBytes.count,
+      ]
+    }
+    sizes += [Bytes32.count, 4]
+    for blob in bundle.blobs { sizes += [4, blob.count] }
+    #expect(sizes.reduce(0, +) == bytes.count)
+    var generator = Seeded(state: 20)
+    var start = 0
+    for size in sizes {
+      var positions: Set = [start, start + size - 1]
+      for _ in 0..<4 { positions.insert(.random(in: start..<start + size, using: &generator)) }
+      for position in positions.sorted() {
+        var mutated = bytes
+        mutated[position] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
+        #expect(throws: (any Error).self, "byte \(position) of part at \(start)") {
+          try BundleAudit(try Bundle(canonicalBytes: mutated)).run(expecting: broker)
+        }
+      }
+      start += size
+    }
+    let stranger = SigningKey.random().publicKey
+    #expect(throws: BundleError.self) { try BundleAudit(bundle).run(expecting: stranger) }
+  }
+
+  @Test(arguments: [Misbehaviour.wrongOutput, .badRoot])
+  func cheatIsSlashedAndTheRequestStillBecomesFinal(_ cheating: Misbehaviour) async throws {
+    let sample = try SampleModel.mlp.get()
+    try await Exchange.run { exchange in
+      try await exchange.publish(sample)
+      let cheat = try await exchange.prover(price: 700, capacity: 1, cheating)
+      let honest = [
+        try await exchange.prover(price: 1_000, capacity: 2),
+        try await exchange.prover(price: 1_300),
+      ]
+      let input = try sample.input()
+      let asked = try await exchange.ask(sample, input)
+      let report = try await asked.end()
+      #expect(report.state == .final)
+      let answer = try await asked.session.answer(report, sample.manifest)
+      #expect(answer == (try sample.answer(to: input)))
+      let faults = try await exchange.faults()
+      #expect(faults.map(\.state) == [.slashed])
+      #expect(faults.map(\.terms.prover) == [cheat])
+      let balances = await exchange.balances()
+      let stake = Int64(faults[0].terms.stake.microcredits)
+      #expect(stake == 5 * sample.fee(faults[0].terms.slice, price: 2_000).whole)
+      #expect(balances[.bond(cheat)] == Exchange.bond - stake)
+      #expect(balances[.available(cheat)] == Exchange.deposit - Exchange.bond)
+      for prover in honest {
+        #expect(balances[.bond(prover)] == Exchange.bond)
+        #expect(balances[.stakeHold(prover)] ?? 0 == 0)
+      }
+      #expect(balances[.slashEscrow] ?? 0 == 0)
+      let bundle = try await asked.session.bundle(asked.performed, report, sample.manifest)
+      #expect(throws: Never.self) { try BundleAudit(bundle).run() }
+    }
+  }
+
+  @Test(arguments: [Misbehaviour.late, .silent])
+  func leaseOfWhoeverIsLateLapsesAndItsSliceIsLeasedAgain(_ cheating: Misbehaviour) async throws {
+    let sample = try SampleModel.mlp.get()
+    var parameters = Parameters()
+    parameters.executeWindow = 3_000
+    try await Exchange.run(parameters) { exchange in
+      try await exchange.publish(sample)
+      let cheat = try await exchange.prover(price: 700, capacity: 1, cheating)
+      let honest = try await exchange.prover(price: 1_000)
+      let asked = try await exchange.ask(sample, try sample.input())
+      let report = try await asked.end()
+      #expect(report.state == .final)
+      let faults = try await exchange.faults()
+      #expect(faults.map(\.state) == [.lapsed])
+      #expect(faults.map(\.terms.prover) == [cheat])
+      let slice = faults[0].terms.slice
+      // A tenth of the stake, or what the replacement costs more, whichever is larger.
+      let dearer = sample.fee(slice, price: 1_000).whole - sample.fee(slice, price: 700).whole
+      let penalty = max(Int64(faults[0].terms.stake.microcredits) / 10, dearer)
+      let balances = await exchange.balances()
+      #expect(balances[.burned] == penalty)
+      #expect(balances[.bond(cheat)] == Exchange.bond - penalty)
+      #expect(balances[.bond(honest)] == Exchange.bond)
+      #expect(report.leases.last?.terms.prover == honest)
+      #expect(report.leases.last?.terms.slice == slice)
+    }
+  }
+
+  @Test func rangeFaultEndsTheRequestAsFailedAndPaysItsReporter() async throws {
+    let sample = try SampleModel.mlp.get()
+    let (input, slice) = try sample.faultingInput()
+    try await Exchange.run { exchange in
+      try await exchange.publish(sample)
+      let prover = try await exchange.prover(price: 1_000)
+      let asked = try await exchange.ask(sample, input)
+      let report = try await asked.end()
+      #expect(report.state == .failed)
+      #expect(report.answer == nil)
+      #expect(report.jobRoot == nil)
+      let answer = try await asked.session.answer(report, sample.manifest)
+      #expect(answer == nil)
+      // The slices before the fault, which were right, and the report of the fault.
+      let fees = (0...slice).map { sample.fee($0, price: 1_000) }
+      let paid = fees.reduce(0) { $0 + $1.whole }
+      let kept = fees.reduce(0) { $0 + $1.kept }
+      let balances = await exchange.balances()
+      #expect(balances[.available(asked.requester.publicKey)] == Exchange.deposit - paid)
+      #expect(balances[.available(prover)] == Exchange.deposit - Exchange.bond + paid - kept)
+      #expect(balances[.bond(prover)] == Exchange.bond)
+      #expect(balances[.burned] ?? 0 == 0)
+    }
+  }
+
+  @Test func requestSurvivesARestartOfTheBroker() async throws {
+    let sample = try SampleModel.mlp.get()
+    var parameters = Parameters()
+    parameters.executeWindow = 4_000
+    try await Exchange.run(parameters) { exchange in
+      try await exchange.publish(sample)
+      // Holds the first slice without a word, so that the request is surely in its midst.
+      _ = try await exchange.prover(price: 700, capacity: 1, .silent)
+      let honest = try await exchange.prover(price: 1_000)
+      let input = try sample.input()
+      let asked = try await exchange.ask(sample, input)
+      let following = Task { try await asked.end() }
+      let before = try await exchange.client(asked.requester).report(on: asked.id)
+      #expect(before.state == .running)
+      let balances = try await exchange.stopBroker()
+      try await exchange.restartBroker()
+      #expect(await exchange.balances() == balances)
+      let report = try await following.value
+      #expect(report.state == .final)
+      let answer = try await asked.session.answer(report, sample.manifest)
+      #expect(answer == (try sample.answer(to: input)))
+      #expect(await exchange.balances()[.bond(honest)] == Exchange.bond)
+      #expect(try await exchange.faults().count == 1)
+    }
+  }
+}
