@@ -79,7 +79,7 @@ package actor Sequencer {
   }
 
   private func commitWaiting() {
-    let group = Array(waiting.prefix(Self.groupLimit))
+    var group = Array(waiting.prefix(Self.groupLimit))
     waiting.removeFirst(group.count)
     positions.removeAll(keepingCapacity: true)
     for (position, left) in waiting.enumerated() { positions[left.envelope.digest] = position }
@@ -90,6 +90,13 @@ package actor Sequencer {
     }
     let tick = max(lastTick, .now)
     lastTick = tick
+    // Admission asked the clock a moment ago; what counts, and what an audit checks, is this tick.
+    for member in group where member.envelope.expiry < tick {
+      let expired = BrokerError.expired(at: member.envelope.expiry, now: tick)
+      member.callers.forEach { $0.resume(returning: .failure(expired)) }
+    }
+    group.removeAll { $0.envelope.expiry < tick }
+    guard !group.isEmpty else { return }
     let entries = group.map { member in
       PendingEntry(
         envelope: member.envelope, tick: tick,

@@ -60,8 +60,9 @@ package actor WireClient {
 
   deinit { noticeBoard.close() }
 
-  /// The broker's hints from now on; a `.work` after each connection stands for whatever was missed.
-  /// Every caller has a stream of its own, whose oldest hints are dropped where they are not read.
+  /// The broker's hints from now on; a `.work` after each connection stands for whatever was
+  /// missed. Every caller has a stream of its own, whose oldest hints are dropped where they are
+  /// not read.
   package nonisolated func notices() -> AsyncStream<Notice> { noticeBoard.subscribe() }
 
   package nonisolated var unownedExecutor: UnownedSerialExecutor {
