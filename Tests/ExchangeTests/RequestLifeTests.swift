@@ -180,6 +180,28 @@ extension ExchangeTests.RequestLifeTests {
     }
   }
 
+  /// What a broker that lies might report of a finished request.
+  @Test func requesterRefusesAReportOfOtherTermsOrOtherSlices() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await Exchange.run { exchange in
+      try await exchange.publish(sample)
+      _ = try await exchange.prover(price: 1_000)
+      let asked = try await exchange.ask(sample, try sample.input())
+      let other = try await exchange.ask(sample, try sample.input(21))
+      let report = try await asked.end()
+      let otherReport = try await other.end()
+      let id = asked.id
+      var request = try #require(try await exchange.read { $0.requests[id] })
+      request.slices.append(request.slices[0])
+      let longer = RequestReport(request, leases: report.leases)
+      for lie in [longer, otherReport] {
+        await #expect(throws: RequesterError.foreignReport) {
+          try await asked.session.bundle(asked.performed, lie, sample.manifest)
+        }
+      }
+    }
+  }
+
   @Test func requestSurvivesARestartOfTheBroker() async throws {
     let sample = try SampleModel.mlp.get()
     var parameters = Parameters()
