@@ -133,7 +133,7 @@ let package = Package(
       [
         "Broker", "Prover", "Requester", "Auditor", "Slicing", "Quantization", "ModelGraph",
         "Wire", "Journal", "Replay", "ProverHost", "Market", "FixedPoint", "MerkleLog",
-        "Statements", "Primitives", logging,
+        "Statements", "Primitives", logging, serviceLifecycle,
       ]),
     tests("Layout", []),
   ],
