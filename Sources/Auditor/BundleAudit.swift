@@ -36,7 +36,8 @@ package struct BundleAudit: Sendable {
 
   /// Throws at the first thing that does not hold.
   ///
-  /// - Parameter broker: The key of the broker whose word is expected; nil accepts the bundle's own.
+  /// - Parameter broker: The key of the broker whose word is expected; nil accepts the one
+  ///   that the bundle names.
   package func run(expecting broker: PublicKey? = nil) throws(BundleError) -> Report {
     let terms = try requestTerms(expecting: broker)
     var coverage = Coverage()

@@ -8,8 +8,8 @@ package import Wire
 ///
 /// Commands that arrive while a transaction commits are decided and committed together in the next
 /// one; an acknowledgement is given only after its transaction is durable. The state in memory runs
-/// ahead of the disk by at most the open transaction, so a failed commit ends the sequencer: what it
-/// had decided and not committed must never be seen.
+/// ahead of the disk by at most the open transaction, so a failed commit ends the sequencer: what
+/// it had decided and not committed must never be seen.
 package actor Sequencer {
   /// An event that is durable.
   package struct Committed: Sendable {

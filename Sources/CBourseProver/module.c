@@ -1,4 +1,5 @@
-// Holds the layout of version 1 on 64-bit platforms: a change here is a change of the major version.
+// Holds the layout of version 1 on 64-bit platforms: a change here is a change of the major
+// version.
 #include "bourse_prover.h"
 
 #define HOLDS(type, size) \

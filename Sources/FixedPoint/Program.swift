@@ -6,8 +6,8 @@ package import Statements
 ///
 /// Tensors are int16 and numbered: first the inputs, then one per operation, in order. An operation
 /// reads only tensors of lower numbers, so the order itself proves the program acyclic. A value of
-/// this type is valid: every index, shape, shift and accumulator bound was checked when it was made,
-/// and the executor relies on that.
+/// this type is valid: every index, shape, shift and accumulator bound was checked when it was
+/// made, and the executor relies on that.
 package struct Program: Hashable, Sendable, CanonicalCodable {
   package static let semantics = "fixed16/1"
   package static let operationLimit = 1 << 16

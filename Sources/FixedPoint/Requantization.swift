@@ -16,8 +16,8 @@ package enum Requantization {
   /// Largest magnitude of an int16 operand.
   static let operandLimit: UInt64 = 1 << 15
 
-  /// Whether products of magnitude sum `weights` (Σ|w|, not yet times 2^15), a bias and the rounding
-  /// term of `shift` stay below the limit.
+  /// Whether products of magnitude sum `weights` (Σ|w|, not yet times 2^15), a bias and the
+  /// rounding term of `shift` stay below the limit.
   static func fits(weights: UInt64, bias: Int64, shift: Int) -> Bool {
     let (products, overflow) = weights.multipliedReportingOverflow(by: operandLimit)
     let limit = accumulatorLimit.magnitude

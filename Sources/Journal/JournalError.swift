@@ -66,7 +66,7 @@ package enum JournalError: CodedError, Equatable {
     case .inUse(let path):
       "Another process has '\(path)' open; stop that broker, or replay a copy of its directory."
     case .missing(let path):
-      "There is no journal at '\(path)'; name the directory of one, or create it with `bourse broker init`."
+      "There is no journal at '\(path)'; name the directory of one, or create it with `bourse broker run`."
     case .alreadyExists(let path):
       "A journal exists at '\(path)' already and is never overwritten; open it, or name an empty directory."
     case .newerSchema(let found, let known):

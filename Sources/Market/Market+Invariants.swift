@@ -82,8 +82,8 @@ extension Market {
   /// By arrival.
   package var sortedRequests: [Request] { requests.values.sorted { $0.ordinal < $1.ordinal } }
 
-  /// One digest over all that decides what comes next: equal states, equal digests. Left out are the
-  /// latest tick and the queue of deadlines, which differ after a recovery without consequence.
+  /// One digest over all that decides what comes next: equal states, equal digests. Left out are
+  /// the latest tick and the queue of deadlines, which differ after a recovery without consequence.
   package var stateDigest: Digest {
     var encoder = CanonicalEncoder()
     encoder.append(arrivals)

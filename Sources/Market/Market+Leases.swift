@@ -361,8 +361,8 @@ extension Market {
     return consumers
   }
 
-  /// Gives the slice of a lease with a bad input away again. What it has committed is still decided:
-  /// valid over the inputs it was given earns the compensation, invalid is slashed.
+  /// Gives the slice of a lease with a bad input away again. What it has committed is still
+  /// decided: valid over the inputs it was given earns the compensation, invalid is slashed.
   private mutating func orphan(_ lease: Lease, _ compensation: Amount) {
     emit(.leaseOrphaned(lease.id, compensation: compensation))
     guard let orphan = leases[lease.id] else { return }

@@ -6,8 +6,8 @@ package import Statements
 ///
 /// `execute` decides a command and applies the events it causes; `evolve` applies an event that was
 /// decided before. Live runs execute, recovery evolves, an audit executes again and compares. There
-/// is no clock, no randomness, no input or output, and nothing iterates a dictionary: equal commands
-/// at equal ticks give equal bytes on every machine.
+/// is no clock, no randomness, no input or output, and nothing iterates a dictionary: equal
+/// commands at equal ticks give equal bytes on every machine.
 ///
 /// A rejected command changes nothing: every rule is checked before the first event is emitted.
 package struct Market: Sendable {

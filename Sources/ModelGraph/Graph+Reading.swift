@@ -67,7 +67,7 @@ private func inputShape(_ input: Onnx_ValueInfoProto) throws(ModelError) -> [Int
   return shape
 }
 
-/// Nodes in an order in which each comes after what it reads, the file's order kept where it can be.
+/// Nodes in an order in which each comes after what it reads; the file's order where it is one.
 private func sorted(
   _ nodes: [Onnx_NodeProto], defined builder: GraphBuilder
 ) throws(ModelError) -> [Onnx_NodeProto] {

@@ -2,8 +2,8 @@ import SwiftProtobuf
 
 extension Graph {
   /// The same function without what costs nothing to remove: Identity and inference Dropout and
-  /// nodes that no output needs vanish, BatchNormalization folds into the convolution before it, or becomes a 1×1 convolution of one
-  /// channel each where there is none.
+  /// nodes that no output needs vanish, BatchNormalization folds into the convolution before it, or
+  /// becomes a 1×1 convolution of one channel each where there is none.
   package func simplified() throws(ModelError) -> Graph {
     var builder = GraphBuilder(opset: opset)
     // Where each old value now lives.

@@ -1,5 +1,5 @@
-/// The operators of ONNX that a graph may hold. A new family is a file in `Layers`, a case here, and
-/// a line in `read`.
+/// The operators of ONNX that a graph may hold. A new family is a file in `Layers`, a case here,
+/// and a line in `read`.
 package enum Layer: Sendable {
   case convolution(ConvolutionLayer)
   case pool(PoolLayer)

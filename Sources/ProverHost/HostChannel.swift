@@ -3,7 +3,8 @@ import Glibc
 import Primitives
 import Synchronization
 
-/// The child's end of the stream, and the services that a plugin reaches through it from any thread.
+/// The child's end of the stream, and the services that a plugin reaches through it from any
+/// thread.
 final class HostChannel: Sendable {
   private let socket: FrameSocket
   private let sending = Mutex(())

@@ -38,7 +38,8 @@ enum SessionRole: UInt8, Sendable, Hashable {
 }
 
 enum HostRequest {
-  /// First, and once: which file, which bytes of it, and which of its backends (none: only describe).
+  /// First, and once: which file, which bytes of it, and which of its backends (none: only
+  /// describe).
   case open(path: String, digest: Digest, backend: BackendID?, scratch: String)
   case supports(SliceBundle)
   case estimate(SliceBundle)

@@ -12,8 +12,9 @@ struct SessionSource: Sendable {
   let boundaries: Boundaries
 }
 
-/// The thread that owns a backend's host process: it starts it, does its blocking reads, kills it at
-/// a deadline, and starts it again for the next job. Swift's cooperative threads only queue jobs.
+/// The thread that owns a backend's host process: it starts it, does its blocking reads, kills it
+/// at a deadline, and starts it again for the next job. Swift's cooperative threads only queue
+/// jobs.
 final class HostWorker: Sendable {
   private struct Job: Sendable {
     let id: UInt64
@@ -77,8 +78,8 @@ final class HostWorker: Sendable {
     }
   }
 
-  /// Sends the request to the host process, in the session where one is given, and gives the answer.
-  /// Throws `BackendError`.
+  /// Sends the request to the host process, in the session where one is given, and gives the
+  /// answer. Throws `BackendError`.
   func perform(_ request: HostRequest?, session: SessionSource? = nil) async throws -> HostReply {
     let id = newID()
     return try await withTaskCancellationHandler {

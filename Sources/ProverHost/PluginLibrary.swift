@@ -72,8 +72,8 @@ struct PluginLibrary {
       abiMajor: entry.pointee.abi_major, abiMinor: entry.pointee.abi_minor, backends: descriptors)
   }
 
-  /// The file's bytes in anonymous sealed memory, after checking that they are the pinned ones: what
-  /// is hashed is what is mapped, whatever happens to the file meanwhile.
+  /// The file's bytes in anonymous sealed memory, after checking that they are the pinned ones:
+  /// what is hashed is what is mapped, whatever happens to the file meanwhile.
   private static func sealedCopy(path: String, digest: Digest) throws(Refusal) -> Int32 {
     let file = open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else {

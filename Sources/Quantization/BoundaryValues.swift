@@ -2,8 +2,8 @@ package import Statements
 
 /// Floats at the two ends of a request to and from the bytes of a boundary tensor.
 package enum BoundaryValues {
-  /// round(value · 2^exponent), half away from zero, as little-endian integers. Throws where a value
-  /// does not fit: nothing is clamped silently.
+  /// round(value · 2^exponent), half away from zero, as little-endian integers. Throws where a
+  /// value does not fit: nothing is clamped silently.
   package static func bytes(
     _ values: [Float], as boundary: BoundarySpecification
   ) throws(QuantizationError) -> [UInt8] {

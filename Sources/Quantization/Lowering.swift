@@ -119,8 +119,8 @@ struct Lowering {
     return LinearRows(weights: integers, biases: integerBiases, shifts: shifts)
   }
 
-  /// multiplier / 2^shift = 2^(result - operand exponent) / cells: exact where the count of cells is
-  /// a power of two, otherwise to 15 bits.
+  /// multiplier / 2^shift = 2^(result - operand exponent) / cells: exact where the count of cells
+  /// is a power of two, otherwise to 15 bits.
   private mutating func appendMean(
     _ node: Graph.Node, _ layer: PoolLayer
   ) throws(QuantizationError) {

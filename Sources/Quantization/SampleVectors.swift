@@ -2,8 +2,8 @@ import Foundation
 package import ModelGraph
 import Primitives
 
-/// Sample inputs of a model, as JSON: `input_shape`, `inputs` (flat), and, where they are known, the
-/// float `outputs` and the `labels`.
+/// Sample inputs of a model, as JSON: `input_shape`, `inputs` (flat), and, where they are known,
+/// the float `outputs` and the `labels`.
 package struct SampleVectors: Sendable, Decodable {
   package static let byteLimit = 1 << 28
 

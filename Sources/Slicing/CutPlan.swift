@@ -1,10 +1,10 @@
 /// Where a chain of nodes is cut: as even as can be, and then where the least has to cross.
 ///
-/// First the smallest possible cost of the dearest slice is found; then, among all cuts whose dearest
-/// slice stays within an eighth of it, those with the fewest elements crossing are taken.
+/// First the smallest possible cost of the dearest slice is found; then, among all cuts whose
+/// dearest slice stays within an eighth of it, those with the fewest elements crossing are taken.
 enum CutPlan {
-  /// `costs` per node; `crossing[i]` is how many elements live across a cut before node i, nil where
-  /// the chain must not be cut. Nil where there are fewer than `count` pieces to be had.
+  /// `costs` per node; `crossing[i]` is how many elements live across a cut before node i, nil
+  /// where the chain must not be cut. Nil where there are fewer than `count` pieces to be had.
   static func ranges(costs: [Int], crossing: [Int?], count: Int) -> [Range<Int>]? {
     // Pieces between permitted cuts, which are never divided.
     let starts = costs.indices.filter { $0 == 0 || crossing[$0] != nil }
@@ -35,7 +35,8 @@ enum CutPlan {
     return low
   }
 
-  /// First pieces of `count` runs of cost at most `bound` with the fewest `elements` at their starts.
+  /// First pieces of `count` runs of cost at most `bound` with the fewest `elements` at their
+  /// starts.
   private static func cheapest(
     _ pieces: [Int], elements: [Int], count: Int, bound: Int
   ) -> [Int] {

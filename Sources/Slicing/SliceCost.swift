@@ -1,8 +1,9 @@
 package import FixedPoint
 import Primitives
 
-/// Cost units of a program (`docs/slicing.md`): one per multiply-accumulate, comparison or copy, and
-/// eight per requantised element, which is what a proof of it weighs beside a product. At least 1.
+/// Cost units of a program (`docs/slicing.md`): one per multiply-accumulate, comparison or copy,
+/// and eight per requantised element, which is what a proof of it weighs beside a product. Never
+/// below 1.
 package enum SliceCost {
   package static let requantizationUnits = 8
 

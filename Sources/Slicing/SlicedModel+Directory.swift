@@ -8,8 +8,8 @@ extension SlicedModel {
   /// One blob: an ONNX sub-model or a program.
   private static let blobByteLimit = 1 << 30
 
-  /// Appears whole or not at all: everything is written beside `path` and then renamed. Throws where
-  /// `path` already exists.
+  /// Appears whole or not at all: everything is written beside `path` and then renamed. Throws
+  /// where `path` already exists.
   package func write(to path: String) throws(SlicingError) {
     let target = URL(fileURLWithPath: path)
     let manager = FileManager.default

@@ -34,8 +34,8 @@ struct ValueLinks {
     graph.nodes[range].map(\.output).filter { (lastReaders[$0] ?? -1) >= range.upperBound }
   }
 
-  /// Elements alive across a cut before node `index`; nil where it must not be cut: before the first
-  /// node, and between a layer and the activation or reshape that directly follows it.
+  /// Elements alive across a cut before node `index`; nil where it must not be cut: before the
+  /// first node, and between a layer and the activation or reshape that directly follows it.
   func crossing(before index: Int) -> Int? {
     guard index > 0 else { return nil }
     let node = graph.nodes[index]

@@ -2,8 +2,8 @@ package import FoundationEssentials
 import Glibc
 package import Primitives
 
-/// What a client needs to reach a broker and to know that it is the right one. The operator hands it
-/// out as a small JSON file.
+/// What a client needs to reach a broker and to know that it is the right one. The operator hands
+/// it out as a small JSON file.
 package struct BrokerCard: Hashable, Sendable, Codable {
   package static let byteLimit = 4096
 

@@ -1,7 +1,7 @@
 package import Primitives
 
-/// Binds a party's identity to one CURVE connection. It names both ends' CURVE keys, so that a hello
-/// seen by one broker, or on one connection, is worth nothing on another.
+/// Binds a party's identity to one CURVE connection. It names both ends' CURVE keys, so that a
+/// hello seen by one broker, or on one connection, is worth nothing on another.
 package struct Hello: Hashable, Sendable, CanonicalCodable {
   /// A hello may expire at most this far ahead: ten minutes in milliseconds.
   package static let lifetimeLimit: UInt64 = 600_000

@@ -80,7 +80,7 @@ package enum BrokerMessage: Hashable, Sendable {
   case notice(Notice)
 }
 
-/// A hint, sent once and perhaps lost: whoever gets it asks, and whoever never gets one asks anyway.
+/// A hint, sent once and perhaps lost: who gets it asks, and who never gets one asks anyway.
 package enum Notice: Hashable, Sendable {
   /// A lessee should ask for its leases.
   case work

@@ -68,7 +68,8 @@ package actor WireClient {
     executor.asUnownedSerialExecutor()
   }
 
-  /// Starts connecting, and returns at the first welcome. After a thrown deadline it goes on trying.
+  /// Starts connecting, and returns at the first welcome. After a thrown deadline it goes on
+  /// trying.
   @discardableResult
   package func connect(deadline: Duration = defaultDeadline) async throws -> BrokerInformation {
     begin()
@@ -91,8 +92,8 @@ package actor WireClient {
     }
   }
 
-  /// Ends every request with `connection-closed`. Needed where the executor is shared; a client with
-  /// an executor of its own also ends when its last reference goes.
+  /// Ends every request with `connection-closed`. Needed where the executor is shared; a client
+  /// with an executor of its own also ends when its last reference goes.
   package func close() {
     if case .closed = state { return }
     state = .closed
@@ -144,7 +145,8 @@ extension WireClient {
   private struct Pending {
     /// All that may wait at once, answers included.
     static let byteLimit = 64 << 20
-    /// What is in flight stays below a server's bounds per peer, so that only a busy broker refuses.
+    /// What is in flight stays below a server's bounds per peer, so that only a busy broker
+    /// refuses.
     static let chargeInFlightLimit = 16 << 20
     static let countInFlightLimit = 32
     static let resendInterval = Duration.seconds(5)

@@ -280,8 +280,8 @@ extension WireServer {
     init(peer: Peer, userID: String) { (self.peer, self.userID) = (peer, userID) }
   }
 
-  /// Nil where there are as many as allowed. A routing id that comes back under another CURVE key is
-  /// another connection: it inherits nothing.
+  /// Nil where there are as many as allowed. A routing id that comes back under another CURVE key
+  /// is another connection: it inherits nothing.
   private func connection(_ route: [UInt8], userID: String) -> Connection? {
     if let known = connections[route] {
       if known.userID == userID {

@@ -2,7 +2,8 @@ import CZeroMQ
 import Glibc
 import Primitives
 
-/// A libzmq context. It ends when its last socket has closed; ending waits for each socket's LINGER.
+/// A libzmq context. It ends when its last socket has closed; ending waits for each socket's
+/// LINGER.
 final class ZeroMQContext: @unchecked Sendable {
   // `@unchecked Sendable`: zmq_ctx_* may be called from any thread (zmq(7), "Thread safety"), and
   // the pointer never changes.

@@ -5,7 +5,8 @@ import Testing
 
 /// What happens to leases whose lessee is wrong, late or unlucky, and to those beside them.
 ///
-/// Stakes in the chain at limit 100 and multiple 10: 1000, 2000, 3000. Fees at price 50: 50, 100, 150.
+/// Stakes in the chain at limit 100 and multiple 10: 1000, 2000, 3000. Fees at price 50: 50, 100,
+/// 150.
 struct FaultTests {
   typealias F = MarketFixture
 

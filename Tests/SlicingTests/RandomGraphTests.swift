@@ -18,8 +18,8 @@ private struct Seeded: RandomNumberGenerator {
 }
 
 @Suite struct RandomGraphTests {
-  /// Convolutions, activations, residual sums, normalisation and pools in random order, so that cuts
-  /// fall between branches.
+  /// Convolutions, activations, residual sums, normalisation and pools in random order, so that
+  /// cuts fall between branches.
   @Test(arguments: 1...25) func slicedOrWholeGivesIdenticalBytes(seed: Int) throws {
     var random = Seeded(state: UInt64(seed))
     let graph = try Graph(bytes: randomModel(&random).serializedBytes()).simplified()

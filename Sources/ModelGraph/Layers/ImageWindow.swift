@@ -1,5 +1,5 @@
-/// How a kernel slides over the last two axes of [batch, channel, height, width], as ONNX states it,
-/// with automatic padding and ceil mode already resolved to explicit pads.
+/// How a kernel slides over the last two axes of [batch, channel, height, width], as ONNX states
+/// it, with automatic padding and ceil mode already resolved to explicit pads.
 package struct ImageWindow: Sendable, Hashable {
   package let kernel: [Int]
   package let strides: [Int]
