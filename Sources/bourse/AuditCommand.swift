@@ -19,7 +19,7 @@ struct AuditCommand: AsyncParsableCommand {
         Works on a copy of a broker's directory, or on a stopped broker's. Exits with 1 at the \
         first divergence.
 
-        Examples:
+        EXAMPLES
           bourse audit replay ./broker
           bourse audit replay ./copy --invariants-every 1000 --json
         """)
@@ -30,8 +30,7 @@ struct AuditCommand: AsyncParsableCommand {
     @Option(help: "Check the market's invariants after every so many entries, and after the last.")
     var invariantsEvery: UInt64 = 1
 
-    @Flag(help: "Print one JSON object.")
-    var json = false
+    @OptionGroup var output: JSONOption
 
     func run() async throws {
       let clock = ContinuousClock()
@@ -46,11 +45,7 @@ struct AuditCommand: AsyncParsableCommand {
       }
       if shown > start { FileHandle.standardError.write(Data("\n".utf8)) }
       let summary = Summary(report, seconds: (clock.now - start) / .seconds(1))
-      if json {
-        print(String(decoding: try JSONEncoder().encode(summary), as: UTF8.self))
-      } else {
-        summary.show()
-      }
+      output.json ? try printJSON(summary) : summary.show()
       if !report.isSound { throw ExitCode(1) }
     }
   }
@@ -101,11 +96,14 @@ extension AuditCommand {
       print("head     \(head)")
       print("root     \(root)")
       print("state    \(stateDigest)")
+      var table = Table([("owner", .left), ("purpose", .left), ("micro-credits", .right)])
       for balance in balances {
-        print(
-          "balance  \(balance.owner?.prefix(8) ?? "exchange")  \(balance.purpose)  \(balance.microcredits)"
-        )
+        table.append([
+          balance.owner.map { String($0.prefix(8)) } ?? "exchange", balance.purpose,
+          "\(balance.microcredits)",
+        ])
       }
+      print(table.text)
       if let divergence {
         print("DIVERGED at \(divergence)")
       } else {

@@ -24,8 +24,22 @@ struct PluginCommand: AsyncParsableCommand {
     @Option(help: "Directory of bourse-prover-host; by default that of this program.")
     var libexec: String?
 
-    @Flag(help: "Print one JSON object.")
-    var json = false
+    @OptionGroup var output: JSONOption
+
+    private struct Shown: Encodable {
+      struct Backend: Encodable {
+        let id: String
+        let version: String
+        let semantics: String
+        let traits: [String]
+        let description: String
+      }
+
+      let file: String
+      let sha256: String
+      let abi: String
+      let backends: [Backend]
+    }
 
     func run() async throws {
       let digest = try Self.digest(of: file)
@@ -34,21 +48,28 @@ struct PluginCommand: AsyncParsableCommand {
           host: InstalledFiles(directory: libexec).proverHost, plugin: file, digest: digest,
           backend: nil)
       ).plugin
-      if json {
-        print(Self.json(plugin, file: file, digest: digest))
-        return
+      let shown = Shown(
+        file: file, sha256: digest.description, abi: "\(plugin.abiMajor).\(plugin.abiMinor)",
+        backends: plugin.backends.map {
+          Shown.Backend(
+            id: $0.id.name, version: $0.version, semantics: $0.semantics, traits: $0.traits.names,
+            description: $0.summary)
+        })
+      if output.json { return try printJSON(shown) }
+      print("file    \(shown.file)")
+      print("sha256  \(shown.sha256)")
+      print("abi     \(shown.abi)")
+      var table = Table([
+        ("backend", .left), ("version", .left), ("semantics", .left), ("traits", .left),
+        ("description", .left),
+      ])
+      for backend in shown.backends {
+        table.append([
+          backend.id, backend.version, backend.semantics, backend.traits.joined(separator: ", "),
+          backend.description,
+        ])
       }
-      print("file         \(file)")
-      print("sha256       \(digest)")
-      print("abi          \(plugin.abiMajor).\(plugin.abiMinor)")
-      for backend in plugin.backends {
-        print("")
-        print("backend      \(backend.id)")
-        print("version      \(backend.version)")
-        print("semantics    \(backend.semantics)")
-        print("traits       \(backend.traits.names.joined(separator: ", "))")
-        print("description  \(backend.summary)")
-      }
+      print(table.text)
     }
 
     private static func digest(of file: String) throws -> Digest {
@@ -63,37 +84,6 @@ struct PluginCommand: AsyncParsableCommand {
         hasher.update(chunk[..<count])
       }
       return hasher.finalize()
-    }
-
-    private static func json(
-      _ plugin: PluginDescriptor, file: String, digest: Digest
-    ) -> String {
-      let backends = plugin.backends.map { backend in
-        let traits = backend.traits.names.map(quoted).joined(separator: ",")
-        return """
-          {"id":\(quoted(backend.id.name)),"version":\(quoted(backend.version)),\
-          "semantics":\(quoted(backend.semantics)),"traits":[\(traits)],\
-          "description":\(quoted(backend.summary))}
-          """
-      }
-      return """
-        {"file":\(quoted(file)),"sha256":"\(digest)","abi":\
-        "\(plugin.abiMajor).\(plugin.abiMinor)","backends":[\(backends.joined(separator: ","))]}
-        """
-    }
-
-    private static func quoted(_ text: String) -> String {
-      var quoted = "\""
-      for scalar in text.unicodeScalars {
-        switch scalar {
-        case "\"", "\\": quoted += "\\\(scalar)"
-        case _ where scalar.value < 0x20:
-          let digits = String(scalar.value, radix: 16)
-          quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-        default: quoted.unicodeScalars.append(scalar)
-        }
-      }
-      return quoted + "\""
     }
   }
 }
