@@ -150,6 +150,7 @@ struct GraphBuilder {
     guard name.utf8.count <= ModelFile.nameLimit, proto.usesDefaultDomain else {
       throw ModelError(.unsupportedOperator("\(proto.domain).\(proto.opType)"), at: name)
     }
+    if proto.opType == "Split" { return try appendSplit(proto) }
     guard let output = proto.output.first,
       !proto.output.dropFirst().contains(where: { !$0.isEmpty })
     else {
@@ -157,26 +158,30 @@ struct GraphBuilder {
         .unsupportedFeature("\(proto.opType) has \(proto.output.count) results"), at: name)
     }
     if proto.opType == "Constant" {
-      guard proto.attribute.count == 1, let attribute = proto.attribute.first,
-        attribute.name == "value", attribute.hasT
-      else {
-        throw ModelError(.unsupportedFeature("a Constant holds no tensor"), at: name)
-      }
-      let (shape, origin) = try TensorReader.read(attribute.t, at: name)
+      let (shape, origin) = try TensorReader.readConstant(proto, at: name)
       _ = try define(output, shape: shape, origin: origin)
       return
     }
     // An omitted trailing operand may be written as an empty name.
-    var inputs: [Int] = []
+    var slots: [Int?] = []
     let named = proto.input.prefix(through: proto.input.lastIndex { !$0.isEmpty } ?? -1)
     for input in named {
+      guard !input.isEmpty else {
+        slots.append(nil)
+        continue
+      }
       guard let index = indices[input] else {
         throw ModelError(.missingValue(input), at: name)
       }
-      inputs.append(index)
+      slots.append(index)
     }
     let reader = NodeReader(
-      name: name, proto: proto, operands: inputs.map { values[$0] }, opset: opset)
+      name: name, proto: proto, slots: slots.map { $0.map { values[$0] } }, opset: opset)
+    if let (shape, origin) = try folded(reader) {
+      _ = try define(output, shape: shape, origin: origin)
+      return
+    }
+    let inputs = slots.compactMap(\.self)
     let layer = try Layer.read(reader)
     try append(name: name, layer: layer, inputs: inputs, output: output, proto: proto)
   }
@@ -187,7 +192,7 @@ struct GraphBuilder {
     guard let first = inputs.first, !values[first].isConstant || inputs.count > 1 else {
       throw ModelError(.unsupportedFeature("it computes on constants only"), at: name)
     }
-    if case .add = layer {
+    if layer.takesConstantsFirst {
       guard inputs.contains(where: { !values[$0].isConstant }) else {
         throw ModelError(.unsupportedFeature("it computes on constants only"), at: name)
       }

@@ -21,6 +21,9 @@ package struct Graph: Sendable {
       case .input, .node: false
       }
     }
+    var isInteger: Bool {
+      if case .integers = origin { true } else { false }
+    }
     /// Nil unless the value is a float constant.
     package var constant: FloatTensor? {
       if case .floats(let values) = origin {

@@ -10,15 +10,33 @@ package enum Layer: Sendable {
   case batchNormalization(BatchNormalizationLayer)
   case reshape(ReshapeLayer)
   case identity
+  case general(GeneralLayer)
 
-  package static let names = [
-    "Add", "AveragePool", "BatchNormalization", "Constant", "Conv", "Dropout", "Flatten", "Gemm",
-    "GlobalAveragePool", "Identity", "MatMul", "MaxPool", "Relu", "Reshape",
-  ]
+  package static let names = Set(
+    [
+      "Add", "Constant", "ConstantOfShape", "Dropout", "Flatten", "Identity", "Relu", "Reshape",
+      "Shape", "Split",
+    ] + GeneralLayer.names
+  ).sorted()
 
-  /// `Constant` is no layer: it becomes a constant value.
+  /// A layer that the integer side knows where the node is one, else one of the float evaluator.
+  /// `Constant`, `Shape` and `ConstantOfShape` are no layers: they become constant values.
   static func read(_ reader: NodeReader) throws(ModelError) -> Layer {
-    switch reader.operatorName {
+    do {
+      let layer = try readExact(reader)
+      _ = try layer.resultShape(reader.operands, at: reader.name)
+      return layer
+    } catch {
+      guard let layer = try GeneralLayer.read(reader) else { throw error }
+      return .general(layer)
+    }
+  }
+
+  private static func readExact(_ reader: NodeReader) throws(ModelError) -> Layer {
+    guard reader.slots.allSatisfy({ $0 != nil }), reader.operands.first?.isInteger != true else {
+      throw reader.fail(.unsupportedFeature("an input is omitted, or is of integers"))
+    }
+    return switch reader.operatorName {
     case "Conv": .convolution(try ConvolutionLayer(reader))
     case "MaxPool", "AveragePool", "GlobalAveragePool": .pool(try PoolLayer(reader))
     case "Gemm": .gemm(try GemmLayer(reader))
@@ -51,6 +69,7 @@ package enum Layer: Sendable {
     case .relu, .identity: operands[0].shape
     case .batchNormalization(let layer): try layer.resultShape(operands, at: node)
     case .reshape(let layer): layer.shape
+    case .general(let layer): layer.shape
     }
   }
 
@@ -64,6 +83,7 @@ package enum Layer: Sendable {
     case .add: Elementwise.add(operands, into: shape)
     case .relu: FloatTensor(shape: shape, values: operands[0].values.map { max($0, 0) })
     case .batchNormalization(let layer): layer.evaluate(operands, into: shape)
+    case .general(let layer): FloatTensor(shape: shape, values: layer.run(operands))
     case .reshape, .identity: FloatTensor(shape: shape, values: operands[0].values)
     }
   }
@@ -76,6 +96,7 @@ package enum Layer: Sendable {
     case .gemm(let layer): count * operands[0][layer.transposesLeft ? 0 : 1]
     case .matMul: count * (operands[0].last ?? 1)
     case .batchNormalization: count
+    case .general(let layer): layer.multiplications
     case .pool, .add, .relu, .reshape, .identity: 0
     }
   }

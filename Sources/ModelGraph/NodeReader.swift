@@ -4,8 +4,12 @@ import SwiftProtobuf
 struct NodeReader {
   let name: String
   let proto: Onnx_NodeProto
-  let operands: [Graph.Value]
+  /// The operands by position; nil where one is omitted.
+  let slots: [Graph.Value?]
   let opset: Int64
+
+  /// The operands that are there.
+  var operands: [Graph.Value] { slots.compactMap(\.self) }
 
   var operatorName: String { proto.opType }
 

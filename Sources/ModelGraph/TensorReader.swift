@@ -38,11 +38,44 @@ enum TensorReader {
         : proto.int64Data
       try check(values.count, count, at: node)
       return (shape, .integers(values))
+    case .int32:
+      let values =
+        proto.hasRawData
+        ? try numbers(proto, count: count, at: node) { (bits: UInt32) in
+          Int64(Int32(bitPattern: bits))
+        } : proto.int32Data.map { Int64($0) }
+      try check(values.count, count, at: node)
+      return (shape, .integers(values))
     case let type:
       throw ModelError(
         .unsupportedType("constants of type \(type.map { "\($0)" } ?? "?") cannot be used"),
         at: node)
     }
+  }
+
+  /// What a Constant node holds.
+  static func readConstant(
+    _ proto: Onnx_NodeProto, at node: String
+  ) throws(ModelError) -> (shape: [Int], origin: Graph.Value.Origin) {
+    guard proto.attribute.count == 1, let attribute = proto.attribute.first else {
+      throw ModelError(.unsupportedFeature("a Constant holds no tensor"), at: node)
+    }
+    var tensor = attribute.t
+    switch attribute.name {
+    case "value" where attribute.hasT: break
+    case "value_float", "value_floats":
+      let isScalar = attribute.name == "value_float"
+      tensor.floatData = isScalar ? [attribute.f] : attribute.floats
+      tensor.dims = isScalar ? [] : [Int64(attribute.floats.count)]
+      tensor.dataType = Int32(Onnx_TensorProto.DataType.float.rawValue)
+    case "value_int", "value_ints":
+      let isScalar = attribute.name == "value_int"
+      tensor.int64Data = isScalar ? [attribute.i] : attribute.ints
+      tensor.dims = isScalar ? [] : [Int64(attribute.ints.count)]
+      tensor.dataType = Int32(Onnx_TensorProto.DataType.int64.rawValue)
+    default: throw ModelError(.unsupportedFeature("a Constant holds no tensor"), at: node)
+    }
+    return try read(tensor, at: node)
   }
 
   private static func check(_ got: Int, _ expected: Int, at node: String) throws(ModelError) {

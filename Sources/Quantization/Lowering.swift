@@ -57,6 +57,10 @@ struct Lowering {
       try emit(.maxPool(MaxPool(window: Window(layer.window))), node, reading: node.inputs)
     case .pool(let layer): try appendMean(node, layer)
     case .add: try appendAddition(node)
+    case .general:
+      throw .unsupported(
+        node: node.name,
+        "\(node.operatorName) in this form has no integer meaning, only a float one")
     case .batchNormalization:
       throw .unsupported(node: node.name, "a BatchNormalization was left by simplification")
     }

@@ -83,7 +83,7 @@ extension Layer {
     switch self {
     case .relu, .reshape, .identity: true
     case .pool(let layer): layer.reduction == .maximum
-    case .convolution, .gemm, .matMul, .add, .batchNormalization: false
+    case .convolution, .gemm, .matMul, .add, .batchNormalization, .general: false
     }
   }
 }

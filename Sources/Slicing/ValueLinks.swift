@@ -42,7 +42,7 @@ struct ValueLinks {
     switch node.layer {
     case .relu, .reshape, .identity:
       if producers[node.inputs[0]] == index - 1 { return nil }
-    case .convolution, .pool, .gemm, .matMul, .add, .batchNormalization: break
+    case .convolution, .pool, .gemm, .matMul, .add, .batchNormalization, .general: break
     }
     var elements = 0
     for (value, last) in lastReaders.enumerated() where !graph.values[value].isConstant {

@@ -10,7 +10,7 @@ import Statements
 struct ModelCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "model", abstract: "Inspect, slice, check and publish ONNX models.",
-    subcommands: [Inspect.self, Slice.self, Check.self, Publish.self])
+    subcommands: [Inspect.self, Slice.self, Check.self, Publish.self, Conformance.self])
 }
 
 /// Reads a whole file up to the parser's limit.

@@ -1,0 +1,105 @@
+/// Conv and ConvTranspose over any number of axes, with weights that may be computed.
+enum GeneralConvolution {
+  static let names = ["Conv", "ConvTranspose"]
+
+  static func read(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
+    let isTransposed = reader.operatorName == "ConvTranspose"
+    try reader.allow(
+      ImageWindow.attributes + ["group"]
+        + (isTransposed ? ["output_padding", "output_shape"] : []),
+      operands: 2...3)
+    try reader.requireFloats()
+    let (input, weights) = (try reader.shape(0), try reader.shape(1))
+    let groups = reader.integer("group", default: 1)
+    guard input.count > 2, weights.count == input.count, groups > 0, groups <= input[1],
+      input[1].isMultiple(of: groups), weights[0].isMultiple(of: groups),
+      isTransposed ? weights[0] == input[1] : weights[1] == input[1] / groups
+    else {
+      throw reader.fail(
+        .shape("weights \(weights) in \(groups) groups do not fit an input of \(input)"))
+    }
+    let kernel = Array(weights.dropFirst(2))
+    let stated = try reader.integers("kernel_shape", count: kernel.count, default: kernel)
+    guard stated == kernel else {
+      throw reader.fail(.shape("kernel_shape \(stated) is not that of weights \(weights)"))
+    }
+    let window = try SpatialWindow(
+      reader, image: Array(input.dropFirst(2)), kernel: kernel, transposed: isTransposed)
+    let rows = isTransposed ? weights[1] * groups : weights[0]
+    let shape = [input[0], rows] + window.result
+    if reader.hasSlot(2), try reader.shape(2) != [rows] {
+      throw reader.fail(.shape("a bias of \(try reader.shape(2)) is not [\(rows)]"))
+    }
+    guard let count = Shape.elementCount(shape) else {
+      throw reader.fail(.shape("a result of shape \(shape) is out of bounds"))
+    }
+    let elements = isTransposed ? input.reduce(1, *) : count
+    let (work, overflows) = elements.multipliedReportingOverflow(
+      by: weights.dropFirst().reduce(1, *))
+    guard !overflows else { throw reader.fail(.tooLarge("its multiplications overflow")) }
+    let plan = Plan(
+      window: window, batch: input[0], channels: input[1], rows: rows, groups: groups)
+    return GeneralLayer(shape: shape, multiplications: work) { operands in
+      isTransposed ? plan.scatter(operands) : plan.gather(operands)
+    }
+  }
+
+  private struct Plan: Sendable {
+    let window: SpatialWindow
+    let batch: Int
+    let channels: Int
+    let rows: Int
+    let groups: Int
+
+    func gather(_ operands: [FloatTensor]) -> [Float] {
+      let (area, perGroup) = (window.input.reduce(1, *), channels / groups)
+      var result: [Float] = []
+      for image in 0..<batch {
+        for row in 0..<rows {
+          let first = image * channels + row / (rows / groups) * perGroup
+          Shape.forEach(window.result) { position in
+            var sum = operands.count > 2 ? operands[2].values[row] : 0
+            for (index, cell) in window.cells.enumerated() {
+              guard let offset = window.offset(position, cell) else { continue }
+              for channel in 0..<perGroup {
+                sum +=
+                  operands[0].values[(first + channel) * area + offset]
+                  * operands[1].values[(row * perGroup + channel) * window.cells.count + index]
+              }
+            }
+            result.append(sum)
+          }
+        }
+      }
+      return result
+    }
+
+    func scatter(_ operands: [FloatTensor]) -> [Float] {
+      let (area, resultArea) = (window.input.reduce(1, *), window.result.reduce(1, *))
+      let rowsPerGroup = rows / groups
+      var result: [Float] = []
+      for element in 0..<batch * rows * resultArea {
+        result.append(operands.count > 2 ? operands[2].values[element / resultArea % rows] : 0)
+      }
+      for image in 0..<batch {
+        for channel in 0..<channels {
+          let firstRow = channel / (channels / groups) * rowsPerGroup
+          var source = (image * channels + channel) * area
+          Shape.forEach(window.input) { position in
+            let value = operands[0].values[source]
+            source += 1
+            for (index, cell) in window.cells.enumerated() {
+              guard let offset = window.target(position, cell) else { continue }
+              for row in 0..<rowsPerGroup {
+                let plane = image * rows + firstRow + row
+                let weight = (channel * rowsPerGroup + row) * window.cells.count + index
+                result[plane * resultArea + offset] += value * operands[1].values[weight]
+              }
+            }
+          }
+        }
+      }
+      return result
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/// Pooling over any number of axes, with every attribute but dense indices.
+enum GeneralPool {
+  static let names = ["AveragePool", "GlobalAveragePool", "MaxPool"]
+
+  static func read(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
+    let shape = try reader.shape(0)
+    guard shape.count > 2 else { throw reader.fail(.shape("\(shape) has no image axes")) }
+    let image = Array(shape.dropFirst(2))
+    let isGlobal = reader.operatorName == "GlobalAveragePool"
+    let isMaximum = reader.operatorName == "MaxPool"
+    try reader.allow(
+      isGlobal
+        ? [] : ImageWindow.attributes + ["ceil_mode", "storage_order", "count_include_pad"],
+      operands: 1...1)
+    guard reader.integer("storage_order", default: 0) == 0 else {
+      throw reader.fail(.unsupportedFeature("MaxPool has storage_order 1"))
+    }
+    let kernel =
+      isGlobal ? image : try reader.integers("kernel_shape", count: image.count, default: [])
+    let window = try SpatialWindow(reader, image: image, kernel: kernel)
+    for axis in image.indices {
+      let span = window.dilations[axis] * (kernel[axis] - 1) + 1
+      guard max(window.before[axis], window.after[axis]) < span else {
+        throw reader.fail(.shape("a pooling window of \(kernel) fits wholly into the padding"))
+      }
+    }
+    let countsPads = reader.integer("count_include_pad", default: 0) != 0
+    let planes = shape[0] * shape[1]
+    let area = image.reduce(1, *)
+    return GeneralLayer(shape: [shape[0], shape[1]] + window.result) { operands in
+      var result: [Float] = []
+      for plane in 0..<planes {
+        Shape.forEach(window.result) { position in
+          var (sum, largest, count) = (Float(0), -Float.infinity, 0)
+          for cell in window.cells {
+            if let offset = window.offset(position, cell) {
+              let value = operands[0].values[plane * area + offset]
+              sum += value
+              largest = max(largest, value)
+              count += 1
+            } else if countsPads, window.isInPaddedImage(position, cell) {
+              count += 1
+            }
+          }
+          result.append(isMaximum ? largest : sum / Float(max(count, 1)))
+        }
+      }
+      return result
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/// Gemm and MatMul of any two operands, batched by broadcasting.
+enum GeneralProduct {
+  static let names = ["Gemm", "MatMul"]
+
+  static func read(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
+    try reader.requireFloats()
+    return try reader.operatorName == "Gemm" ? gemm(reader) : matMul(reader)
+  }
+
+  private static func gemm(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
+    try reader.allow(["alpha", "beta", "transA", "transB"], operands: 2...3)
+    let (left, right) = (try reader.shape(0), try reader.shape(1))
+    guard left.count == 2, right.count == 2 else {
+      throw reader.fail(.shape("Gemm takes matrices; \(left) and \(right) came"))
+    }
+    let turnsLeft = reader.integer("transA", default: 0) != 0
+    let turnsRight = reader.integer("transB", default: 0) != 0
+    let (rows, inner) = turnsLeft ? (left[1], left[0]) : (left[0], left[1])
+    let (depth, columns) = turnsRight ? (right[1], right[0]) : (right[0], right[1])
+    let shape = [rows, columns]
+    guard inner == depth else {
+      throw reader.fail(.shape("\(left) × \(right): inner axes differ"))
+    }
+    if reader.hasSlot(2), Shape.broadcast(try reader.shape(2), shape) != shape {
+      throw reader.fail(.shape("a bias of \(try reader.shape(2)) does not fit \(shape)"))
+    }
+    let (alpha, beta) = (reader.float("alpha", default: 1), reader.float("beta", default: 1))
+    return GeneralLayer(shape: shape, multiplications: rows * columns * inner) { operands in
+      var result =
+        operands.count > 2
+        ? Shape.expand(operands[2].values, from: operands[2].shape, to: shape).map { $0 * beta }
+        : [Float](repeating: 0, count: rows * columns)
+      for row in 0..<rows {
+        for column in 0..<columns {
+          var sum: Float = 0
+          for index in 0..<inner {
+            let first = turnsLeft ? index * rows + row : row * inner + index
+            let second = turnsRight ? column * inner + index : index * columns + column
+            sum += operands[0].values[first] * operands[1].values[second]
+          }
+          result[row * columns + column] += alpha * sum
+        }
+      }
+      return result
+    }
+  }
+
+  private static func matMul(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
+    try reader.allow([], operands: 2...2)
+    let (left, right) = (try reader.shape(0), try reader.shape(1))
+    guard let inner = left.last, !right.isEmpty else {
+      throw reader.fail(.shape("MatMul takes no scalars"))
+    }
+    let first = left.count == 1 ? [1] + left : left
+    let second = right.count == 1 ? right + [1] : right
+    guard second[second.count - 2] == inner,
+      let batch = Shape.broadcast(first.dropLast(2), second.dropLast(2))
+    else { throw reader.fail(.shape("\(left) × \(right) do not fit")) }
+    let (rows, columns) = (first[first.count - 2], second[second.count - 1])
+    let shape =
+      batch + (left.count == 1 ? [] : [rows]) + (right.count == 1 ? [] : [columns])
+    guard let count = Shape.elementCount(shape) else {
+      throw reader.fail(.shape("a result of shape \(shape) is out of bounds"))
+    }
+    let batches = batch.reduce(1, *)
+    return GeneralLayer(shape: shape, multiplications: count * inner) { operands in
+      let starts = zip(operands, [first, second]).map { operand, shape in
+        let block = shape.suffix(2).reduce(1, *)
+        let blocks = shape.dropLast(2).reduce(1, *)
+        return Shape.expand(
+          (0..<blocks).map { $0 * block }, from: shape.dropLast(2), to: batch)
+      }
+      var result: [Float] = []
+      result.reserveCapacity(count)
+      for item in 0..<batches {
+        for row in 0..<rows {
+          for column in 0..<columns {
+            var sum: Float = 0
+            for index in 0..<inner {
+              sum +=
+                operands[0].values[starts[0][item] + row * inner + index]
+                * operands[1].values[starts[1][item] + index * columns + column]
+            }
+            result.append(sum)
+          }
+        }
+      }
+      return result
+    }
+  }
+}
+
+extension Shape {
+  static func broadcast(_ left: ArraySlice<Int>, _ right: ArraySlice<Int>) -> [Int]? {
+    broadcast(Array(left), Array(right))
+  }
+
+  static func expand<Value>(_ values: [Value], from shape: ArraySlice<Int>, to target: [Int])
+    -> [Value]
+  {
+    expand(values, from: Array(shape), to: target)
+  }
+}
