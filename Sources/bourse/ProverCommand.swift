@@ -19,7 +19,7 @@ struct ProverCommand: AsyncParsableCommand {
         The bond is topped up from your available credits at the start. Ctrl-C withdraws the bid.
 
         EXAMPLES
-          bourse prover run --key prover.key --price 1000 --capacity 4 --bond 5c
+          bourse prover run --key prover.key --price 1000 --capacity 16 --bond 8c
           bourse prover run --key cheat.key --price 500 --misbehave wrong-output   (loses stake)
         """)
 
@@ -28,7 +28,7 @@ struct ProverCommand: AsyncParsableCommand {
     @Option(name: .long, help: "Micro-credits per 1000 cost units.")
     var price: UInt64 = 1_000
     @Option(name: .long, help: "Leases at a time.")
-    var capacity: UInt32 = 4
+    var capacity: UInt32 = 16
     @Option(
       name: .long, help: "The bond to have: micro-credits, or credits with a 'c'.",
       transform: parseAmount)

@@ -91,7 +91,7 @@ struct RequestCommand: AsyncParsableCommand {
         shown.outputs = floats
         shown.answer = Agreement.top(floats)
       }
-      if let bundle {
+      if let bundle, report.state == .final {
         let evidence = try await session.bundle(performed, report, manifest)
         try Data(evidence.canonicalBytes).write(to: URL(fileURLWithPath: bundle), options: .atomic)
       }

@@ -37,6 +37,8 @@ struct RequestReportShown: Codable {
   let model: String
   let state: String
   let leases: [Lease]
+  /// Slices that no bid has taken so far.
+  let untaken: [String]
   let coverage: Coverage?
   let jobRoot: String?
   var outputs: [Float]?
@@ -57,6 +59,10 @@ struct RequestReportShown: Codable {
         prover: lease.terms.prover.description, price: lease.terms.price.ticks,
         fee: lease.terms.fee.microcredits, stake: lease.terms.stake.microcredits,
         state: "\(lease.state)", verdict: lease.verdict?.description)
+    }
+    let taken = Set(report.leases.map(\.terms.slice))
+    untaken = manifest.slices.indices.filter { !taken.contains($0) }.map {
+      manifest.slices[$0].name
     }
     coverage = report.coverage.map {
       Coverage(
@@ -86,6 +92,11 @@ struct RequestReportShown: Codable {
     var lines = ["request \(request)", "state   \(state)"]
     if let answer { lines.append("answer  \(answer)") }
     lines.append(leaseTable.text)
+    if !untaken.isEmpty {
+      lines.append(
+        "nobody has taken \(untaken.joined(separator: ", ")): no work begins before every slice is "
+          + "taken; raise --limit, lower --stake-multiple, or wait for provers with more capacity")
+    }
     if let coverage { lines.append(coverage.text) }
     if let timings {
       lines.append(
