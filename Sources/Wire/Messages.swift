@@ -149,28 +149,23 @@ package struct WireRefusal: CodedError, Hashable, CanonicalCodable {
 extension ClientMessage {
   package func frame(correlation: UInt64) -> [UInt8] {
     var encoder = CanonicalEncoder()
-    func begin(_ tag: UInt8) {
-      encoder.append(Frame.version)
-      encoder.append(tag)
-      encoder.append(correlation)
-    }
     switch self {
     case .hello(let hello):
-      begin(1)
+      encoder.appendHead(tag: 1, correlation)
       encoder.append(hello)
     case .command(let envelope):
-      begin(2)
+      encoder.appendHead(tag: 2, correlation)
       encoder.append(counted: envelope)
     case .putBlob(let chunk):
-      begin(3)
+      encoder.appendHead(tag: 3, correlation)
       encoder.append(chunk)
     case .getBlob(let digest, let offset, let limit):
-      begin(4)
+      encoder.appendHead(tag: 4, correlation)
       encoder.append(digest)
       encoder.append(offset)
       encoder.append(limit)
     case .query(let bytes):
-      begin(5)
+      encoder.appendHead(tag: 5, correlation)
       encoder.append(counted: bytes)
     }
     return encoder.bytes
@@ -211,33 +206,28 @@ extension ClientMessage {
 extension BrokerMessage {
   package func frame(correlation: UInt64) -> [UInt8] {
     var encoder = CanonicalEncoder()
-    func begin(_ tag: UInt8) {
-      encoder.append(Frame.version)
-      encoder.append(tag)
-      encoder.append(correlation)
-    }
     switch self {
     case .welcome(let information):
-      begin(1)
+      encoder.appendHead(tag: 1, correlation)
       encoder.append(information)
     case .acknowledgement(let bytes):
-      begin(2)
+      encoder.appendHead(tag: 2, correlation)
       encoder.append(counted: bytes)
     case .refused(let refusal):
-      begin(3)
+      encoder.appendHead(tag: 3, correlation)
       encoder.append(refusal)
     case .blobProgress(let offset):
-      begin(4)
+      encoder.appendHead(tag: 4, correlation)
       encoder.append(offset)
     case .blobChunk(let chunk):
-      begin(5)
+      encoder.appendHead(tag: 5, correlation)
       encoder.append(chunk)
     case .answer(let bytes):
-      begin(6)
+      encoder.appendHead(tag: 6, correlation)
       encoder.append(counted: bytes)
-    case .notice(.work): begin(7)
+    case .notice(.work): encoder.appendHead(tag: 7, correlation)
     case .notice(.request(let request)):
-      begin(8)
+      encoder.appendHead(tag: 8, correlation)
       encoder.append(request)
     }
     return encoder.bytes
@@ -262,6 +252,15 @@ extension BrokerMessage {
     }
     try decoder.finish()
     return (correlation, message)
+  }
+}
+
+extension CanonicalEncoder {
+  /// What `frameHead` reads.
+  fileprivate mutating func appendHead(tag: UInt8, _ correlation: UInt64) {
+    append(Frame.version)
+    append(tag)
+    append(correlation)
   }
 }
 

@@ -85,19 +85,9 @@ struct AccountCommand: AsyncParsableCommand {
       abstract: "Take available credits out of the exchange.",
       discussion: "EXAMPLE\n  bourse account withdraw 1c --key prover.key")
 
-    @Argument(help: "Micro-credits, or credits with a 'c': 2500000, 2.5c.", transform: parseAmount)
-    var amount: Amount
-    @OptionGroup var key: KeyOption
-    @OptionGroup var brokerOptions: BrokerOptions
-    @OptionGroup var output: JSONOption
+    @OptionGroup var move: OwnMove
 
-    func run() async throws {
-      let key = try key.load()
-      let client = try await brokerOptions.connect(as: key)
-      try await client.perform(.withdraw(amount: amount), signedBy: key)
-      try await AccountCommand.show(key.publicKey, client, json: output.json)
-      await client.close()
-    }
+    func run() async throws { try await move.perform { .withdraw(amount: $0) } }
   }
 
   struct Bond: AsyncParsableCommand {
@@ -105,16 +95,24 @@ struct AccountCommand: AsyncParsableCommand {
       abstract: "Move available credits into your bond, from which stakes are held.",
       discussion: "EXAMPLE\n  bourse account bond 5c --key prover.key")
 
+    @OptionGroup var move: OwnMove
+
+    func run() async throws { try await move.perform { .bond(amount: $0) } }
+  }
+
+  /// What it takes to move one's own money.
+  struct OwnMove: ParsableArguments {
     @Argument(help: "Micro-credits, or credits with a 'c': 2500000, 2.5c.", transform: parseAmount)
     var amount: Amount
     @OptionGroup var key: KeyOption
     @OptionGroup var brokerOptions: BrokerOptions
     @OptionGroup var output: JSONOption
 
-    func run() async throws {
+    /// Signs and sends what `command` makes of the amount, and shows the balances after it.
+    func perform(_ command: (Amount) -> Command) async throws {
       let key = try key.load()
       let client = try await brokerOptions.connect(as: key)
-      try await client.perform(.bond(amount: amount), signedBy: key)
+      try await client.perform(command(amount), signedBy: key)
       try await AccountCommand.show(key.publicKey, client, json: output.json)
       await client.close()
     }

@@ -54,7 +54,7 @@ struct BrokerCommand: AsyncParsableCommand {
       // The CURVE key has its own seed: one key, one use.
       let curve = CurveKeyPair(secretKey: try KeyFile.readOrCreate(data + "/curve.key").seed)
       let blobs = try BlobStore(
-        directory: data + "/blobs", limits: BlobStore.Limits(chunk: Frame.chunkLimit))
+        directory: data, limits: BlobStore.Limits(chunk: Frame.chunkLimit))
       let backend = try await backends.open()
       let cardPath = data + "/broker.json"
       let journal: Journal
@@ -65,6 +65,7 @@ struct BrokerCommand: AsyncParsableCommand {
           in: data,
           genesis: Genesis(
             network: network,
+            // Wanted for the genesis alone: afterwards the operator may keep it elsewhere.
             operator: try KeyFile.readOrCreate(data + "/operator.key").publicKey,
             broker: key.publicKey, parameters: parameters()),
           key: key)

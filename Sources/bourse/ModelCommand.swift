@@ -40,7 +40,7 @@ extension ModelCommand {
     static let configuration = CommandConfiguration(
       abstract: "Show what a model is made of and whether it can be used.",
       discussion: """
-        Examples:
+        EXAMPLES
           bourse model inspect Models/digits_lenet5.onnx
           bourse model inspect Models/digits_lenet5.onnx --json
         """)
@@ -128,7 +128,7 @@ extension ModelCommand {
     static let configuration = CommandConfiguration(
       abstract: "Calibrate a model, cut it into slices, and write them to a directory.",
       discussion: """
-        Examples:
+        EXAMPLES
           bourse model slice Models/digits_lenet5.onnx --slices 4 \\
             --calibrate Models/digits_lenet5.vectors.json -o lenet5
         """)
@@ -204,7 +204,7 @@ extension ModelCommand {
         The first half of the vectors calibrates, the other half is scored, so that no vector does
         both.
 
-        Examples:
+        EXAMPLES
           bourse model check Models/digits_lenet5.onnx --vectors Models/digits_lenet5.vectors.json
         """)
 

@@ -95,10 +95,12 @@ enum DocumentLinks {
     }
   }
 
-  /// The ADRs that the map of the documentation does not link.
+  /// The pages that the map of the documentation does not link.
   static func unlisted(_ paths: [String], in map: SourceFile) -> [String] {
     let listed = Set(relative(in: map).map { resolve($0.target, from: map.path) })
-    return paths.filter { $0.hasPrefix("docs/adr/") && !listed.contains($0) }
+    return paths.filter {
+      $0.hasPrefix("docs/") && $0.hasSuffix(".md") && $0 != map.path && !listed.contains($0)
+    }
   }
 
   static func resolve(_ target: String, from path: String) -> String {
