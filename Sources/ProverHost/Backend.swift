@@ -65,6 +65,9 @@ package final class Backend: Sendable {
 
   deinit { worker.stop() }
 
+  /// Finishes what is queued, ends the host process and removes what it left. Later calls throw.
+  package func close() async { await worker.stopAndWait() }
+
   /// Why the backend cannot take the slice: one line `operator: reason` each, none where it can.
   package func obstacles(to bundle: SliceBundle) async throws -> [String] {
     switch try await worker.perform(.supports(bundle)) {

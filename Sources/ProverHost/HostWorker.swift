@@ -29,6 +29,8 @@ final class HostWorker: Sendable {
     var nextID: UInt64 = 1
     var cancelled: Set<UInt64> = []
     var stopped = false
+    var hasEnded = false
+    var awaitingEnd: [CheckedContinuation<Void, Never>] = []
   }
 
   private static let cancellationGrace: UInt64 = 1_000_000_000
@@ -70,6 +72,18 @@ final class HostWorker: Sendable {
     ring()
   }
 
+  /// Stops, and returns once the host process is gone and its scratch directory removed.
+  func stopAndWait() async {
+    stop()
+    await withCheckedContinuation { continuation in
+      let hasEnded = state.withLock { state in
+        if !state.hasEnded { state.awaitingEnd.append(continuation) }
+        return state.hasEnded
+      }
+      if hasEnded { continuation.resume() }
+    }
+  }
+
   /// An id that no other session or job of this worker has.
   func newID() -> UInt64 {
     state.withLock { state in
@@ -99,8 +113,16 @@ final class HostWorker: Sendable {
   }
 
   private func enqueue(_ job: Job) {
-    state.withLock { $0.jobs.append(job) }
-    ring()
+    let hasEnded = state.withLock { state in
+      if !state.hasEnded { state.jobs.append(job) }
+      return state.hasEnded
+    }
+    if hasEnded {
+      job.continuation?.resume(
+        throwing: BackendError.hostUnavailable("the backend has been closed"))
+    } else {
+      ring()
+    }
   }
 
   private func ring() { linux_bell_ring(bell) }
@@ -141,6 +163,16 @@ final class HostWorker: Sendable {
       }
     }
     if let host { _ = host.process.retire() }
+    let (missed, waiting) = state.withLock { state in
+      state.hasEnded = true
+      defer { (state.jobs, state.awaitingEnd) = ([], []) }
+      return (state.jobs, state.awaitingEnd)
+    }
+    for job in missed {
+      job.continuation?.resume(
+        throwing: BackendError.hostUnavailable("the backend has been closed"))
+    }
+    waiting.forEach { $0.resume() }
   }
 
   private func perform(_ job: Job, on host: inout Host?) throws(BackendError) -> HostReply {

@@ -85,6 +85,7 @@ struct BrokerCommand: AsyncParsableCommand {
         }
       }
       try await runUntilSignalled(service, logger)
+      await backend.backend.close()
     }
 
     private func parameters() -> Parameters {

@@ -4,6 +4,7 @@ import Logging
 import Market
 import Primitives
 import Prover
+import ProverHost
 import Wire
 
 extension Misbehaviour: ExpressibleByArgument {}
@@ -47,14 +48,16 @@ struct ProverCommand: AsyncParsableCommand {
       let client = WireClient(
         card: try brokerOptions.card(), identity: key,
         logger: Logger(label: "bourse.wire", level: .error))
+      let backend = try await backends.open().backend
       let service = ProverService(
         configuration: ProverService.Configuration(
           price: Price(ticks: price), capacity: capacity, bond: bond, misbehaviour: misbehave),
-        client: client, backend: try await backends.open().backend, key: key, logger: logger
+        client: client, backend: backend, key: key, logger: logger
       ) { bid in
         logger.notice("bid \(bid.short) of \(key.publicKey.short) rests in the book")
       }
       try await runUntilSignalled(service, logger)
+      await backend.close()
     }
   }
 }
