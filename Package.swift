@@ -59,14 +59,17 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CZeroMQ"),
     .systemLibrary(name: "CSodium"),
+    .systemLibrary(name: "CPNG"),
     .target(name: "CLinux"),
     .target(name: "CBourseProver"),
     library("Primitives", ["CSodium"]),
     library("MerkleLog", ["Primitives"]),
     library("Statements", ["Primitives", "MerkleLog"]),
     library("ModelGraph", ["Primitives", protobuf]),
+    library("TensorFiles", ["CPNG", "Primitives", "ModelGraph"]),
     library("FixedPoint", ["Primitives", "Statements"]),
-    library("Quantization", ["Primitives", "Statements", "ModelGraph", "FixedPoint"]),
+    library(
+      "Quantization", ["Primitives", "Statements", "ModelGraph", "TensorFiles", "FixedPoint"]),
     library("Slicing", ["Primitives", "Statements", "ModelGraph", "FixedPoint", "Quantization"]),
     library("Market", ["Primitives", "MerkleLog", "Statements", heap]),
     library("Migrations", [], path: "migrations", exclude: ["0001-journal.sql"]),
@@ -93,9 +96,9 @@ let package = Package(
     .executableTarget(
       name: "bourse",
       dependencies: [
-        "Primitives", "Statements", "ModelGraph", "FixedPoint", "Quantization", "Slicing",
-        "Market", "Journal", "Replay", "ProverHost", "Wire", "Broker", "Prover", "Requester",
-        "Auditor", argumentParser, logging, serviceLifecycle, unixSignals,
+        "Primitives", "Statements", "ModelGraph", "TensorFiles", "FixedPoint", "Quantization",
+        "Slicing", "Market", "Journal", "Replay", "ProverHost", "Wire", "Broker", "Prover",
+        "Requester", "Auditor", argumentParser, logging, serviceLifecycle, unixSignals,
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
@@ -111,6 +114,7 @@ let package = Package(
     tests("MerkleLog", ["MerkleLog", "Primitives"]),
     tests("Statements", ["Statements", "MerkleLog", "Primitives"]),
     tests("ModelGraph", ["ModelGraph", "Primitives"]),
+    tests("TensorFiles", ["TensorFiles", "ModelGraph", "Primitives"]),
     tests("FixedPoint", ["FixedPoint", "Primitives", "Statements"]),
     tests(
       "Slicing",
