@@ -106,6 +106,7 @@ let package = Package(
     library(
       "ReexecPlugin", ["CBourseProver", "Primitives", "Statements", "FixedPoint"],
       path: "Plugins/reexec"),
+    .target(name: "CSumcheckKernels", path: "Plugins/sumcheck/Kernels"),
     .target(
       name: "ExampleCPlugin", dependencies: ["CBourseProver"], path: "Plugins/example-c",
       exclude: ["README.md"], publicHeadersPath: "."),
@@ -139,6 +140,7 @@ let package = Package(
         "Wire", "Journal", "Replay", "ProverHost", "Market", "FixedPoint", "MerkleLog",
         "Statements", "Primitives", logging, serviceLifecycle,
       ]),
+    tests("SumcheckKernels", ["CSumcheckKernels"]),
     tests("Layout", []),
   ],
   swiftLanguageModes: [.v6]

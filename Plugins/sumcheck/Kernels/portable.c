@@ -1,0 +1,2 @@
+#include "lanes_portable.h"
+#include "loops.h"
