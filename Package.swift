@@ -118,6 +118,11 @@ let package = Package(
     tests("TensorFiles", ["TensorFiles", "ModelGraph", "Primitives"]),
     tests("FixedPoint", ["FixedPoint", "Primitives", "Statements"]),
     tests(
+      "Quantization",
+      [
+        "Quantization", "FixedPoint", "ModelGraph", "Statements", "Primitives", protobuf,
+      ]),
+    tests(
       "Slicing",
       [
         "Slicing", "Quantization", "FixedPoint", "ModelGraph", "Statements", "Primitives",

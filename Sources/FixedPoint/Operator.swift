@@ -11,6 +11,9 @@ package enum Operator: Hashable, Sendable {
   case add(Addition)
   case reshape(Reshape)
   case constant(Constant)
+  case arrangement(Arrangement)
+  case concatenation(Concatenation)
+  case rescale(Rescaling)
 
   var family: any OperatorFamily {
     switch self {
@@ -22,6 +25,9 @@ package enum Operator: Hashable, Sendable {
     case .add(let family): family
     case .reshape(let family): family
     case .constant(let family): family
+    case .arrangement(let family): family
+    case .concatenation(let family): family
+    case .rescale(let family): family
     }
   }
 
@@ -32,7 +38,8 @@ package enum Operator: Hashable, Sendable {
     family.steps(of: operands, giving: result)
   }
 
-  func result(of operands: [Tensor]) throws(ProgramError.Problem) -> Tensor {
+  /// Shape and exponent of the result; throws where the parameters do not fit the operands.
+  package func result(of operands: [Tensor]) throws(ProgramError.Problem) -> Tensor {
     try family.result(of: operands)
   }
 }
@@ -83,6 +90,9 @@ extension Operator: CanonicalCodable {
     case Addition.tag: self = .add(try decoder.record())
     case Reshape.tag: self = .reshape(try decoder.record())
     case Constant.tag: self = .constant(try decoder.record())
+    case Arrangement.tag: self = .arrangement(try decoder.record())
+    case Concatenation.tag: self = .concatenation(try decoder.record())
+    case Rescaling.tag: self = .rescale(try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Operator"))
     }
   }

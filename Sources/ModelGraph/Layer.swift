@@ -15,7 +15,7 @@ package enum Layer: Sendable {
   package static let names = Set(
     [
       "Add", "Constant", "ConstantOfShape", "Dropout", "Flatten", "Identity", "Relu", "Reshape",
-      "Shape", "Split",
+      "Shape", "Split", "Squeeze", "Unsqueeze",
     ] + GeneralLayer.names
   ).sorted()
 
@@ -44,7 +44,7 @@ package enum Layer: Sendable {
     case "Add": try plain(.add, reader, operands: 2...2)
     case "Relu": try plain(.relu, reader, operands: 1...1)
     case "BatchNormalization": .batchNormalization(try BatchNormalizationLayer(reader))
-    case "Flatten", "Reshape": .reshape(try ReshapeLayer(reader))
+    case "Flatten", "Reshape", "Squeeze", "Unsqueeze": .reshape(try ReshapeLayer(reader))
     case "Identity", "Dropout":
       try plain(.identity, reader, attributes: ["ratio", "seed"], operands: 1...3)
     default: throw ModelError(.unsupportedOperator(reader.operatorName), at: reader.name)
@@ -83,7 +83,7 @@ package enum Layer: Sendable {
     case .add: Elementwise.add(operands, into: shape)
     case .relu: FloatTensor(shape: shape, values: operands[0].values.map { max($0, 0) })
     case .batchNormalization(let layer): layer.evaluate(operands, into: shape)
-    case .general(let layer): FloatTensor(shape: shape, values: layer.run(operands))
+    case .general(let layer): FloatTensor(shape: shape, values: layer.evaluate(operands))
     case .reshape, .identity: FloatTensor(shape: shape, values: operands[0].values)
     }
   }

@@ -1,3 +1,4 @@
+package import FixedPoint
 import Primitives
 
 package enum QuantizationError: CodedError, Equatable {
@@ -5,15 +6,9 @@ package enum QuantizationError: CodedError, Equatable {
   case notFinite(String)
   case unrepresentable(node: String, String)
   case unsupported(node: String, String)
-  case program(ProgramErrorText)
+  case program(ProgramError)
   case inputOutOfRange(tensor: String, element: Int, value: Float, limit: Float)
   case elementCount(tensor: String, expected: Int, got: Int)
-
-  /// The code and sentence of the program error beneath.
-  package struct ProgramErrorText: Sendable, Equatable {
-    package let code: String
-    package let sentence: String
-  }
 
   package var code: String {
     switch self {

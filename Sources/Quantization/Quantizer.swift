@@ -70,9 +70,9 @@ package struct Quantizer: Sendable {
     do {
       return try Program(
         inputs: specifications, operations: lowering.operations,
-        outputTensors: outputs.compactMap { lowering.tensors[$0] }, outputs: results)
+        outputTensors: outputs.compactMap { lowering.tensor(of: $0) }, outputs: results)
     } catch {
-      throw .program(.init(code: error.code, sentence: error.sentence))
+      throw .program(error)
     }
   }
 }
@@ -83,7 +83,17 @@ extension Layer {
     switch self {
     case .relu, .reshape, .identity: true
     case .pool(let layer): layer.reduction == .maximum
-    case .convolution, .gemm, .matMul, .add, .batchNormalization, .general: false
+    case .general(let layer): layer.keepsExponent
+    case .convolution, .gemm, .matMul, .add, .batchNormalization: false
+    }
+  }
+}
+
+extension GeneralLayer {
+  fileprivate var keepsExponent: Bool {
+    switch form {
+    case .arrangement(let arrangement): !arrangement.fills
+    default: false
     }
   }
 }

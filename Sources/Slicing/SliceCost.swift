@@ -22,8 +22,8 @@ extension Operator {
   /// Whether each element of the result is rounded from an accumulator.
   var requantizes: Bool {
     switch self {
-    case .convolution, .matrixProduct, .averagePool, .add: true
-    case .relu, .maxPool, .reshape, .constant: false
+    case .convolution, .matrixProduct, .averagePool, .add, .rescale: true
+    case .relu, .maxPool, .reshape, .constant, .arrangement, .concatenation: false
     }
   }
 }

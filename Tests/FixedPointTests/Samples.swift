@@ -1,5 +1,7 @@
 import FixedPoint
+import Primitives
 import Statements
+import Testing
 
 /// A seeded generator (SplitMix64), so that every run of a test sees the same programs.
 struct Seeded: RandomNumberGenerator {
@@ -76,4 +78,33 @@ func everyFamily(seed: UInt64 = 1) throws -> Program {
             exponent: 7))),
     ],
     outputTensors: [9], outputs: [boundary("y", [1, 3], exponent: 7)])
+}
+
+/// What one operation gives for operands of the given shapes, values and exponents.
+func result(
+  of operation: Operator, _ operands: [(shape: [Int], values: [Int16], exponent: Int8)]
+) throws -> (values: [Int16], tensor: Tensor) {
+  let tensor = try operation.result(
+    of: operands.map { Tensor(shape: $0.shape, exponent: $0.exponent) })
+  let program = try Program(
+    inputs: operands.enumerated().map {
+      boundary("x\($0)", $1.shape, exponent: $1.exponent)
+    },
+    operations: [
+      .init(name: "node", inputs: Array(operands.indices), operator: operation)
+    ],
+    outputTensors: [operands.count],
+    outputs: [boundary("y", tensor.shape, exponent: tensor.exponent)])
+  // Through the bytes, so that every test of a meaning is one of the encoding too.
+  let decoded = try Program(canonicalBytes: program.canonicalBytes)
+  #expect(decoded == program)
+  let output = try Executor(program: decoded).run(operands.map { bytes($0.values) })
+  return (integers(output[0]), tensor)
+}
+
+/// Random int16 values of any magnitude.
+func randomValues(
+  _ count: Int, in range: ClosedRange<Int16> = .min ... .max, _ random: inout Seeded
+) -> [Int16] {
+  (0..<count).map { _ in Int16.random(in: range, using: &random) }
 }

@@ -1,49 +1,87 @@
-/// Operators that only move elements.
-enum Arrangement {
-  static let names = [
-    "Concat", "Expand", "Gather", "Pad", "Slice", "Squeeze", "Transpose", "Unsqueeze",
-  ]
+/// The elements of one operand in another order, axis by axis: Expand, Gather, Pad, Resize to the
+/// nearest element, Slice, Transpose.
+///
+/// Result element [i, j, ...] is the operand's at the indices that each axis lists at i, j, ...;
+/// an element is the fill value where any of its indices is `fillIndex`. The result may then be
+/// read under another shape (Gather by a matrix of indices makes two axes of one).
+package struct Arrangement: Sendable {
+  package static let fillIndex: Int32 = -1
+  /// Indices of all axes of one layer together.
+  static let indexLimit = 1 << 22
+
+  package struct Axis: Sendable {
+    /// The operand's axis that `indices` count along; nil where the result repeats all of it.
+    package let source: Int?
+    package let indices: [Int32]
+  }
+
+  package enum Fill: Sendable {
+    case value(Float)
+    /// Place of a computed scalar among the float operands.
+    case operand(Int)
+  }
+
+  package let axes: [Axis]
+  package let fill: Fill
+  private let strides: [Int]
+
+  /// Whether the fill value is anywhere in the result.
+  package var fills: Bool { axes.contains { $0.indices.contains(Self.fillIndex) } }
+
+  package var shape: [Int] { axes.map(\.indices.count) }
+
+  static let names = ["Expand", "Gather", "Pad", "Slice", "Transpose"]
 
   static func read(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
     switch reader.operatorName {
-    case "Concat": try concat(reader)
     case "Expand": try expand(reader)
     case "Gather": try gather(reader)
     case "Pad": try pad(reader)
     case "Slice": try slice(reader)
-    case "Transpose": try transpose(reader)
-    default: try squeeze(reader)
+    default: try transpose(reader)
     }
   }
 
-  private static func concat(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
-    try reader.allow(["axis"], operands: 1...65536)
-    try reader.requireFloats()
-    var shape = try reader.shape(0)
-    let axis = try reader.axis(reader.integer("axis", default: 1), rank: shape.count)
-    for operand in reader.operands.dropFirst() {
-      var other = operand.shape
-      guard other.count == shape.count else {
-        throw reader.fail(.shape("\(shape) and \(other) cannot be joined"))
-      }
-      let size = other[axis]
-      other[axis] = shape[axis]
-      guard other == shape else {
-        throw reader.fail(.shape("\(shape) and \(operand.shape) cannot be joined"))
-      }
-      shape[axis] += size
+  /// `counts` are the sizes of the result's axes, `index` the operand's index for each place.
+  init(
+    _ reader: NodeReader, operand: [Int], counts: [Int], fill: Fill = .value(0),
+    source: (_ axis: Int) -> Int? = { $0 }, index: (_ axis: Int, _ place: Int) -> Int
+  ) throws(ModelError) {
+    guard Shape.elementCount(counts) != nil, counts.reduce(0, +) <= Self.indexLimit else {
+      throw reader.fail(.shape("a result of shape \(counts) is out of bounds"))
     }
-    let rows = shape[..<axis].reduce(1, *)
-    return GeneralLayer(shape: shape) { operands in
-      var result: [Float] = []
-      for row in 0..<rows {
-        for operand in operands {
-          let width = operand.values.count / rows
-          result += operand.values[row * width..<(row + 1) * width]
-        }
-      }
-      return result
+    axes = counts.indices.map { axis in
+      Axis(
+        source: source(axis), indices: (0..<counts[axis]).map { Int32(index(axis, $0)) })
     }
+    self.fill = fill
+    strides = Shape.strides(operand)
+  }
+
+  private func layer(shape: [Int]? = nil) -> GeneralLayer {
+    GeneralLayer(.arrangement(self), shape: shape ?? self.shape)
+  }
+
+  func evaluate(_ operands: [FloatTensor]) -> [Float] {
+    let fill =
+      switch self.fill {
+      case .value(let value): value
+      case .operand(let place): operands[place].values[0]
+      }
+    // Offsets add up; one that is hugely negative stays negative.
+    let offsets = axes.map { axis in
+      axis.indices.map { index in
+        index == Self.fillIndex ? Int.min / 16 : Int(index) * (axis.source.map { strides[$0] } ?? 0)
+      }
+    }
+    var result: [Float] = []
+    result.reserveCapacity(shape.reduce(1, *))
+    Shape.forEach(shape) { position in
+      var source = 0
+      for axis in position.indices { source += offsets[axis][position[axis]] }
+      result.append(source < 0 ? fill : operands[0].values[source])
+    }
+    return result
   }
 
   private static func expand(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
@@ -54,7 +92,11 @@ enum Arrangement {
     else {
       throw reader.fail(.shape("\(input) cannot be expanded to what the node states"))
     }
-    return GeneralLayer(shape: shape) { Shape.expand($0[0].values, from: input, to: shape) }
+    let added = shape.count - input.count
+    return try Arrangement(
+      reader, operand: input, counts: shape, source: { $0 < added ? nil : $0 - added },
+      index: { $0 < added || input[$0 - added] == 1 ? 0 : $1 }
+    ).layer()
   }
 
   private static func gather(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
@@ -66,18 +108,11 @@ enum Arrangement {
       indices.append(try reader.axis(index, rank: input[axis]))
     }
     let chosen = indices
-    let shape = input[..<axis] + reader.operands[1].shape + input[(axis + 1)...]
-    let (rows, block) = (input[..<axis].reduce(1, *), input[(axis + 1)...].reduce(1, *))
-    return GeneralLayer(shape: Array(shape)) { operands in
-      var result: [Float] = []
-      for row in 0..<rows {
-        for index in chosen {
-          let start = (row * input[axis] + index) * block
-          result += operands[0].values[start..<start + block]
-        }
-      }
-      return result
-    }
+    var counts = input
+    counts[axis] = indices.count
+    return try Arrangement(
+      reader, operand: input, counts: counts, index: { $0 == axis ? chosen[$1] : $1 }
+    ).layer(shape: Array(input[..<axis] + reader.operands[1].shape + input[(axis + 1)...]))
   }
 
   /// Pads and value are attributes before version 11 and operands since.
@@ -106,32 +141,28 @@ enum Arrangement {
     guard ["constant", "edge", "reflect", "wrap"].contains(mode) else {
       throw reader.fail(.unsupportedFeature("Pad has the mode '\(mode)'"))
     }
-    let valueSlot = reader.hasSlot(2) ? try reader.floatSlot(2) : nil
-    let value = reader.opset < 11 ? reader.float("value", default: 0) : 0
-    let (first, result, strides) = (before, shape, Shape.strides(input))
-    return GeneralLayer(shape: shape) { operands in
-      let fill = valueSlot.map { operands[$0].values[0] } ?? value
-      var values: [Float] = []
-      Shape.forEach(result) { position in
-        var source = 0
-        for axis in position.indices {
-          let size = input[axis]
-          var place = position[axis] - first[axis]
-          if place < 0 || place >= size {
-            switch mode {
-            case "edge": place = max(0, min(size - 1, place))
-            case "wrap": place = ((place % size) + size) % size
-            case "reflect": place = place < 0 ? -place : 2 * (size - 1) - place
-            default:
-              values.append(fill)
-              return
-            }
-          }
-          source += place * strides[axis]
-        }
-        values.append(operands[0].values[source])
+    var fill = Fill.value(reader.opset < 11 ? reader.float("value", default: 0) : 0)
+    if reader.hasSlot(2) {
+      if let value = try reader.constantScalar(2) {
+        fill = .value(value)
+      } else {
+        fill = .operand(try reader.floatSlot(2))
       }
-      return values
+    }
+    let first = before
+    return try Arrangement(reader, operand: input, counts: shape, fill: fill) { axis, place in
+      source(place - first[axis], size: input[axis], mode: mode)
+    }.layer()
+  }
+
+  /// Where the padded place `place` of an axis of `size` reads.
+  private static func source(_ place: Int, size: Int, mode: String) -> Int {
+    if place >= 0, place < size { return place }
+    return switch mode {
+    case "edge": max(0, min(size - 1, place))
+    case "wrap": ((place % size) + size) % size
+    case "reflect": place < 0 ? -place : 2 * (size - 1) - place
+    default: Int(fillIndex)
     }
   }
 
@@ -139,32 +170,31 @@ enum Arrangement {
   private static func slice(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
     let isOld = reader.opset < 10
     try reader.allow(isOld ? ["axes", "ends", "starts"] : [], operands: isOld ? 1...1 : 3...5)
-    var shape = try reader.shape(0)
+    let input = try reader.shape(0)
     guard
       let starts = try isOld ? reader.signedIntegers("starts") : reader.constantIntegers(1),
       let ends = try isOld ? reader.signedIntegers("ends") : reader.constantIntegers(2)
     else { throw reader.fail(.malformed("Slice lacks its starts or ends")) }
     let stated = try isOld ? reader.signedIntegers("axes") : reader.constantIntegers(3)
-    let axes = try reader.axes(stated ?? Array(starts.indices), rank: shape.count)
+    let axes = try reader.axes(stated ?? Array(starts.indices), rank: input.count)
     let steps = try reader.constantIntegers(4) ?? starts.map { _ in 1 }
     guard starts.count == axes.count, ends.count == axes.count, steps.count == axes.count,
       steps.allSatisfy({ $0 != 0 })
     else { throw reader.fail(.shape("its starts, ends, axes and steps differ in number")) }
-    var strides = Shape.strides(shape)
-    var start = 0
+    var shape = input
+    var (firsts, strides) = (input.map { _ in 0 }, input.map { _ in 1 })
     for (index, axis) in axes.enumerated() {
-      let (size, step) = (shape[axis], steps[index])
+      let (size, step) = (input[axis], steps[index])
       let range = step > 0 ? 0...size : -1...size - 1
       let from = clamp(starts[index] < 0 ? starts[index] + size : starts[index], range)
       let to = clamp(ends[index] < 0 ? ends[index] + size : ends[index], range)
       shape[axis] = max(0, (to - from + step - step.signum()) / step)
-      start += from * strides[axis]
-      strides[axis] *= step
+      (firsts[axis], strides[axis]) = (from, step)
     }
-    let (result, steppings, first) = (shape, strides, start)
-    return GeneralLayer(shape: shape) {
-      Shape.view($0[0].values, shape: result, strides: steppings, start: first)
-    }
+    let (start, step) = (firsts, strides)
+    return try Arrangement(
+      reader, operand: input, counts: shape, index: { start[$0] + $1 * step[$0] }
+    ).layer()
   }
 
   private static func clamp(_ value: Int, _ range: ClosedRange<Int>) -> Int {
@@ -179,35 +209,9 @@ enum Arrangement {
     guard order.count == input.count else {
       throw reader.fail(.shape("\(order) is no order of the axes of \(input)"))
     }
-    let strides = Shape.strides(input)
-    let (shape, steppings) = (order.map { input[$0] }, order.map { strides[$0] })
-    return GeneralLayer(shape: shape) {
-      Shape.view($0[0].values, shape: shape, strides: steppings)
-    }
-  }
-
-  /// Squeeze and Unsqueeze; axes are an attribute before version 13 and an operand since.
-  private static func squeeze(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
-    let isOld = reader.opset < 13
-    try reader.allow(isOld ? ["axes"] : [], operands: isOld ? 1...1 : 1...2)
-    let input = try reader.shape(0)
-    let stated = try isOld ? reader.signedIntegers("axes") : reader.constantIntegers(1)
-    var shape = input
-    if reader.operatorName == "Squeeze" {
-      let axes = try reader.axes(
-        stated ?? input.indices.filter { input[$0] == 1 }, rank: input.count)
-      guard axes.allSatisfy({ input[$0] == 1 }) else {
-        throw reader.fail(.shape("axes \(axes) of \(input) are not all 1"))
-      }
-      shape = input.indices.filter { !axes.contains($0) }.map { input[$0] }
-    } else {
-      guard let stated, stated.count + input.count <= Shape.rankLimit else {
-        throw reader.fail(.shape("Unsqueeze has no axes, or too many"))
-      }
-      for axis in try reader.axes(stated, rank: input.count + stated.count).sorted() {
-        shape.insert(1, at: axis)
-      }
-    }
-    return GeneralLayer(shape: shape) { $0[0].values }
+    return try Arrangement(
+      reader, operand: input, counts: order.map { input[$0] }, source: { order[$0] },
+      index: { $1 }
+    ).layer()
   }
 }

@@ -1,5 +1,12 @@
 /// Conv and ConvTranspose over any number of axes, with weights that may be computed.
-enum GeneralConvolution {
+package struct GeneralConvolution: Sendable {
+  package let isTransposed: Bool
+  package let window: SpatialWindow
+  package let channels: Int
+  /// Channels of the result.
+  package let rows: Int
+  package let groups: Int
+
   static let names = ["Conv", "ConvTranspose"]
 
   static func read(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
@@ -37,69 +44,63 @@ enum GeneralConvolution {
     let (work, overflows) = elements.multipliedReportingOverflow(
       by: weights.dropFirst().reduce(1, *))
     guard !overflows else { throw reader.fail(.tooLarge("its multiplications overflow")) }
-    let plan = Plan(
-      window: window, batch: input[0], channels: input[1], rows: rows, groups: groups)
-    return GeneralLayer(shape: shape, multiplications: work) { operands in
-      isTransposed ? plan.scatter(operands) : plan.gather(operands)
-    }
+    let convolution = GeneralConvolution(
+      isTransposed: isTransposed, window: window, channels: input[1], rows: rows, groups: groups)
+    return GeneralLayer(.convolution(convolution), shape: shape, multiplications: work)
   }
 
-  private struct Plan: Sendable {
-    let window: SpatialWindow
-    let batch: Int
-    let channels: Int
-    let rows: Int
-    let groups: Int
+  func evaluate(_ operands: [FloatTensor]) -> [Float] {
+    isTransposed ? scatter(operands) : gather(operands)
+  }
 
-    func gather(_ operands: [FloatTensor]) -> [Float] {
-      let (area, perGroup) = (window.input.reduce(1, *), channels / groups)
-      var result: [Float] = []
-      for image in 0..<batch {
-        for row in 0..<rows {
-          let first = image * channels + row / (rows / groups) * perGroup
-          Shape.forEach(window.result) { position in
-            var sum = operands.count > 2 ? operands[2].values[row] : 0
-            for (index, cell) in window.cells.enumerated() {
-              guard let offset = window.offset(position, cell) else { continue }
-              for channel in 0..<perGroup {
-                sum +=
-                  operands[0].values[(first + channel) * area + offset]
-                  * operands[1].values[(row * perGroup + channel) * window.cells.count + index]
-              }
+  private func gather(_ operands: [FloatTensor]) -> [Float] {
+    let (area, perGroup) = (window.input.reduce(1, *), channels / groups)
+    var result: [Float] = []
+    for image in 0..<operands[0].shape[0] {
+      for row in 0..<rows {
+        let first = image * channels + row / (rows / groups) * perGroup
+        Shape.forEach(window.result) { position in
+          var sum = operands.count > 2 ? operands[2].values[row] : 0
+          for (index, cell) in window.cells.enumerated() {
+            guard let offset = window.offset(position, cell) else { continue }
+            for channel in 0..<perGroup {
+              sum +=
+                operands[0].values[(first + channel) * area + offset]
+                * operands[1].values[(row * perGroup + channel) * window.cells.count + index]
             }
-            result.append(sum)
           }
+          result.append(sum)
         }
       }
-      return result
     }
+    return result
+  }
 
-    func scatter(_ operands: [FloatTensor]) -> [Float] {
-      let (area, resultArea) = (window.input.reduce(1, *), window.result.reduce(1, *))
-      let rowsPerGroup = rows / groups
-      var result: [Float] = []
-      for element in 0..<batch * rows * resultArea {
-        result.append(operands.count > 2 ? operands[2].values[element / resultArea % rows] : 0)
-      }
-      for image in 0..<batch {
-        for channel in 0..<channels {
-          let firstRow = channel / (channels / groups) * rowsPerGroup
-          var source = (image * channels + channel) * area
-          Shape.forEach(window.input) { position in
-            let value = operands[0].values[source]
-            source += 1
-            for (index, cell) in window.cells.enumerated() {
-              guard let offset = window.target(position, cell) else { continue }
-              for row in 0..<rowsPerGroup {
-                let plane = image * rows + firstRow + row
-                let weight = (channel * rowsPerGroup + row) * window.cells.count + index
-                result[plane * resultArea + offset] += value * operands[1].values[weight]
-              }
+  private func scatter(_ operands: [FloatTensor]) -> [Float] {
+    let (area, resultArea) = (window.input.reduce(1, *), window.result.reduce(1, *))
+    let rowsPerGroup = rows / groups
+    var result: [Float] = []
+    for element in 0..<operands[0].shape[0] * rows * resultArea {
+      result.append(operands.count > 2 ? operands[2].values[element / resultArea % rows] : 0)
+    }
+    for image in 0..<operands[0].shape[0] {
+      for channel in 0..<channels {
+        let firstRow = channel / (channels / groups) * rowsPerGroup
+        var source = (image * channels + channel) * area
+        Shape.forEach(window.input) { position in
+          let value = operands[0].values[source]
+          source += 1
+          for (index, cell) in window.cells.enumerated() {
+            guard let offset = window.target(position, cell) else { continue }
+            for row in 0..<rowsPerGroup {
+              let plane = image * rows + firstRow + row
+              let weight = (channel * rowsPerGroup + row) * window.cells.count + index
+              result[plane * resultArea + offset] += value * operands[1].values[weight]
             }
           }
         }
       }
-      return result
     }
+    return result
   }
 }

@@ -1,20 +1,43 @@
-/// A layer of the float evaluator that no other part looks into: its shape is resolved when the
-/// node is read, and `run` computes it. The integer side refuses it by name.
+/// A layer in a form that its readers resolved completely: shapes, axes, indices and windows are
+/// numbers, and only the float operands are still to come. The evaluator computes from the same
+/// form that the integer side lowers.
 package struct GeneralLayer: Sendable {
-  let shape: [Int]
+  /// What the layer computes from its float operands, which stand in the node's order without the
+  /// omitted and the integer ones.
+  package enum Form: Sendable {
+    case function(UnaryFunction)
+    case clip(Clip)
+    case arithmetic(Arithmetic)
+    case arrangement(Arrangement)
+    case concatenation(Concatenation)
+    case reduction(Reduction)
+    case softmax(Softmax)
+    case pool(GeneralPool)
+    case convolution(GeneralConvolution)
+    case product(GeneralProduct)
+    case normalization(Normalization)
+    case localResponse(LocalResponse)
+  }
+
+  package let form: Form
+  package let shape: [Int]
   /// Multiply-accumulates of one run.
-  var multiplications = 0
-  /// Takes the float operands in their order, without the omitted and the integer ones.
-  let run: @Sendable ([FloatTensor]) -> [Float]
+  package let multiplications: Int
+
+  init(_ form: Form, shape: [Int], multiplications: Int = 0) {
+    (self.form, self.shape, self.multiplications) = (form, shape, multiplications)
+  }
 
   private typealias Reading = @Sendable (NodeReader) throws(ModelError) -> GeneralLayer
 
   private static let families: [([String], Reading)] = [
-    (Activation.names, Activation.read), (Arithmetic.names, Arithmetic.read),
-    (Arrangement.names, Arrangement.read), (Reduction.names, Reduction.read),
-    (GeneralPool.names, GeneralPool.read), (GeneralConvolution.names, GeneralConvolution.read),
+    (UnaryFunction.names, UnaryFunction.read), (Clip.names, Clip.read),
+    (Arithmetic.names, Arithmetic.read), (Arrangement.names, Arrangement.read),
+    (Concatenation.names, Concatenation.read), (Reduction.names, Reduction.read),
+    (Softmax.names, Softmax.read), (GeneralPool.names, GeneralPool.read),
+    (GeneralConvolution.names, GeneralConvolution.read),
     (GeneralProduct.names, GeneralProduct.read), (Normalization.names, Normalization.read),
-    (Resizing.names, Resizing.read),
+    (LocalResponse.names, LocalResponse.read), (Resizing.names, Resizing.read),
   ]
 
   static var names: [String] { families.flatMap(\.0) }
@@ -32,6 +55,23 @@ package struct GeneralLayer: Sendable {
       throw reader.fail(.shape("a result of shape \(layer.shape) is out of bounds"))
     }
     return layer
+  }
+
+  func evaluate(_ operands: [FloatTensor]) -> [Float] {
+    switch form {
+    case .function(let function): operands[0].values.map(function.closure)
+    case .clip(let clip): clip.evaluate(operands)
+    case .arithmetic(let arithmetic): arithmetic.evaluate(operands, into: shape)
+    case .arrangement(let arrangement): arrangement.evaluate(operands)
+    case .concatenation(let concatenation): concatenation.evaluate(operands)
+    case .reduction(let reduction): reduction.evaluate(operands[0])
+    case .softmax(let softmax): softmax.evaluate(operands[0])
+    case .pool(let pool): pool.evaluate(operands[0])
+    case .convolution(let convolution): convolution.evaluate(operands)
+    case .product(let product): product.evaluate(operands, into: shape)
+    case .normalization(let normalization): normalization.evaluate(operands)
+    case .localResponse(let response): response.evaluate(operands[0])
+    }
   }
 }
 
@@ -57,18 +97,6 @@ extension Shape {
       }
     }
   }
-
-  /// The elements at start + Σ coordinate · stride, which must all exist.
-  static func view(_ values: [Float], shape: [Int], strides: [Int], start: Int = 0) -> [Float] {
-    var result: [Float] = []
-    result.reserveCapacity(shape.reduce(1, *))
-    forEach(shape) { position in
-      var source = start
-      for axis in position.indices { source += position[axis] * strides[axis] }
-      result.append(values[source])
-    }
-    return result
-  }
 }
 
 extension NodeReader {
@@ -78,6 +106,14 @@ extension NodeReader {
       throw fail(.unsupportedType("\(operatorName) computes with integers or lacks input \(slot)"))
     }
     return slots[..<slot].count { $0.map { !$0.isInteger } ?? false }
+  }
+
+  /// The one number of a constant float operand; nil where the operand is computed.
+  func constantScalar(_ slot: Int) throws(ModelError) -> Float? {
+    guard try shape(slot).reduce(1, *) == 1 else {
+      throw fail(.shape("input \(slot) of \(operatorName) is no scalar"))
+    }
+    return slots[slot]?.constant?.values.first
   }
 
   func shape(_ slot: Int) throws(ModelError) -> [Int] {

@@ -1,5 +1,10 @@
 /// Pooling over any number of axes, with every attribute but dense indices.
-enum GeneralPool {
+package struct GeneralPool: Sendable {
+  package let isMaximum: Bool
+  /// Whether an average divides by the padding's cells as well.
+  package let countsPads: Bool
+  package let window: SpatialWindow
+
   static let names = ["AveragePool", "GlobalAveragePool", "MaxPool"]
 
   static func read(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
@@ -24,28 +29,32 @@ enum GeneralPool {
         throw reader.fail(.shape("a pooling window of \(kernel) fits wholly into the padding"))
       }
     }
-    let countsPads = reader.integer("count_include_pad", default: 0) != 0
-    let planes = shape[0] * shape[1]
-    let area = image.reduce(1, *)
-    return GeneralLayer(shape: [shape[0], shape[1]] + window.result) { operands in
-      var result: [Float] = []
-      for plane in 0..<planes {
-        Shape.forEach(window.result) { position in
-          var (sum, largest, count) = (Float(0), -Float.infinity, 0)
-          for cell in window.cells {
-            if let offset = window.offset(position, cell) {
-              let value = operands[0].values[plane * area + offset]
-              sum += value
-              largest = max(largest, value)
-              count += 1
-            } else if countsPads, window.isInPaddedImage(position, cell) {
-              count += 1
-            }
+    let pool = GeneralPool(
+      isMaximum: isMaximum, countsPads: reader.integer("count_include_pad", default: 0) != 0,
+      window: window)
+    return GeneralLayer(.pool(pool), shape: [shape[0], shape[1]] + window.result)
+  }
+
+  func evaluate(_ operand: FloatTensor) -> [Float] {
+    let planes = operand.shape[0] * operand.shape[1]
+    let area = operand.values.count / planes
+    var result: [Float] = []
+    for plane in 0..<planes {
+      Shape.forEach(window.result) { position in
+        var (sum, largest, count) = (Float(0), -Float.infinity, 0)
+        for cell in window.cells {
+          if let offset = window.offset(position, cell) {
+            let value = operand.values[plane * area + offset]
+            sum += value
+            largest = max(largest, value)
+            count += 1
+          } else if countsPads, window.isInPaddedImage(position, cell) {
+            count += 1
           }
-          result.append(isMaximum ? largest : sum / Float(max(count, 1)))
         }
+        result.append(isMaximum ? largest : sum / Float(max(count, 1)))
       }
-      return result
     }
+    return result
   }
 }

@@ -1,5 +1,11 @@
 /// Gemm and MatMul of any two operands, batched by broadcasting.
-enum GeneralProduct {
+package struct GeneralProduct: Sendable {
+  package let alpha: Float
+  /// Scales the third operand, where there is one.
+  package let beta: Float
+  package let transposesLeft: Bool
+  package let transposesRight: Bool
+
   static let names = ["Gemm", "MatMul"]
 
   static func read(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
@@ -24,25 +30,10 @@ enum GeneralProduct {
     if reader.hasSlot(2), Shape.broadcast(try reader.shape(2), shape) != shape {
       throw reader.fail(.shape("a bias of \(try reader.shape(2)) does not fit \(shape)"))
     }
-    let (alpha, beta) = (reader.float("alpha", default: 1), reader.float("beta", default: 1))
-    return GeneralLayer(shape: shape, multiplications: rows * columns * inner) { operands in
-      var result =
-        operands.count > 2
-        ? Shape.expand(operands[2].values, from: operands[2].shape, to: shape).map { $0 * beta }
-        : [Float](repeating: 0, count: rows * columns)
-      for row in 0..<rows {
-        for column in 0..<columns {
-          var sum: Float = 0
-          for index in 0..<inner {
-            let first = turnsLeft ? index * rows + row : row * inner + index
-            let second = turnsRight ? column * inner + index : index * columns + column
-            sum += operands[0].values[first] * operands[1].values[second]
-          }
-          result[row * columns + column] += alpha * sum
-        }
-      }
-      return result
-    }
+    let gemm = GeneralProduct(
+      alpha: reader.float("alpha", default: 1), beta: reader.float("beta", default: 1),
+      transposesLeft: turnsLeft, transposesRight: turnsRight)
+    return GeneralLayer(.product(gemm), shape: shape, multiplications: rows * columns * inner)
   }
 
   private static func matMul(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
@@ -62,31 +53,47 @@ enum GeneralProduct {
     guard let count = Shape.elementCount(shape) else {
       throw reader.fail(.shape("a result of shape \(shape) is out of bounds"))
     }
-    let batches = batch.reduce(1, *)
-    return GeneralLayer(shape: shape, multiplications: count * inner) { operands in
-      let starts = zip(operands, [first, second]).map { operand, shape in
-        let block = shape.suffix(2).reduce(1, *)
-        let blocks = shape.dropLast(2).reduce(1, *)
-        return Shape.expand(
-          (0..<blocks).map { $0 * block }, from: shape.dropLast(2), to: batch)
-      }
-      var result: [Float] = []
-      result.reserveCapacity(count)
-      for item in 0..<batches {
-        for row in 0..<rows {
-          for column in 0..<columns {
-            var sum: Float = 0
-            for index in 0..<inner {
-              sum +=
-                operands[0].values[starts[0][item] + row * inner + index]
-                * operands[1].values[starts[1][item] + index * columns + column]
-            }
-            result.append(sum)
+    let product = GeneralProduct(alpha: 1, beta: 0, transposesLeft: false, transposesRight: false)
+    return GeneralLayer(.product(product), shape: shape, multiplications: count * inner)
+  }
+
+  func evaluate(_ operands: [FloatTensor], into shape: [Int]) -> [Float] {
+    var (left, right) = (operands[0].shape, operands[1].shape)
+    if left.count == 1 { left.insert(1, at: 0) }
+    if right.count == 1 { right.append(1) }
+    if transposesLeft { left.swapAt(left.count - 2, left.count - 1) }
+    if transposesRight { right.swapAt(right.count - 2, right.count - 1) }
+    let batch = Shape.broadcast(left.dropLast(2), right.dropLast(2)) ?? []
+    let (rows, inner, columns) = (
+      left[left.count - 2], left[left.count - 1], right[right.count - 1]
+    )
+    let starts = [left, right].map { shape in
+      let block = shape.suffix(2).reduce(1, *)
+      let blocks = shape.dropLast(2).reduce(1, *)
+      return Shape.expand((0..<blocks).map { $0 * block }, from: shape.dropLast(2), to: batch)
+    }
+    let (leftRow, leftColumn) = transposesLeft ? (1, rows) : (inner, 1)
+    let (rightRow, rightColumn) = transposesRight ? (1, inner) : (columns, 1)
+    var result =
+      operands.count > 2
+      ? Shape.expand(operands[2].values, from: operands[2].shape, to: shape).map { $0 * beta }
+      : [Float](repeating: 0, count: batch.reduce(1, *) * rows * columns)
+    var element = 0
+    for item in starts[0].indices {
+      for row in 0..<rows {
+        for column in 0..<columns {
+          var sum: Float = 0
+          for index in 0..<inner {
+            sum +=
+              operands[0].values[starts[0][item] + row * leftRow + index * leftColumn]
+              * operands[1].values[starts[1][item] + index * rightRow + column * rightColumn]
           }
+          result[element] += alpha * sum
+          element += 1
         }
       }
-      return result
     }
+    return result
   }
 }
 

@@ -1,4 +1,5 @@
-/// Flatten, and Reshape to a constant shape: the same elements in the same order.
+/// Flatten, Reshape to a constant shape, Squeeze and Unsqueeze: the same elements in the same
+/// order.
 package struct ReshapeLayer: Sendable {
   /// The shape with 0 and -1 already resolved.
   package let shape: [Int]
@@ -13,6 +14,10 @@ package struct ReshapeLayer: Sendable {
       }
       let axis = stated < 0 ? stated + input.count : stated
       shape = [input[..<axis].reduce(1, *), input[axis...].reduce(1, *)]
+      return
+    }
+    if reader.operatorName.hasSuffix("queeze") {
+      shape = try Self.squeezed(reader)
       return
     }
     try reader.allow(["allowzero"], operands: 2...2)
@@ -43,5 +48,29 @@ package struct ReshapeLayer: Sendable {
       throw reader.fail(.shape("\(input) cannot be read as \(stated)"))
     }
     self.shape = shape
+  }
+
+  /// The shape after Squeeze or Unsqueeze; axes are an attribute before version 13 and an operand
+  /// since.
+  private static func squeezed(_ reader: NodeReader) throws(ModelError) -> [Int] {
+    let isOld = reader.opset < 13
+    try reader.allow(isOld ? ["axes"] : [], operands: isOld ? 1...1 : 1...2)
+    var shape = try reader.shape(0)
+    let stated = try isOld ? reader.signedIntegers("axes") : reader.constantIntegers(1)
+    if reader.operatorName == "Squeeze" {
+      let axes = try reader.axes(
+        stated ?? shape.indices.filter { shape[$0] == 1 }, rank: shape.count)
+      guard axes.allSatisfy({ shape[$0] == 1 }) else {
+        throw reader.fail(.shape("axes \(axes) of \(shape) are not all 1"))
+      }
+      return shape.indices.filter { !axes.contains($0) }.map { shape[$0] }
+    }
+    guard let stated, stated.count + shape.count <= Shape.rankLimit else {
+      throw reader.fail(.shape("Unsqueeze has no axes, or too many"))
+    }
+    for axis in try reader.axes(stated, rank: shape.count + stated.count).sorted() {
+      shape.insert(1, at: axis)
+    }
+    return shape
   }
 }

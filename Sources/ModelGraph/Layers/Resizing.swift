@@ -50,22 +50,11 @@ enum Resizing {
     else {
       throw reader.fail(.unsupportedFeature("Resize has the modes '\(mode)', '\(rounding)'"))
     }
-    let (result, factors, strides) = (shape, scales, Shape.strides(input))
-    return GeneralLayer(shape: shape) { operands in
-      let chosen = input.indices.map { axis in
-        (0..<result[axis]).map { index in
-          source(
-            index, mode, rounding, scale: factors[axis], from: input[axis], to: result[axis])
-        }
-      }
-      var values: [Float] = []
-      Shape.forEach(result) { position in
-        var source = 0
-        for axis in position.indices { source += chosen[axis][position[axis]] * strides[axis] }
-        values.append(operands[0].values[source])
-      }
-      return values
+    let (counts, factors) = (shape, scales)
+    let arrangement = try Arrangement(reader, operand: input, counts: counts) { axis, place in
+      source(place, mode, rounding, scale: factors[axis], from: input[axis], to: counts[axis])
     }
+    return GeneralLayer(.arrangement(arrangement), shape: shape)
   }
 
   private static func source(

@@ -1,15 +1,15 @@
 /// A kernel that slides over any number of axes, as ONNX states it.
-struct SpatialWindow: Sendable {
+package struct SpatialWindow: Sendable {
   static let cellLimit = 1 << 16
 
-  let input: [Int]
-  let kernel: [Int]
-  let strides: [Int]
-  let dilations: [Int]
+  package let input: [Int]
+  package let kernel: [Int]
+  package let strides: [Int]
+  package let dilations: [Int]
   /// Before and after each axis, without what ceil mode adds.
-  let before: [Int]
-  let after: [Int]
-  let result: [Int]
+  package let before: [Int]
+  package let after: [Int]
+  package let result: [Int]
   /// Coordinates of the kernel's cells, dilated.
   let cells: [[Int]]
 
