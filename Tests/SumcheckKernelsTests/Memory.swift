@@ -37,3 +37,14 @@ func onEachPath(_ body: (sumcheck_path) throws -> Void) rethrows {
   }
   _ = sumcheck_path_select(sumcheck_path_best())
 }
+
+extension [Int32]? {
+  /// A copy that lives as long as the process: null has a meaning of its own to the kernels, and a
+  /// test is short.
+  var pointer: UnsafePointer<Int32>? {
+    guard let self else { return nil }
+    let copy = UnsafeMutablePointer<Int32>.allocate(capacity: self.count)
+    copy.initialize(from: self, count: self.count)
+    return UnsafePointer(copy)
+  }
+}
