@@ -73,21 +73,21 @@ static void transform(
   }
 }
 
-#define ENCODE(kind, type, convert)                                                             \
-  void sumcheck_encode_##kind(                                                                  \
-    const sumcheck_encoder *encoder, uint64_t *out, size_t out_stride, const type *rows,        \
-    size_t row_stride, size_t row_begin, size_t row_end, void *scratch) {                       \
-    size_t length = (size_t)1 << encoder->code_log, message = (size_t)1 << encoder->message_log; \
-    uint64_t *values = scratch;                                                                 \
-    for (size_t first = row_begin; first < row_end; first += ENCODER_ROWS) {                    \
-      size_t count = row_end - first < ENCODER_ROWS ? row_end - first : ENCODER_ROWS;           \
-      for (size_t i = 0; i < length * ENCODER_ROWS; i++) values[i] = 0;                         \
-      for (size_t row = 0; row < count; row++) {                                                \
-        const type *from = rows + (first + row) * row_stride;                                   \
-        for (size_t j = 0; j < message; j++) values[j * ENCODER_ROWS + row] = convert(from[j]); \
-      }                                                                                         \
-      transform(encoder, out + first, out_stride, values, count);                               \
-    }                                                                                           \
+#define ENCODE(kind, type, convert)                                                                \
+  void sumcheck_encode_##kind(                                                                     \
+    const sumcheck_encoder *encoder, uint64_t *out, size_t out_stride, const type *rows,           \
+    size_t row_stride, size_t row_begin, size_t row_end, void *scratch) {                          \
+    size_t length = (size_t)1 << encoder->code_log, message = (size_t)1 << encoder->message_log;   \
+    uint64_t *values = scratch;                                                                    \
+    for (size_t first = row_begin; first < row_end; first += ENCODER_ROWS) {                       \
+      size_t count = row_end - first < ENCODER_ROWS ? row_end - first : ENCODER_ROWS;              \
+      for (size_t i = 0; i < length * ENCODER_ROWS; i++) values[i] = 0;                            \
+      for (size_t row = 0; row < count; row++) {                                                   \
+        const type *from = rows + (first + row) * row_stride;                                      \
+        for (size_t j = 0; j < message; j++) values[j * ENCODER_ROWS + row] = convert(from[j]);    \
+      }                                                                                            \
+      transform(encoder, out + first, out_stride, values, count);                                  \
+    }                                                                                              \
   }
 #define AS_IT_IS(value) (value)
 ENCODE(int16, int16_t, field_from_integer)

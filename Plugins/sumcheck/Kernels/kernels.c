@@ -5,12 +5,12 @@
 
 /// Calls `name(arguments..., from, to)` of the path in use for whole lanes of [begin, end), and of
 /// the portable path for the rest; `take` is given each result.
-#define SPLIT_INTO(take, begin, end, name, ...)                                                 \
-  do {                                                                                          \
-    const sumcheck_table *wide = sumcheck_table_selected();                                     \
-    size_t bulk = (begin) + ((end) - (begin)) / wide->lanes * wide->lanes;                      \
-    if (bulk > (begin)) take(wide->name(__VA_ARGS__, begin, bulk));                             \
-    if (bulk < (end)) take(sumcheck_table_portable.name(__VA_ARGS__, bulk, end));               \
+#define SPLIT_INTO(take, begin, end, name, ...)                                                    \
+  do {                                                                                             \
+    const sumcheck_table *wide = sumcheck_table_selected();                                        \
+    size_t bulk = (begin) + ((end) - (begin)) / wide->lanes * wide->lanes;                         \
+    if (bulk > (begin)) take(wide->name(__VA_ARGS__, begin, bulk));                                \
+    if (bulk < (end)) take(sumcheck_table_portable.name(__VA_ARGS__, bulk, end));                  \
   } while (0)
 #define DISCARD(nothing) nothing
 #define ADD_ELEMENT(part) sum = extension_add(sum, part)
@@ -48,14 +48,14 @@ void sumcheck_base_from_int32(uint64_t *out, const int32_t *in, size_t count) {
   for (size_t i = 0; i < count; i++) out[i] = field_from_integer(in[i]);
 }
 
-#define VECTOR_OPERATION(name)                                                                  \
-  void sumcheck_base_##name(                                                                    \
-    uint64_t *out, const uint64_t *a, const uint64_t *b, size_t count) {                        \
-    SPLIT(0, count, base_##name, out, a, b);                                                    \
-  }                                                                                             \
-  void sumcheck_extension_##name(                                                               \
-    sumcheck_vector out, sumcheck_vector a, sumcheck_vector b, size_t count) {                  \
-    SPLIT(0, count, extension_##name, out, a, b);                                               \
+#define VECTOR_OPERATION(name)                                                                     \
+  void sumcheck_base_##name(                                                                       \
+    uint64_t *out, const uint64_t *a, const uint64_t *b, size_t count) {                           \
+    SPLIT(0, count, base_##name, out, a, b);                                                       \
+  }                                                                                                \
+  void sumcheck_extension_##name(                                                                  \
+    sumcheck_vector out, sumcheck_vector a, sumcheck_vector b, size_t count) {                     \
+    SPLIT(0, count, extension_##name, out, a, b);                                                  \
   }
 VECTOR_OPERATION(add)
 VECTOR_OPERATION(subtract)
@@ -163,51 +163,51 @@ sumcheck_quadratic sumcheck_product_fold_round_extension(
 
 // MARK: From integers and base elements
 
-#define BASE_SOURCE(kind, type)                                                                 \
-  void sumcheck_extension_add_scaled_##kind(                                                    \
-    sumcheck_vector out, const type *a, sumcheck_extension scale, size_t count) {               \
-    SPLIT(0, count, add_scaled_##kind, out, a, scale);                                          \
-  }                                                                                             \
-  sumcheck_extension sumcheck_inner_##kind(                                                     \
-    const type *values, sumcheck_vector weights, size_t count) {                                \
-    sumcheck_extension sum = zero;                                                              \
-    SPLIT_INTO(ADD_ELEMENT, 0, count, inner_##kind, values, weights);                           \
-    return sum;                                                                                 \
-  }                                                                                             \
-  sumcheck_extension sumcheck_evaluate_##kind(                                                  \
-    const type *values, sumcheck_tensor weights, size_t high_begin, size_t high_end) {          \
-    sumcheck_extension sum = zero;                                                              \
-    for (size_t i = high_begin; i < high_end; i++) {                                            \
-      sumcheck_extension block = sumcheck_inner_##kind(                                         \
-        values + i * weights.low_count, weights.low, weights.low_count);                        \
-      sum = extension_add(sum, extension_multiply(block, vector_get(weights.high, i)));         \
-    }                                                                                           \
-    return sum;                                                                                 \
-  }                                                                                             \
-  void sumcheck_combine_rows_##kind(                                                            \
-    sumcheck_vector out, const type *rows, size_t row_stride, sumcheck_vector weights,          \
-    size_t row_count, size_t column_begin, size_t column_end) {                                 \
-    SPLIT(                                                                                      \
-      column_begin, column_end, combine_rows_##kind, out, rows, row_stride, weights, row_count); \
-  }                                                                                             \
-  void sumcheck_fold_##kind(                                                                    \
-    sumcheck_vector out, const type *f, size_t half, sumcheck_extension r, size_t begin,        \
-    size_t end) {                                                                               \
-    SPLIT(begin, end, fold_##kind, out, f, half, r);                                            \
-  }                                                                                             \
-  sumcheck_quadratic sumcheck_product_round_##kind(                                             \
-    const type *f, sumcheck_vector w, size_t half, size_t begin, size_t end) {                  \
-    sumcheck_quadratic sum = zero_quadratic;                                                    \
-    SPLIT_INTO(ADD_QUADRATIC, begin, end, product_round_##kind, f, w, half);                    \
-    return sum;                                                                                 \
-  }                                                                                             \
-  sumcheck_quadratic sumcheck_product_fold_round_##kind(                                        \
-    sumcheck_vector folded, const type *f, sumcheck_vector w, size_t quarter,                   \
-    sumcheck_extension r, size_t begin, size_t end) {                                           \
-    sumcheck_quadratic sum = zero_quadratic;                                                    \
-    SPLIT_INTO(                                                                                 \
-      ADD_QUADRATIC, begin, end, product_fold_round_##kind, folded, f, w, quarter, r);          \
-    return sum;                                                                                 \
+#define BASE_SOURCE(kind, type)                                                                    \
+  void sumcheck_extension_add_scaled_##kind(                                                       \
+    sumcheck_vector out, const type *a, sumcheck_extension scale, size_t count) {                  \
+    SPLIT(0, count, add_scaled_##kind, out, a, scale);                                             \
+  }                                                                                                \
+  sumcheck_extension sumcheck_inner_##kind(                                                        \
+    const type *values, sumcheck_vector weights, size_t count) {                                   \
+    sumcheck_extension sum = zero;                                                                 \
+    SPLIT_INTO(ADD_ELEMENT, 0, count, inner_##kind, values, weights);                              \
+    return sum;                                                                                    \
+  }                                                                                                \
+  sumcheck_extension sumcheck_evaluate_##kind(                                                     \
+    const type *values, sumcheck_tensor weights, size_t high_begin, size_t high_end) {             \
+    sumcheck_extension sum = zero;                                                                 \
+    for (size_t i = high_begin; i < high_end; i++) {                                               \
+      sumcheck_extension block = sumcheck_inner_##kind(                                            \
+        values + i * weights.low_count, weights.low, weights.low_count);                           \
+      sum = extension_add(sum, extension_multiply(block, vector_get(weights.high, i)));            \
+    }                                                                                              \
+    return sum;                                                                                    \
+  }                                                                                                \
+  void sumcheck_combine_rows_##kind(                                                               \
+    sumcheck_vector out, const type *rows, size_t row_stride, sumcheck_vector weights,             \
+    size_t row_count, size_t column_begin, size_t column_end) {                                    \
+    SPLIT(                                                                                         \
+      column_begin, column_end, combine_rows_##kind, out, rows, row_stride, weights, row_count);   \
+  }                                                                                                \
+  void sumcheck_fold_##kind(                                                                       \
+    sumcheck_vector out, const type *f, size_t half, sumcheck_extension r, size_t begin,           \
+    size_t end) {                                                                                  \
+    SPLIT(begin, end, fold_##kind, out, f, half, r);                                               \
+  }                                                                                                \
+  sumcheck_quadratic sumcheck_product_round_##kind(                                                \
+    const type *f, sumcheck_vector w, size_t half, size_t begin, size_t end) {                     \
+    sumcheck_quadratic sum = zero_quadratic;                                                       \
+    SPLIT_INTO(ADD_QUADRATIC, begin, end, product_round_##kind, f, w, half);                       \
+    return sum;                                                                                    \
+  }                                                                                                \
+  sumcheck_quadratic sumcheck_product_fold_round_##kind(                                           \
+    sumcheck_vector folded, const type *f, sumcheck_vector w, size_t quarter,                      \
+    sumcheck_extension r, size_t begin, size_t end) {                                              \
+    sumcheck_quadratic sum = zero_quadratic;                                                       \
+    SPLIT_INTO(                                                                                    \
+      ADD_QUADRATIC, begin, end, product_fold_round_##kind, folded, f, w, quarter, r);             \
+    return sum;                                                                                    \
   }
 BASE_SOURCE(int16, int16_t)
 BASE_SOURCE(int32, int32_t)
@@ -216,14 +216,14 @@ BASE_SOURCE(base, uint64_t)
 // MARK: With an equality
 
 /// The sum over blocks of what `name` gives for one block of eq.low, weighed with eq.high.
-#define SUM_OF_BLOCKS(name, ...)                                                                \
-  const sumcheck_table *table = sumcheck_table_selected();                                      \
-  if (eq.low_count % table->lanes != 0) table = &sumcheck_table_portable;                       \
-  sumcheck_quadratic sum = zero_quadratic;                                                      \
-  for (size_t high = high_begin; high < high_end; high++) {                                     \
-    sumcheck_quadratic block = table->name(__VA_ARGS__, high * eq.low_count, eq.low_count);     \
-    sum = quadratic_add(sum, quadratic_scale(block, vector_get(eq.high, high)));                \
-  }                                                                                             \
+#define SUM_OF_BLOCKS(name, ...)                                                                   \
+  const sumcheck_table *table = sumcheck_table_selected();                                         \
+  if (eq.low_count % table->lanes != 0) table = &sumcheck_table_portable;                          \
+  sumcheck_quadratic sum = zero_quadratic;                                                         \
+  for (size_t high = high_begin; high < high_end; high++) {                                        \
+    sumcheck_quadratic block = table->name(__VA_ARGS__, high * eq.low_count, eq.low_count);        \
+    sum = quadratic_add(sum, quadratic_scale(block, vector_get(eq.high, high)));                   \
+  }                                                                                                \
   return sum;
 
 sumcheck_quadratic sumcheck_equality_round(

@@ -16,30 +16,35 @@ static inline lanes lanes_add(lanes a, lanes b) { return field_add(a, b); }
 static inline lanes lanes_subtract(lanes a, lanes b) { return field_subtract(a, b); }
 static inline lanes lanes_multiply(lanes a, lanes b) { return field_multiply(a, b); }
 
-/// The reduction of carry * 2^128 + x, where 2^128 = -2^32.
-static inline lanes lanes_reduce(field_wide x, uint64_t carry) {
-  return field_subtract(field_reduce(x), carry << 32);
-}
+static inline lanes lanes_canonical(lanes a) { return a; }
 
-/// a * b + c * d.
-static inline lanes lanes_multiply_two(lanes a, lanes b, lanes c, lanes d) {
-  field_wide sum;
-  bool carry = __builtin_add_overflow((field_wide)a * b, (field_wide)c * d, &sum);
-  return lanes_reduce(sum, carry);
-}
-
-/// A sum of products, reduced at its end.
+/// A sum of up to 2^29 products, low + carry 2^128.
 typedef struct {
   field_wide low;
   uint64_t carry;
-} lanes_sum;
+} lanes_wide;
 
-static inline lanes_sum lanes_sum_zero(void) { return (lanes_sum){0, 0}; }
-
-static inline void lanes_sum_add(lanes_sum *sum, lanes a, lanes b) {
-  sum->carry += __builtin_add_overflow(sum->low, (field_wide)a * b, &sum->low);
+static inline lanes_wide wide_zero(void) { return (lanes_wide){0, 0}; }
+static inline lanes_wide wide_product(lanes a, lanes b) {
+  return (lanes_wide){(field_wide)a * b, 0};
 }
 
-static inline uint64_t lanes_sum_value(const lanes_sum *sum) {
-  return lanes_reduce(sum->low, sum->carry);
+static inline lanes_wide wide_plus(lanes_wide a, lanes_wide b) {
+  lanes_wide sum = {0, a.carry + b.carry};
+  sum.carry += __builtin_add_overflow(a.low, b.low, &sum.low);
+  return sum;
 }
+
+static inline lanes_wide wide_seven_times(lanes_wide a) {
+  field_wide low = (field_wide)(uint64_t)a.low * 7;
+  field_wide high = (field_wide)(uint64_t)(a.low >> 64) * 7 + (uint64_t)(low >> 64);
+  return (lanes_wide){high << 64 | (uint64_t)low, a.carry * 7 + (uint64_t)(high >> 64)};
+}
+
+/// Where 2^128 = -2^32.
+static inline lanes wide_reduce(lanes_wide a) {
+  return field_subtract(field_reduce(a.low), a.carry << 32);
+}
+
+static inline lanes wide_reduce_long(lanes_wide a) { return wide_reduce(a); }
+static inline uint64_t wide_total(lanes_wide a) { return wide_reduce(a); }

@@ -8,12 +8,18 @@ static _Atomic(const sumcheck_table *) selected;
 static const sumcheck_table *table_of(sumcheck_path path) {
   switch (path) {
     case SUMCHECK_PORTABLE: return &sumcheck_table_portable;
-    case SUMCHECK_AVX2: break;
+    case SUMCHECK_AVX2:
+#if defined(__x86_64__)
+      if (__builtin_cpu_supports("avx2")) return &sumcheck_table_avx2;
+#endif
+      break;
   }
   return NULL;
 }
 
-sumcheck_path sumcheck_path_best(void) { return SUMCHECK_PORTABLE; }
+sumcheck_path sumcheck_path_best(void) {
+  return table_of(SUMCHECK_AVX2) != NULL ? SUMCHECK_AVX2 : SUMCHECK_PORTABLE;
+}
 
 const sumcheck_table *sumcheck_table_selected(void) {
   const sumcheck_table *table = atomic_load_explicit(&selected, memory_order_relaxed);

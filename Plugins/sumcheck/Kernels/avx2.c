@@ -1,0 +1,6 @@
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#include "lanes_avx2.h"
+#include "loops.h"
+#pragma clang attribute pop
+#endif
