@@ -1,32 +1,10 @@
 // BLAKE3 as its specification defines it (O'Connor, Aumasson, Neves, Wilcox-O'Hearn, 2020), with
 // 32 bytes of output, in its plain and its keyed mode.
-#include "bourse_sumcheck_kernels.h"
+#include "blake3.h"
+
+#include "path.h"
 
 #include <string.h>
-
-enum {
-  BLOCK_SIZE = 64,
-  CHUNK_SIZE = 1024,
-  CHUNK_START = 1,
-  CHUNK_END = 2,
-  PARENT = 4,
-  ROOT = 8,
-  KEYED_HASH = 16,
-};
-
-static const uint32_t initial_value[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                          0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-
-/// The order in which each round takes the words of the block: the permutation, applied again.
-static const uint8_t schedule[7][16] = {
-  {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-  {2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8},
-  {3, 4, 10, 12, 13, 2, 7, 14, 6, 5, 9, 0, 11, 15, 8, 1},
-  {10, 7, 12, 9, 14, 3, 13, 15, 4, 0, 11, 2, 5, 8, 1, 6},
-  {12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4},
-  {9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7},
-  {11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13},
-};
 
 static inline uint32_t load_word(const uint8_t *bytes) {
   return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16
@@ -39,106 +17,120 @@ static inline void store_words(uint8_t *out, const uint32_t words[8]) {
   }
 }
 
-static inline uint32_t rotate(uint32_t x, int count) { return x >> count | x << (32 - count); }
-
-static inline void mix(uint32_t v[16], int a, int b, int c, int d, uint32_t x, uint32_t y) {
-  v[a] += v[b] + x;
-  v[d] = rotate(v[d] ^ v[a], 16);
-  v[c] += v[d];
-  v[b] = rotate(v[b] ^ v[c], 12);
-  v[a] += v[b] + y;
-  v[d] = rotate(v[d] ^ v[a], 8);
-  v[c] += v[d];
-  v[b] = rotate(v[b] ^ v[c], 7);
+static inline void load_words(uint32_t words[8], const uint8_t *bytes) {
+  for (int i = 0; i < 8; i++) words[i] = load_word(bytes + 4 * i);
 }
 
 /// Replaces the chaining value by the compression of a block of `length` bytes, padded with zeros.
 static void compress(
   uint32_t value[8], const uint8_t *block, uint32_t length, uint64_t counter, uint32_t flags) {
-  uint32_t words[16];
-  for (int i = 0; i < 16; i++) words[i] = load_word(block + 4 * i);
-  uint32_t v[16];
+  uint32_t m[16], v[16];
+  for (int i = 0; i < 16; i++) m[i] = load_word(block + 4 * i);
   memcpy(v, value, 32);
-  memcpy(v + 8, initial_value, 16);
+  memcpy(v + 8, blake3_initial, 16);
   v[12] = (uint32_t)counter;
   v[13] = (uint32_t)(counter >> 32);
   v[14] = length;
   v[15] = flags;
-  for (int round = 0; round < 7; round++) {
-    const uint8_t *s = schedule[round];
-    mix(v, 0, 4, 8, 12, words[s[0]], words[s[1]]);
-    mix(v, 1, 5, 9, 13, words[s[2]], words[s[3]]);
-    mix(v, 2, 6, 10, 14, words[s[4]], words[s[5]]);
-    mix(v, 3, 7, 11, 15, words[s[6]], words[s[7]]);
-    mix(v, 0, 5, 10, 15, words[s[8]], words[s[9]]);
-    mix(v, 1, 6, 11, 12, words[s[10]], words[s[11]]);
-    mix(v, 2, 7, 8, 13, words[s[12]], words[s[13]]);
-    mix(v, 3, 4, 9, 14, words[s[14]], words[s[15]]);
-  }
+  BLAKE3_ROUNDS(BLAKE3_MIX)
   for (int i = 0; i < 8; i++) value[i] = v[i] ^ v[i + 8];
 }
 
-/// What the key makes of every compression.
-typedef struct {
-  uint32_t value[8];
-  uint32_t flags;
-} hash_mode;
-
-static hash_mode mode_of(const uint8_t *key) {
-  hash_mode mode;
-  mode.flags = key ? KEYED_HASH : 0;
-  for (int i = 0; i < 8; i++) mode.value[i] = key ? load_word(key + 4 * i) : initial_value[i];
+static blake3_mode mode_of(const uint8_t *key) {
+  blake3_mode mode;
+  mode.flags = key ? BLAKE3_KEYED : 0;
+  memcpy(mode.value, blake3_initial, sizeof mode.value);
+  if (key) load_words(mode.value, key);
   return mode;
 }
 
 /// The chaining value of a chunk of at most 1,024 bytes; `root` is ROOT where it is all there is.
 static void hash_chunk(
-  uint32_t value[8], const uint8_t *bytes, size_t length, uint64_t counter, hash_mode mode,
+  uint32_t value[8], const uint8_t *bytes, size_t length, uint64_t index, const blake3_mode *mode,
   uint32_t root) {
-  memcpy(value, mode.value, 32);
-  uint32_t flags = mode.flags | CHUNK_START;
-  for (; length > BLOCK_SIZE; bytes += BLOCK_SIZE, length -= BLOCK_SIZE) {
-    compress(value, bytes, BLOCK_SIZE, counter, flags);
-    flags = mode.flags;
+  memcpy(value, mode->value, 32);
+  uint32_t flags = mode->flags | BLAKE3_CHUNK_START;
+  for (; length > BLAKE3_BLOCK; bytes += BLAKE3_BLOCK, length -= BLAKE3_BLOCK) {
+    compress(value, bytes, BLAKE3_BLOCK, index, flags);
+    flags = mode->flags;
   }
-  uint8_t last[BLOCK_SIZE] = {0};
+  uint8_t last[BLAKE3_BLOCK] = {0};
   if (length > 0) memcpy(last, bytes, length);
-  compress(value, last, (uint32_t)length, counter, flags | CHUNK_END | root);
+  compress(value, last, (uint32_t)length, index, flags | BLAKE3_CHUNK_END | root);
 }
 
 /// left becomes the parent of left and right.
 static void hash_parent(
-  uint32_t left[8], const uint32_t right[8], hash_mode mode, uint32_t root) {
-  uint8_t block[BLOCK_SIZE];
+  uint32_t left[8], const uint32_t right[8], const blake3_mode *mode, uint32_t root) {
+  uint8_t block[BLAKE3_BLOCK];
   store_words(block, left);
   store_words(block + 32, right);
-  memcpy(left, mode.value, 32);
-  compress(left, block, BLOCK_SIZE, 0, mode.flags | PARENT | root);
+  memcpy(left, mode->value, 32);
+  compress(left, block, BLAKE3_BLOCK, 0, mode->flags | BLAKE3_PARENT | root);
 }
 
-void sumcheck_blake3(uint8_t *out, const uint8_t *bytes, size_t length, const uint8_t *key) {
-  hash_mode mode = mode_of(key);
-  // Complete subtrees wait on a stack, as a binary counter: one for each bit of the chunk count.
-  uint32_t stack[54][8];
-  size_t depth = 0;
-  uint32_t value[8];
-  uint64_t counter = 0;
-  for (; length > CHUNK_SIZE; bytes += CHUNK_SIZE, length -= CHUNK_SIZE) {
-    hash_chunk(value, bytes, CHUNK_SIZE, counter, mode, 0);
-    counter += 1;
-    for (uint64_t bits = counter; (bits & 1) == 0; bits >>= 1) {
-      depth -= 1;
-      hash_parent(stack[depth], value, mode, 0);
-      memcpy(value, stack[depth], 32);
-    }
-    memcpy(stack[depth], value, 32);
-    depth += 1;
+/// Complete subtrees that wait for their sibling, the largest first: a binary counter of chunks.
+typedef struct {
+  uint32_t values[BLAKE3_DEPTH][8];
+  size_t depth;
+  uint64_t chunks;
+} subtrees;
+
+/// Adds a complete subtree of `chunks` chunks, a power of two that divides the number before it.
+static void subtrees_add(
+  subtrees *trees, uint32_t value[8], uint64_t chunks, const blake3_mode *mode) {
+  trees->chunks += chunks;
+  for (uint64_t bits = trees->chunks / chunks; (bits & 1) == 0; bits >>= 1) {
+    trees->depth -= 1;
+    hash_parent(trees->values[trees->depth], value, mode, 0);
+    memcpy(value, trees->values[trees->depth], 32);
   }
-  hash_chunk(value, bytes, length, counter, mode, depth == 0 ? ROOT : 0);
-  while (depth > 0) {
-    depth -= 1;
-    hash_parent(stack[depth], value, mode, depth == 0 ? ROOT : 0);
-    memcpy(value, stack[depth], 32);
+  memcpy(trees->values[trees->depth], value, 32);
+  trees->depth += 1;
+}
+
+enum { GROUP = 64 };
+
+void sumcheck_blake3(uint8_t *out, const uint8_t *bytes, size_t length, const uint8_t *key) {
+  const sumcheck_table *table = sumcheck_table_selected();
+  blake3_mode mode = mode_of(key);
+  subtrees trees = {.depth = 0, .chunks = 0};
+  uint32_t value[8];
+  // The last chunk stays apart, even where it is whole: it may be the root.
+  for (; length > GROUP * BLAKE3_CHUNK; length -= GROUP * BLAKE3_CHUNK) {
+    uint8_t values[GROUP * 32];
+    for (size_t i = 0; i < GROUP; i += 8) {
+      table->blake3_chunks(values + 32 * i, bytes, trees.chunks + i, &mode);
+      bytes += 8 * BLAKE3_CHUNK;
+    }
+    // In place: eight parents are written below where their sixteen children were read.
+    for (size_t count = GROUP; count > 8; count /= 2) {
+      for (size_t i = 0; i < count; i += 16) {
+        table->blake3_parents(values + 16 * i, values + 32 * i, &mode);
+      }
+    }
+    for (size_t i = 0; i < 8; i++) {
+      load_words(value, values + 32 * i);
+      subtrees_add(&trees, value, GROUP / 8, &mode);
+    }
+  }
+  for (; length > 8 * BLAKE3_CHUNK; length -= 8 * BLAKE3_CHUNK, bytes += 8 * BLAKE3_CHUNK) {
+    uint8_t values[8 * 32];
+    table->blake3_chunks(values, bytes, trees.chunks, &mode);
+    for (size_t i = 0; i < 8; i++) {
+      load_words(value, values + 32 * i);
+      subtrees_add(&trees, value, 1, &mode);
+    }
+  }
+  for (; length > BLAKE3_CHUNK; length -= BLAKE3_CHUNK, bytes += BLAKE3_CHUNK) {
+    hash_chunk(value, bytes, BLAKE3_CHUNK, trees.chunks, &mode, 0);
+    subtrees_add(&trees, value, 1, &mode);
+  }
+  hash_chunk(value, bytes, length, trees.chunks, &mode, trees.depth == 0 ? BLAKE3_ROOT : 0);
+  while (trees.depth > 0) {
+    trees.depth -= 1;
+    hash_parent(trees.values[trees.depth], value, &mode, trees.depth == 0 ? BLAKE3_ROOT : 0);
+    memcpy(value, trees.values[trees.depth], 32);
   }
   store_words(out, value);
 }
@@ -146,7 +138,12 @@ void sumcheck_blake3(uint8_t *out, const uint8_t *bytes, size_t length, const ui
 void sumcheck_blake3_many(
   uint8_t *out, const uint8_t *bytes, size_t stride, size_t length, const uint8_t *key,
   size_t begin, size_t end) {
-  for (size_t i = begin; i < end; i++) {
-    sumcheck_blake3(out + 32 * i, bytes + i * stride, length, key);
+  const sumcheck_table *table = sumcheck_table_selected();
+  blake3_mode mode = mode_of(key);
+  for (; end - begin >= 8; begin += 8) {
+    table->blake3_inputs(out + 32 * begin, bytes + begin * stride, stride, length, &mode);
+  }
+  for (; begin < end; begin++) {
+    sumcheck_blake3(out + 32 * begin, bytes + begin * stride, length, key);
   }
 }

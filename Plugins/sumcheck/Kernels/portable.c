@@ -1,2 +1,3 @@
 #include "lanes_portable.h"
+#include "blake3_lanes.h"
 #include "loops.h"

@@ -2,6 +2,7 @@
 #ifndef BOURSE_SUMCHECK_TABLE_H
 #define BOURSE_SUMCHECK_TABLE_H
 
+#include "blake3.h"
 #include "bourse_sumcheck_kernels.h"
 
 #define SUMCHECK_BASE_SOURCE(entry, kind, type)                                                    \
@@ -64,7 +65,10 @@
         size_t)                                                                                    \
   entry(sumcheck_quadratic, fraction_fold_round_leaves, sumcheck_fractions, const int32_t *,       \
         const int32_t *, sumcheck_vector, sumcheck_vector, sumcheck_extension,                     \
-        sumcheck_extension, sumcheck_vector, size_t, size_t, size_t)
+        sumcheck_extension, sumcheck_vector, size_t, size_t, size_t)                               \
+  entry(void, blake3_inputs, uint8_t *, const uint8_t *, size_t, size_t, const blake3_mode *)      \
+  entry(void, blake3_chunks, uint8_t *, const uint8_t *, uint64_t, const blake3_mode *)            \
+  entry(void, blake3_parents, uint8_t *, const uint8_t *, const blake3_mode *)
 
 typedef struct {
   size_t lanes;
