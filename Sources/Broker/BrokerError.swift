@@ -11,6 +11,7 @@ package enum BrokerError: CodedError, Equatable {
   case blobMissing(Digest)
   case blobSizeWrong(Digest, expected: Int, got: Int)
   case invalidProgram(slice: String, String)
+  case costWrong(slice: String, expected: Cost, got: Cost)
   case unsupportedSemantics(String)
   case notDisclosed(Digest)
   case helloNeeded
@@ -30,6 +31,7 @@ package enum BrokerError: CodedError, Equatable {
     case .blobMissing: "blob-missing"
     case .blobSizeWrong: "blob-size-wrong"
     case .invalidProgram: "invalid-program"
+    case .costWrong: "cost-wrong"
     case .unsupportedSemantics: "unsupported-semantics"
     case .notDisclosed: "not-disclosed"
     case .helloNeeded: "hello-needed"
@@ -58,6 +60,8 @@ package enum BrokerError: CodedError, Equatable {
       "Blob \(digest.short) has \(got) bytes and its boundary tensor has \(expected); upload the tensor that the manifest describes."
     case .invalidProgram(let slice, let why):
       "The program of slice '\(slice)' is not usable: \(why)"
+    case .costWrong(let slice, let expected, let got):
+      "Slice '\(slice)' is said to cost \(got) units and its program costs \(expected); slice the model again."
     case .unsupportedSemantics(let semantics):
       "The manifest's semantics is '\(semantics)' and this broker runs 'fixed16/1'; slice the model again."
     case .notDisclosed(let digest):

@@ -84,6 +84,11 @@ struct CommandAdmission: Sendable {
         throw BrokerError.invalidProgram(
           slice: slice.name, "its boundary tensors are not those of the manifest")
       }
+      // Fees and stakes go by cost: nobody may state another than the program's.
+      guard program.cost == slice.cost else {
+        throw BrokerError.costWrong(
+          slice: slice.name, expected: program.cost, got: slice.cost)
+      }
     }
   }
 

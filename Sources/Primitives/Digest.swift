@@ -61,7 +61,7 @@ package struct HashDomain: Hashable, Sendable {
 
   package static let envelope = HashDomain("bourse/envelope/1")
   package static let acknowledgement = HashDomain("bourse/acknowledgement/1")
-  package static let manifest = HashDomain("bourse/manifest/1")
+  package static let manifest = HashDomain("bourse/manifest/2")
   package static let program = HashDomain("bourse/program/1")
   package static let statement = HashDomain("bourse/statement/1")
   package static let batch = HashDomain("bourse/batch/1")

@@ -28,6 +28,9 @@ package struct SlicedModel: Sendable {
       else {
         throw .boundariesDiffer(slice: slice.name)
       }
+      guard program.cost == slice.cost else {
+        throw .costDiffers(slice: slice.name, expected: program.cost, got: slice.cost)
+      }
     }
   }
 
@@ -59,14 +62,14 @@ package struct SlicedModel: Sendable {
         let program = try quantizer.program(
           nodes: index..<index + 1, inputs: links.inputs(of: index..<index + 1),
           outputs: [node.output])
-        costs.append(SliceCost.units(of: program))
+        costs.append(Int(program.cost.units))
       }
       let crossing = graph.nodes.indices.map { links.crossing(before: $0) }
       guard let ranges = CutPlan.ranges(costs: costs, crossing: crossing, count: count) else {
         throw SlicingError.tooFewPieces(
           asked: count, possible: 1 + crossing.dropFirst().count { $0 != nil })
       }
-      try self.init(name: name, quantizer: quantizer, links: links, ranges: ranges, costs: costs)
+      try self.init(name: name, quantizer: quantizer, links: links, ranges: ranges)
     } catch let error as any CodedError {
       throw SlicingError(error)
     } catch {
@@ -75,10 +78,9 @@ package struct SlicedModel: Sendable {
   }
 
   private init(
-    name: String, quantizer: Quantizer, links: ValueLinks, ranges: [Range<Int>], costs: [Int]
+    name: String, quantizer: Quantizer, links: ValueLinks, ranges: [Range<Int>]
   ) throws {
     let graph = quantizer.graph
-    let total = max(costs.reduce(0, +), 1)
     var sources: [Int: Manifest.Source] = [:]
     for (index, input) in graph.inputs.enumerated() { sources[input] = .input(index) }
     var blobs: [Digest: [UInt8]] = [:]
@@ -93,14 +95,11 @@ package struct SlicedModel: Sendable {
         nodes: range, inputs: inputs, outputs: outputs, name: sliceName)
       blobs[Digest.of(programBytes)] = programBytes
       blobs[Digest.of(onnx)] = onnx
-      let cost = costs[range].reduce(0, +)
-      // cost · 10^6 <= 2^40 · 2^20 fits.
-      let criticality = PartsPerMillion(clamping: UInt32(min(cost * 1_000_000 / total, 1_000_000)))
       slices.append(
         Manifest.Slice(
           name: sliceName, onnx: Digest.of(onnx), program: Digest.of(programBytes),
           sources: inputs.compactMap { sources[$0] }, inputs: program.inputs,
-          outputs: program.outputs, cost: Cost(units: UInt64(cost)), criticality: criticality))
+          outputs: program.outputs, cost: program.cost))
       for (output, value) in outputs.enumerated() { sources[value] = .slice(index, output: output) }
     }
     var inputs: [BoundarySpecification] = []

@@ -5,6 +5,7 @@ package enum SlicingError: CodedError, Equatable {
   case missingBlob(Digest)
   case corruptBlob(Digest)
   case boundariesDiffer(slice: String)
+  case costDiffers(slice: String, expected: Cost, got: Cost)
   case unusableProgram(slice: String, String)
   case unreadable(String)
   case unwritable(String)
@@ -20,7 +21,7 @@ package enum SlicingError: CodedError, Equatable {
     case .tooFewPieces: "too-many-slices"
     case .missingBlob: "missing-blob"
     case .corruptBlob: "corrupt-blob"
-    case .boundariesDiffer: "invalid-manifest"
+    case .boundariesDiffer, .costDiffers: "invalid-manifest"
     case .unusableProgram: "invalid-program"
     case .unreadable: "unreadable-model"
     case .unwritable: "unwritable-model"
@@ -37,6 +38,8 @@ package enum SlicingError: CodedError, Equatable {
       "Blob \(digest) has other bytes than its name says; slice or download the model again."
     case .boundariesDiffer(let slice):
       "The program of '\(slice)' has other boundaries than the manifest; slice the model again."
+    case .costDiffers(let slice, let expected, let got):
+      "The program of '\(slice)' costs \(expected) units and the manifest says \(got); slice the model again."
     case .unusableProgram(let slice, let why): "The program of '\(slice)' cannot be used: \(why)"
     case .unreadable(let what): "\(what); give a directory that 'bourse model slice' wrote."
     case .unwritable(let what): "\(what); give a new directory under one that can be written."

@@ -10,6 +10,8 @@ package struct Manifest: Hashable, Sendable, CanonicalCodable {
   /// UTF-8 bytes in the name of a model or of a slice.
   package static let nameLimit = 256
   private static let semanticsLimit = 64
+  /// The first byte of a manifest: this form of it, and no other, is read and written.
+  package static let version: UInt8 = 2
   /// A manifest is a command's body, so it stays below `Envelope.bodyLimit`.
   package static let byteLimit = 1 << 19
 
@@ -31,14 +33,15 @@ package struct Manifest: Hashable, Sendable, CanonicalCodable {
     package let sources: [Source]
     package let inputs: [BoundarySpecification]
     package let outputs: [BoundarySpecification]
+    /// That of the program (`docs/slicing.md`): who has the program can compute it.
     package let cost: Cost
-    /// How much a fault in this slice matters, in parts per million of the model's total.
-    package let criticality: PartsPerMillion
+    /// The part of the slice's criticality (`Manifest.criticalities`) that had to be measured.
+    package let influence: Influence
 
     package init(
       name: String, onnx: Digest, program: Digest, sources: [Source],
       inputs: [BoundarySpecification], outputs: [BoundarySpecification], cost: Cost,
-      criticality: PartsPerMillion
+      influence: Influence = .unmeasured
     ) {
       self.name = name
       self.onnx = onnx
@@ -47,7 +50,7 @@ package struct Manifest: Hashable, Sendable, CanonicalCodable {
       self.inputs = inputs
       self.outputs = outputs
       self.cost = cost
-      self.criticality = criticality
+      self.influence = influence
     }
   }
 
@@ -118,6 +121,9 @@ package struct Manifest: Hashable, Sendable, CanonicalCodable {
       guard slice.cost.units > 0, slice.cost <= .maximum else {
         throw ManifestError.costOutOfRange(slice: slice.name, slice.cost)
       }
+      guard slice.influence.flips <= slice.influence.trials else {
+        throw ManifestError.influenceOutOfRange(slice: slice.name, slice.influence)
+      }
       guard slice.sources.count == slice.inputs.count else {
         throw ManifestError.sourcesMismatch(slice: slice.name)
       }
@@ -157,6 +163,7 @@ package enum ManifestError: CodedError, Equatable {
   case nameTooLong(String, limit: Int)
   case countOutOfRange(String, Int, limit: Int)
   case costOutOfRange(slice: String, Cost)
+  case influenceOutOfRange(slice: String, Influence)
   case sourcesMismatch(slice: String)
   case sourceUnusable(slice: String, input: String)
 
@@ -169,6 +176,8 @@ package enum ManifestError: CodedError, Equatable {
       "The manifest has \(count) \(what) and must have 1 to \(limit); slice the model again."
     case .costOutOfRange(let slice, let cost):
       "Slice '\(slice)' costs \(cost) units and must cost 1 to 2^40; slice the model again."
+    case .influenceOutOfRange(let slice, let influence):
+      "Slice '\(slice)' has \(influence.flips) flips in \(influence.trials) trials; slice the model again."
     case .sourcesMismatch(let slice):
       "Slice '\(slice)' must name one source per input; slice the model again."
     case .sourceUnusable(let slice, let input):
@@ -211,7 +220,7 @@ extension Manifest.Slice: CanonicalCodable {
     encoder.append(inputs)
     encoder.append(outputs)
     encoder.append(cost)
-    encoder.append(criticality)
+    encoder.append(influence)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
@@ -222,12 +231,13 @@ extension Manifest.Slice: CanonicalCodable {
     inputs = try decoder.list(limit: Manifest.boundaryLimit, elementSize: 10)
     outputs = try decoder.list(limit: Manifest.boundaryLimit, elementSize: 10)
     cost = try decoder.record()
-    criticality = try decoder.record()
+    influence = try decoder.record()
   }
 }
 
 extension Manifest {
   package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(Self.version)
     encoder.append(name)
     encoder.append(semantics)
     encoder.append(inputs)
@@ -237,11 +247,16 @@ extension Manifest {
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     let start = decoder
+    let version = try decoder.integer(UInt8.self)
+    guard version == Self.version else {
+      throw start.failure(
+        .invalid("the manifest is of version \(version) and \(Self.version) is read here"))
+    }
     let name = try decoder.text(limit: Self.nameLimit)
     let semantics = try decoder.text(limit: Self.semanticsLimit)
     let inputs = try decoder.list(
       of: BoundarySpecification.self, limit: Self.boundaryLimit, elementSize: 10)
-    let slices = try decoder.list(of: Slice.self, limit: Self.sliceLimit, elementSize: 92)
+    let slices = try decoder.list(of: Slice.self, limit: Self.sliceLimit, elementSize: 96)
     let outputs = try decoder.list(of: Source.self, limit: Self.boundaryLimit, elementSize: 5)
     do {
       try self.init(

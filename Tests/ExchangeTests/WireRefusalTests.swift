@@ -240,12 +240,14 @@ extension ExchangeTests.WireRefusalTests {
   @Test func refusesManifestsThatTheirProgramsDoNotBear() async throws {
     try await Bench.run { bench in
       let manifest = bench.sample.manifest
-      func changed(_ semantics: String, program: Digest) throws -> Command {
+      func changed(
+        _ semantics: String, program: Digest, cost: Cost? = nil
+      ) throws -> Command {
         let first = manifest.slices[0]
         let slice = Manifest.Slice(
           name: first.name, onnx: first.onnx, program: program, sources: first.sources,
-          inputs: first.inputs, outputs: first.outputs, cost: first.cost,
-          criticality: first.criticality)
+          inputs: first.inputs, outputs: first.outputs, cost: cost ?? first.cost,
+          influence: first.influence)
         return .publishModel(
           try Manifest(
             name: manifest.name, semantics: semantics, inputs: manifest.inputs,
@@ -257,6 +259,12 @@ extension ExchangeTests.WireRefusalTests {
         for program in [manifest.slices[1].program, manifest.slices[0].onnx, garbage] {
           let command = try changed(semantics, program: program)
           try await bench.expect("invalid-program", of: command)
+        }
+        let honest = manifest.slices[0]
+        for units in [honest.cost.units - 1, honest.cost.units + 1] {
+          let command = try changed(
+            semantics, program: honest.program, cost: Cost(units: units))
+          try await bench.expect("cost-wrong", of: command)
         }
         let missing = try changed(semantics, program: Digest.of([9]))
         try await bench.expect("blob-missing", of: missing)
@@ -316,7 +324,7 @@ extension ExchangeTests.WireRefusalTests {
       let slice = Manifest.Slice(
         name: first.name, onnx: terms.inputs[0], program: first.program, sources: first.sources,
         inputs: first.inputs, outputs: first.outputs, cost: first.cost,
-        criticality: first.criticality)
+        influence: first.influence)
       let manifest = try Manifest(
         name: "theft", semantics: bench.sample.manifest.semantics,
         inputs: bench.sample.manifest.inputs, slices: [slice],

@@ -76,7 +76,7 @@ struct MarketFixture {
           name: "\(name)-\(index)", onnx: digest("\(name) onnx \(index)"),
           program: digest("\(name) program \(index)"), sources: slice.sources,
           inputs: slice.sources.indices.map { tensor("in\($0)") }, outputs: [tensor("out")],
-          cost: Cost(units: slice.cost), criticality: PartsPerMillion(clamping: 100_000))
+          cost: Cost(units: slice.cost))
       },
       outputs: [.slice(slices.count - 1, output: 0)])
   }

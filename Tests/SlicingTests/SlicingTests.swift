@@ -95,7 +95,8 @@ private struct Sample {
     #expect(try [tensor] == sample.graph.evaluate([sample.vectors.tensor(0)]))
     let costs = sliced.manifest.slices.map(\.cost.units)
     #expect(costs.allSatisfy { $0 > 0 })
-    #expect(sliced.manifest.slices.map { Int($0.criticality.parts) }.reduce(0, +) > 999_990)
+    let shares = sliced.manifest.criticalities.map { Int($0.costShare.parts) }
+    #expect((999_990...1_000_000).contains(shares.reduce(0, +)))
   }
 
   @Test func refusesMoreSlicesThanPieces() throws {

@@ -102,6 +102,57 @@ struct ManifestTests {
     #expect(try manifest([slice("a", from: .input(0), cost: 1 << 40)]).totalCost == .maximum)
   }
 
+  @Test func refusesMoreFlipsThanTrials() throws {
+    let influence = Influence(flips: 4, trials: 3)
+    let bad = Manifest.Slice(
+      name: "a", onnx: .zero, program: .zero, sources: [.input(0)], inputs: [x], outputs: [y],
+      cost: Cost(units: 1), influence: influence)
+    #expect(throws: ManifestError.influenceOutOfRange(slice: "a", influence)) {
+      _ = try manifest([bad])
+    }
+    #expect(throws: CanonicalError.self) {
+      _ = try Influence(canonicalBytes: influence.canonicalBytes)
+    }
+  }
+
+  @Test func refusesAManifestOfAnotherVersion() throws {
+    var bytes = try manifest([slice("a", from: .input(0))]).canonicalBytes
+    #expect(bytes[0] == Manifest.version)
+    for version: UInt8 in [0, 1, 3, 255] {
+      bytes[0] = version
+      let error = #expect(throws: CanonicalError.self) { _ = try Manifest(canonicalBytes: bytes) }
+      #expect(error?.sentence.contains("version \(version)") == true)
+    }
+  }
+
+  /// a feeds b and c, which d joins; e hangs on a, and nobody needs it.
+  @Test func derivesCriticalityFromCostsSourcesAndInfluence() throws {
+    func slice(_ name: String, _ sources: [Manifest.Source], _ cost: UInt64, flips: UInt32) throws
+      -> Manifest.Slice
+    {
+      Manifest.Slice(
+        name: name, onnx: .zero, program: .zero, sources: sources,
+        inputs: sources.map { _ in x }, outputs: [y], cost: Cost(units: cost),
+        influence: Influence(flips: flips, trials: 8))
+    }
+    let a = Manifest.Source.slice(0, output: 0)
+    let model = try manifest(
+      [
+        slice("a", [.input(0)], 10, flips: 8), slice("b", [a], 20, flips: 4),
+        slice("c", [a, a], 30, flips: 2),
+        slice("d", [.slice(1, output: 0), .slice(2, output: 0)], 39, flips: 1),
+        slice("e", [a], 1, flips: 0),
+      ], outputs: [.slice(3, output: 0)])
+    let got = model.criticalities
+    #expect(got.map(\.costShare.parts) == [100_000, 200_000, 300_000, 390_000, 10_000])
+    #expect(got.map(\.fanOut) == [3, 1, 1, 1, 0])
+    #expect(got.map(\.fanOutShare.parts) == [1_000_000, 333_333, 333_333, 333_333, 0])
+    #expect(got.map(\.distance) == [2, 1, 1, 0, nil])
+    #expect(got.map(\.nearness.parts) == [333_333, 500_000, 500_000, 1_000_000, 0])
+    #expect(got.map(\.influence.share.parts) == [1_000_000, 500_000, 250_000, 125_000, 0])
+    #expect(got.map(\.combined.parts) == [596_666, 393_333, 323_333, 400_333, 3_000])
+  }
+
   @Test func refusesEmptyLists() throws {
     let good = try slice("a", from: .input(0))
     #expect(throws: ManifestError.countOutOfRange("slices", 0, limit: Manifest.sliceLimit)) {

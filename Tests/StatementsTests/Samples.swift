@@ -64,6 +64,7 @@ struct Samples {
   ) throws -> Manifest.Slice {
     Manifest.Slice(
       name: name, onnx: try digest(0x11), program: try digest(0x22), sources: sources,
-      inputs: inputs, outputs: outputs, cost: Cost(units: cost), criticality: .whole)
+      inputs: inputs, outputs: outputs, cost: Cost(units: cost),
+      influence: Influence(flips: 3, trials: 16))
   }
 }
