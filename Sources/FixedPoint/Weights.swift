@@ -39,13 +39,6 @@ package struct LinearRows: Hashable, Sendable {
       }
     }
   }
-
-  /// How many products of one row may be summed in 32 bits before any partial sum could wrap,
-  /// in whatever order they are summed.
-  var chunk: Int {
-    let largest = weights.reduce(UInt16(0)) { max($0, $1.magnitude) }
-    return largest == 0 ? 1 << 30 : Int(Int32.max) / (Int(largest) << 15)
-  }
 }
 
 extension LinearRows: CanonicalCodable {

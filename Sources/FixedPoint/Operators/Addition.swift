@@ -41,31 +41,6 @@ package struct Addition: OperatorFamily {
   }
 }
 
-private struct AdditionKernel: Kernel {
-  let operation: Addition
-  let count: Int
-
-  var scratchCount: Int { 0 }
-
-  func run(
-    _ operands: [UnsafePointer<Int16>], into result: UnsafeMutablePointer<Int16>,
-    scratch: UnsafeMutablePointer<Int16>
-  ) -> Int? {
-    let (left, right) = (operands[0], operands[1])
-    let (leftAlignment, rightAlignment, shift) = (
-      Int64(operation.leftAlignment), Int64(operation.rightAlignment), Int64(operation.shift)
-    )
-    var fault: Int?
-    for index in 0..<count {
-      let sum = Int64(left[index]) &<< leftAlignment &+ Int64(right[index]) &<< rightAlignment
-      let value = Requantization.apply(sum, shift: shift)
-      if !Requantization.isInRange(value), fault == nil { fault = index }
-      result[index] = Int16(truncatingIfNeeded: value)
-    }
-    return fault
-  }
-}
-
 extension Addition: CanonicalCodable {
   package func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(leftAlignment)

@@ -27,40 +27,9 @@ package struct MatrixProduct: OperatorFamily {
   }
 
   func kernel(operands: [Tensor], result: Tensor) -> any Kernel {
-    MatrixProductKernel(
-      rows: rows, chunk: rows.chunk, columns: rows.weights.count / rows.rowCount,
-      count: result.elementCount / rows.rowCount)
-  }
-}
-
-private struct MatrixProductKernel: Kernel {
-  let rows: LinearRows
-  let chunk: Int
-  let columns: Int
-  /// Rows of the operand.
-  let count: Int
-
-  var scratchCount: Int { 0 }
-
-  func run(
-    _ operands: [UnsafePointer<Int16>], into result: UnsafeMutablePointer<Int16>,
-    scratch: UnsafeMutablePointer<Int16>
-  ) -> Int? {
-    var fault: Int?
-    rows.weights.withUnsafeBufferPointer { weightBuffer in
-      guard let weights = weightBuffer.baseAddress else { return }
-      for index in 0..<count {
-        for row in 0..<rows.rowCount {
-          let sum = DotProduct.of(
-            operands[0] + index * columns, weights + row * columns, count: columns, chunk: chunk)
-          let value = Requantization.apply(sum &+ rows.biases[row], shift: Int64(rows.shifts[row]))
-          let element = index * rows.rowCount + row
-          if !Requantization.isInRange(value), fault == nil { fault = element }
-          result[element] = Int16(truncatingIfNeeded: value)
-        }
-      }
-    }
-    return fault
+    let count = result.elementCount / rows.rowCount
+    return MatrixProductKernel(rows: rows, count: count)
+      ?? PlainMatrixProductKernel(rows: rows, count: count)
   }
 }
 

@@ -89,60 +89,6 @@ private func poolingSteps(_ result: Tensor, _ window: Window) -> Int {
   result.elementCount * window.cellCount
 }
 
-private struct PoolingKernel: Kernel {
-  enum Reduction {
-    case maximum
-    case mean(multiplier: Int64, shift: Int64)
-  }
-
-  let window: Window
-  let operand: [Int]
-  let result: [Int]
-  let reduction: Reduction
-
-  var scratchCount: Int { 0 }
-
-  func run(
-    _ operands: [UnsafePointer<Int16>], into values: UnsafeMutablePointer<Int16>,
-    scratch: UnsafeMutablePointer<Int16>
-  ) -> Int? {
-    let (height, width) = (operand[2], operand[3])
-    let (resultHeight, resultWidth) = (result[2], result[3])
-    var fault: Int?
-    var element = 0
-    for plane in 0..<operand[0] * operand[1] {
-      let source = operands[0] + plane * height * width
-      for y in 0..<resultHeight {
-        let rows = window.rows(at: y, height: height)
-        let top = y * window.strideHeight - window.padTop
-        for x in 0..<resultWidth {
-          let columns = window.columns(at: x, width: width)
-          let left = x * window.strideWidth - window.padLeft
-          var maximum = Int16.min
-          var sum: Int64 = 0
-          for row in rows {
-            let line = source + (top + row * window.dilationHeight) * width
-            for column in columns {
-              let value = line[left &+ column &* window.dilationWidth]
-              maximum = max(maximum, value)
-              sum &+= Int64(value)
-            }
-          }
-          switch reduction {
-          case .maximum: values[element] = maximum
-          case .mean(let multiplier, let shift):
-            let mean = Requantization.apply(sum &* multiplier, shift: shift)
-            if !Requantization.isInRange(mean), fault == nil { fault = element }
-            values[element] = Int16(truncatingIfNeeded: mean)
-          }
-          element += 1
-        }
-      }
-    }
-    return fault
-  }
-}
-
 extension MaxPool: CanonicalCodable {
   package func encode(into encoder: inout CanonicalEncoder) { encoder.append(window) }
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {

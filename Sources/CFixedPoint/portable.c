@@ -1,0 +1,2 @@
+#define NAME(function) portable_##function
+#include "loops.h"
