@@ -1,95 +1,94 @@
-// Reed-Solomon encoding: a number-theoretic transform of several rows side by side, by decimation
-// in frequency, so that the rows share each root of unity.
+// What an encoder precomputes, and the rows of a matrix by groups.
+#include "encoder.h"
+
 #include "field.h"
+#include "path.h"
 
 #include <stdlib.h>
 
-/// Rows transformed together: one cache line of each position.
-#define ENCODER_ROWS 8
+/// Of a block of 2^log positions: its first quarter's transform holds the indices that are 0 modulo
+/// 4, the next those that are 1, and so on.
+static void fill_order(uint32_t *order, unsigned log, uint32_t first, uint32_t step) {
+  if (log < 2) {
+    for (uint32_t k = 0; k <= log; k++) order[k] = first + k * step;
+    return;
+  }
+  for (uint32_t k = 0; k < 4; k++) {
+    fill_order(order + ((size_t)k << (log - 2)), log - 2, first + k * step, 4 * step);
+  }
+}
 
-struct sumcheck_encoder {
-  unsigned message_log, code_log;
-  /// Powers of w, the first half of its order.
-  uint64_t *roots;
-};
+static void fill_powers(uint64_t *powers, uint64_t base, size_t count, size_t stride) {
+  uint64_t power = 1;
+  for (size_t j = 0; j < count; j++) {
+    powers[j * stride] = power;
+    power = field_multiply(power, base);
+  }
+}
+
+static uint64_t root_of_order(unsigned log) {
+  return field_power(FIELD_GENERATOR, (FIELD_P - 1) >> log);
+}
 
 sumcheck_encoder *sumcheck_encoder_create(unsigned message_log, unsigned rate_log) {
-  unsigned code_log = message_log + rate_log;
-  if (rate_log < 1 || code_log > 32) return NULL;
+  if (rate_log < 1 || message_log + rate_log > 32) return NULL;
+  size_t message = (size_t)1 << message_log, cosets = (size_t)1 << rate_log;
   sumcheck_encoder *encoder = malloc(sizeof *encoder);
   if (encoder == NULL) return NULL;
-  size_t half = (size_t)1 << (code_log - 1);
   encoder->message_log = message_log;
-  encoder->code_log = code_log;
-  encoder->roots = malloc(half * sizeof *encoder->roots);
-  if (encoder->roots == NULL) {
-    free(encoder);
+  encoder->rate_log = rate_log;
+  encoder->row_limit = message_log <= 11 ? 16 : 8;
+  encoder->shifts = malloc((cosets - 1) * message * sizeof *encoder->shifts);
+  encoder->roots = malloc(message * sizeof *encoder->roots);
+  encoder->order = malloc(message * sizeof *encoder->order);
+  if (encoder->shifts == NULL || encoder->roots == NULL || encoder->order == NULL) {
+    sumcheck_encoder_destroy(encoder);
     return NULL;
   }
-  uint64_t root = field_power(FIELD_GENERATOR, (FIELD_P - 1) >> code_log), power = 1;
-  for (size_t i = 0; i < half; i++) {
-    encoder->roots[i] = power;
-    power = field_multiply(power, root);
+  fill_order(encoder->order, message_log, 0, 1);
+  uint64_t root = root_of_order(message_log + rate_log), shift = root;
+  for (size_t coset = 1; coset < cosets; coset++) {
+    fill_powers(encoder->shifts + (coset - 1) * message, shift, message, 1);
+    shift = field_multiply(shift, root);
+  }
+  uint64_t *roots = encoder->roots;
+  for (unsigned log = message_log; log >= 2; log -= 2) {
+    size_t quarter = (size_t)1 << (log - 2);
+    uint64_t u = root_of_order(log), power = u;
+    for (size_t k = 0; k < 3; k++) {
+      fill_powers(roots + k, power, quarter, 3);
+      power = field_multiply(power, u);
+    }
+    roots += 3 * quarter;
   }
   return encoder;
 }
 
 void sumcheck_encoder_destroy(sumcheck_encoder *encoder) {
   if (encoder == NULL) return;
+  free(encoder->shifts);
   free(encoder->roots);
+  free(encoder->order);
   free(encoder);
 }
 
 size_t sumcheck_encoder_scratch_size(const sumcheck_encoder *encoder) {
-  return ((size_t)ENCODER_ROWS * sizeof(uint64_t)) << encoder->code_log;
+  return (encoder->row_limit * sizeof(uint64_t)) << encoder->message_log;
 }
 
-static size_t reverse_bits(size_t index, unsigned bits) {
-  size_t reversed = 0;
-  for (unsigned k = 0; k < bits; k++) reversed |= ((index >> k) & 1) << (bits - 1 - k);
-  return reversed;
-}
-
-/// Transforms the rows in `scratch`, and writes `count` of them out in natural order.
-static void transform(
-  const sumcheck_encoder *encoder, uint64_t *out, size_t out_stride, uint64_t *scratch,
-  size_t count) {
-  size_t length = (size_t)1 << encoder->code_log;
-  for (size_t half = length / 2, step = 1; half > 0; half /= 2, step *= 2) {
-    for (size_t block = 0; block < length; block += 2 * half) {
-      for (size_t j = 0; j < half; j++) {
-        uint64_t *low = scratch + (block + j) * ENCODER_ROWS, *high = low + half * ENCODER_ROWS;
-        for (size_t row = 0; row < ENCODER_ROWS; row++) {
-          uint64_t a = low[row], b = high[row];
-          low[row] = field_add(a, b);
-          high[row] = field_multiply(field_subtract(a, b), encoder->roots[j * step]);
-        }
-      }
-    }
-  }
-  for (size_t j = 0; j < length; j++) {
-    const uint64_t *values = scratch + reverse_bits(j, encoder->code_log) * ENCODER_ROWS;
-    for (size_t row = 0; row < count; row++) out[j * out_stride + row] = values[row];
-  }
-}
-
-#define ENCODE(kind, type, convert)                                                                \
+#define ENCODE(kind, type)                                                                         \
   void sumcheck_encode_##kind(                                                                     \
     const sumcheck_encoder *encoder, uint64_t *out, size_t out_stride, const type *rows,           \
     size_t row_stride, size_t row_begin, size_t row_end, void *scratch) {                          \
-    size_t length = (size_t)1 << encoder->code_log, message = (size_t)1 << encoder->message_log;   \
-    uint64_t *values = scratch;                                                                    \
-    for (size_t first = row_begin; first < row_end; first += ENCODER_ROWS) {                       \
-      size_t count = row_end - first < ENCODER_ROWS ? row_end - first : ENCODER_ROWS;              \
-      for (size_t i = 0; i < length * ENCODER_ROWS; i++) values[i] = 0;                            \
-      for (size_t row = 0; row < count; row++) {                                                   \
-        const type *from = rows + (first + row) * row_stride;                                      \
-        for (size_t j = 0; j < message; j++) values[j * ENCODER_ROWS + row] = convert(from[j]);    \
-      }                                                                                            \
-      transform(encoder, out + first, out_stride, values, count);                                  \
+    const sumcheck_table *table = sumcheck_table_selected();                                       \
+    if (((size_t)1 << encoder->message_log) < table->lanes) table = &sumcheck_table_portable;      \
+    size_t limit = encoder->row_limit;                                                             \
+    for (size_t row = row_begin; row < row_end; row += limit) {                                    \
+      size_t count = row_end - row < limit ? row_end - row : limit;                                \
+      table->encode_##kind(                                                                        \
+        encoder, out + row, out_stride, rows + row * row_stride, row_stride, count, scratch);      \
     }                                                                                              \
   }
-#define AS_IT_IS(value) (value)
-ENCODE(int16, int16_t, field_from_integer)
-ENCODE(int32, int32_t, field_from_integer)
-ENCODE(base, uint64_t, AS_IT_IS)
+ENCODE(int16, int16_t)
+ENCODE(int32, int32_t)
+ENCODE(base, uint64_t)

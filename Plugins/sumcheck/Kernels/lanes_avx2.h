@@ -1,8 +1,5 @@
-// Four lanes of 64 bits. In a register a lane is any 64-bit number, read modulo p; in memory it is
-// canonical. Addition and subtraction need their *second* operand canonical: one correction by
-// 2^64 = 2^32 - 1 then suffices. What each function gives is not canonical, unless it says so.
-//
-// There is no unsigned comparison, so a carry is seen by comparing with the top bits flipped.
+// Four lanes of 64 bits, each canonical. There is no unsigned comparison, so a carry is seen by
+// comparing with the top bits flipped.
 #include "field.h"
 
 #include <immintrin.h>
@@ -54,18 +51,39 @@ static inline lanes lanes_load_int32(const int32_t *p) {
   return lanes_from_signed(_mm256_cvtepi32_epi64(_mm_loadu_si128((const __m128i *)p)));
 }
 
+/// a - b with the comparison of b above a already made.
+static inline lanes lanes_borrow(lanes a, lanes b, lanes borrows) {
+  return _mm256_add_epi64(
+    _mm256_sub_epi64(a, b), _mm256_and_si256(borrows, lanes_set(FIELD_P)));
+}
+
+/// As a - (p - b), which borrows where a + b < p.
 static inline lanes lanes_add(lanes a, lanes b) {
-  lanes flipped = lanes_flip(a);
-  lanes sum = _mm256_add_epi64(flipped, b);
-  lanes carry = _mm256_cmpgt_epi64(flipped, sum);
-  return lanes_flip(_mm256_add_epi64(sum, lanes_correction(carry)));
+  lanes flipped_a = lanes_flip(a);
+  lanes flipped_b = _mm256_sub_epi64(lanes_set(FIELD_P ^ (UINT64_C(1) << 63)), b);
+  return lanes_borrow(flipped_a, flipped_b, _mm256_cmpgt_epi64(flipped_b, flipped_a));
 }
 
 static inline lanes lanes_subtract(lanes a, lanes b) {
-  lanes flipped = lanes_flip(a);
-  lanes difference = _mm256_sub_epi64(flipped, b);
+  return lanes_borrow(a, b, _mm256_cmpgt_epi64(lanes_flip(b), lanes_flip(a)));
+}
+
+/// A multiplication by 2^32 - 1, one that the compiler does not take apart into three steps.
+static inline lanes lanes_low_half_times_epsilon(lanes a) {
+  lanes epsilon = lanes_set(FIELD_EPSILON);
+  __asm__("" : "+x"(epsilon));
+  return _mm256_mul_epu32(a, epsilon);
+}
+
+/// low + 2^64 (high's low half) + 2^96 top, for top below 2^32; `flipped` is low.
+static inline lanes lanes_reduce(lanes flipped, lanes high, lanes top) {
+  lanes difference = _mm256_sub_epi64(flipped, top);
   lanes borrow = _mm256_cmpgt_epi64(difference, flipped);
-  return lanes_flip(_mm256_sub_epi64(difference, lanes_correction(borrow)));
+  difference = _mm256_sub_epi64(difference, lanes_correction(borrow));
+  // As in lanes_add: the first term need not be canonical, the second is at most p - 2^32.
+  lanes complement = _mm256_sub_epi64(
+    lanes_set(FIELD_P ^ (UINT64_C(1) << 63)), lanes_low_half_times_epsilon(high));
+  return lanes_borrow(difference, complement, _mm256_cmpgt_epi64(complement, difference));
 }
 
 static inline lanes lanes_multiply(lanes a, lanes b) {
@@ -76,44 +94,51 @@ static inline lanes lanes_multiply(lanes a, lanes b) {
   lanes high = _mm256_add_epi64(
     top, _mm256_add_epi64(lanes_high_half(first), lanes_high_half(second)));
   low = _mm256_blend_epi32(low, _mm256_slli_epi64(second, 32), 0xaa);
-  // low + 2^64 (high's low half) + 2^96 (high's high half).
-  lanes flipped = lanes_flip(low);
-  lanes difference = _mm256_sub_epi64(flipped, lanes_high_half(high));
-  lanes borrow = _mm256_cmpgt_epi64(difference, flipped);
-  difference = _mm256_sub_epi64(difference, lanes_correction(borrow));
-  lanes sum = _mm256_add_epi64(difference, _mm256_mul_epu32(high, lanes_set(FIELD_EPSILON)));
-  lanes carry = _mm256_cmpgt_epi64(difference, sum);
-  return lanes_flip(_mm256_add_epi64(sum, lanes_correction(carry)));
+  return lanes_reduce(lanes_flip(low), high, lanes_high_half(high));
 }
 
-/// A sum of products in columns of 32 bits, low + mid 2^32 + high 2^64 + top 2^96: each column has
-/// 64 bits, so that up to 2^29 products are summed without a carry.
+/// 2^48 a.
+static inline lanes lanes_times_fourth_root(lanes a) {
+  return lanes_reduce(
+    lanes_flip(_mm256_slli_epi64(a, 48)), _mm256_srli_epi64(a, 16), _mm256_srli_epi64(a, 48));
+}
+
+/// Lane i of x[j] becomes lane j of x[i].
+static inline void lanes_transpose(lanes x[LANES]) {
+  lanes a = _mm256_unpacklo_epi64(x[0], x[1]), b = _mm256_unpackhi_epi64(x[0], x[1]);
+  lanes c = _mm256_unpacklo_epi64(x[2], x[3]), d = _mm256_unpackhi_epi64(x[2], x[3]);
+  x[0] = _mm256_permute2x128_si256(a, c, 0x20);
+  x[1] = _mm256_permute2x128_si256(b, d, 0x20);
+  x[2] = _mm256_permute2x128_si256(a, c, 0x31);
+  x[3] = _mm256_permute2x128_si256(b, d, 0x31);
+}
+
+/// A sum of products, as units + 2^32 upper, signed and unsigned: with 2^64 = 2^32 - 1 and
+/// 2^96 = -1 two columns hold a product, and 2^28 of them without a carry.
 typedef struct {
-  lanes low, mid, high, top;
+  lanes units, upper;
 } lanes_wide;
 
 static inline lanes_wide wide_zero(void) {
-  lanes zero = _mm256_setzero_si256();
-  return (lanes_wide){zero, zero, zero, zero};
+  return (lanes_wide){_mm256_setzero_si256(), _mm256_setzero_si256()};
 }
 
 static inline lanes_wide wide_product(lanes a, lanes b) {
   lanes a_high = lanes_high_operand(a), b_high = lanes_high_operand(b);
   lanes low = _mm256_mul_epu32(a, b), top = _mm256_mul_epu32(a_high, b_high);
   lanes first = _mm256_add_epi64(_mm256_mul_epu32(a_high, b), lanes_high_half(low));
-  lanes second = _mm256_mul_epu32(a, b_high);
+  lanes second = _mm256_add_epi64(_mm256_mul_epu32(a, b_high), lanes_low_half(first));
+  lanes high = _mm256_add_epi64(
+    top, _mm256_add_epi64(lanes_high_half(first), lanes_high_half(second)));
+  lanes middle = lanes_low_half(high);
   return (lanes_wide){
-    lanes_low_half(low),
-    _mm256_add_epi64(lanes_low_half(first), lanes_low_half(second)),
-    _mm256_add_epi64(
-      _mm256_add_epi64(lanes_high_half(first), lanes_high_half(second)), lanes_low_half(top)),
-    lanes_high_half(top)};
+    _mm256_sub_epi64(lanes_low_half(low), _mm256_add_epi64(middle, lanes_high_half(high))),
+    _mm256_add_epi64(lanes_low_half(second), middle)};
 }
 
 static inline lanes_wide wide_plus(lanes_wide a, lanes_wide b) {
   return (lanes_wide){
-    _mm256_add_epi64(a.low, b.low), _mm256_add_epi64(a.mid, b.mid),
-    _mm256_add_epi64(a.high, b.high), _mm256_add_epi64(a.top, b.top)};
+    _mm256_add_epi64(a.units, b.units), _mm256_add_epi64(a.upper, b.upper)};
 }
 
 static inline lanes seven_times(lanes a) {
@@ -121,39 +146,34 @@ static inline lanes seven_times(lanes a) {
 }
 
 static inline lanes_wide wide_seven_times(lanes_wide a) {
-  return (lanes_wide){
-    seven_times(a.low), seven_times(a.mid), seven_times(a.high), seven_times(a.top)};
+  return (lanes_wide){seven_times(a.units), seven_times(a.upper)};
 }
 
-/// A sum of at most 16 products, modulo p. With 2^64 = 2^32 - 1 and 2^96 = -1 it is
-/// (low - high - top) + 2^32 (mid + high); the constants add p = 2^32 (2^32 - 1) + 1 and move 2^40
-/// from the second term to the first, which is then never negative.
+/// Of at most 16 products. The constants add p = 2^32 (2^32 - 1) + 1 and move 2^40 from the second
+/// term to the first, which is then never negative; both are canonical, and added as in lanes_add.
 static inline lanes wide_reduce(lanes_wide a) {
-  lanes upper = _mm256_add_epi64(
-    _mm256_add_epi64(a.mid, a.high), lanes_set(FIELD_EPSILON - 256));
-  lanes lower = _mm256_sub_epi64(
-    _mm256_add_epi64(a.low, lanes_set((UINT64_C(1) << 40) + 1)), _mm256_add_epi64(a.high, a.top));
-  lower = _mm256_add_epi64(
-    lower, _mm256_mul_epu32(lanes_high_half(upper), lanes_set(FIELD_EPSILON)));
+  lanes upper = _mm256_add_epi64(a.upper, lanes_set(FIELD_EPSILON - 256));
+  lanes complement = _mm256_sub_epi64(
+    lanes_set((FIELD_P - (UINT64_C(1) << 40) - 1) ^ (UINT64_C(1) << 63)), a.units);
+  complement = _mm256_sub_epi64(
+    complement, lanes_low_half_times_epsilon(lanes_high_half(upper)));
   lanes flipped = lanes_flip(_mm256_slli_epi64(upper, 32));
-  lanes sum = _mm256_add_epi64(flipped, lower);
-  lanes carry = _mm256_cmpgt_epi64(flipped, sum);
-  return lanes_flip(_mm256_add_epi64(sum, lanes_correction(carry)));
+  return lanes_borrow(flipped, complement, _mm256_cmpgt_epi64(complement, flipped));
 }
 
-/// A sum of any length, modulo p.
+/// Of a sum of any length.
 static inline lanes wide_reduce_long(lanes_wide a) {
-  a.mid = _mm256_add_epi64(a.mid, lanes_high_half(a.low));
-  a.high = _mm256_add_epi64(a.high, lanes_high_half(a.mid));
-  a.top = _mm256_add_epi64(a.top, lanes_high_half(a.high));
-  lanes_wide lower = {
-    lanes_low_half(a.low), lanes_low_half(a.mid), lanes_low_half(a.high), _mm256_setzero_si256()};
-  return lanes_subtract(wide_reduce(lower), a.top);
+  lanes units = _mm256_add_epi64(
+    a.units, lanes_low_half_times_epsilon(lanes_high_half(a.upper)));
+  // Flipped, signed is unsigned, and 2^63 too much.
+  lanes shifted = lanes_canonical(lanes_flip(units));
+  lanes sum = lanes_add(shifted, _mm256_slli_epi64(a.upper, 32));
+  return lanes_subtract(sum, lanes_top_bit());
 }
 
-/// The sum over the lanes, canonical.
+/// The sum over the lanes.
 static inline uint64_t wide_total(lanes_wide a) {
   uint64_t parts[LANES];
-  lanes_store(parts, lanes_canonical(wide_reduce_long(a)));
+  lanes_store(parts, wide_reduce_long(a));
   return field_add(field_add(parts[0], parts[1]), field_add(parts[2], parts[3]));
 }

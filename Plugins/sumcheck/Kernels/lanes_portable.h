@@ -16,8 +16,10 @@ static inline lanes lanes_add(lanes a, lanes b) { return field_add(a, b); }
 static inline lanes lanes_subtract(lanes a, lanes b) { return field_subtract(a, b); }
 static inline lanes lanes_multiply(lanes a, lanes b) { return field_multiply(a, b); }
 
-static inline lanes lanes_canonical(lanes a) { return a; }
-
+static inline lanes lanes_times_fourth_root(lanes a) {
+  return field_reduce((field_wide)a << 48);
+}
+static inline void lanes_transpose(lanes x[LANES]) { (void)x; }
 /// A sum of up to 2^29 products, low + carry 2^128.
 typedef struct {
   field_wide low;

@@ -32,11 +32,7 @@ static inline lanes_factor factor_set(sumcheck_extension x) {
     lanes_set(x.c0), lanes_set(x.c1), lanes_set(field_multiply(FIELD_GENERATOR, x.c1))};
 }
 
-static inline lanes_extension extension_canonical(lanes_extension a) {
-  return (lanes_extension){lanes_canonical(a.c0), lanes_canonical(a.c1)};
-}
-
-/// `b` is canonical, as for lanes_add and lanes_subtract.
+/// Canonical, as both operands are, like those of lanes_add and lanes_subtract.
 static inline lanes_extension lanes_plus(lanes_extension a, lanes_extension b) {
   return (lanes_extension){lanes_add(a.c0, b.c0), lanes_add(a.c1, b.c1)};
 }
@@ -62,14 +58,15 @@ static inline lanes_extension lanes_times_base(lanes_extension a, lanes b) {
 /// low + r * (high - low), canonical.
 static inline lanes_extension lanes_fold(
   lanes_extension low, lanes_extension high, lanes_factor r) {
-  return extension_canonical(lanes_plus(lanes_times_factor(lanes_minus(high, low), r), low));
+  lanes_extension step = lanes_times_factor(lanes_minus(high, low), r);
+  return lanes_plus(step, low);
 }
 
 static inline lanes_extension lanes_fold_base(lanes low, lanes high, lanes_factor r) {
   lanes difference = lanes_subtract(high, low);
   return (lanes_extension){
-    lanes_canonical(lanes_add(lanes_multiply(difference, r.c0), low)),
-    lanes_canonical(lanes_multiply(difference, r.c1))};
+    lanes_add(lanes_multiply(difference, r.c0), low),
+    lanes_multiply(difference, r.c1)};
 }
 
 /// A sum of products over the extension: of both first coefficients, both second, and crosswise.
@@ -153,7 +150,7 @@ static inline sumcheck_quadratic round_sums_total(const round_sums *sums) {
     uint64_t *out, const uint64_t *a, const uint64_t *b, size_t begin, size_t end) {               \
     for (size_t i = begin; i < end; i += LANES) {                                                  \
       lanes_store(                                                                                 \
-        out + i, lanes_canonical(operation(lanes_load(a + i), lanes_load(b + i))));                \
+        out + i, operation(lanes_load(a + i), lanes_load(b + i)));                                 \
     }                                                                                              \
   }
 BASE_LOOP(add, lanes_add)
@@ -165,7 +162,7 @@ BASE_LOOP(multiply, lanes_multiply)
     sumcheck_vector out, sumcheck_vector a, sumcheck_vector b, size_t begin, size_t end) {         \
     for (size_t i = begin; i < end; i += LANES) {                                                  \
       lanes_extension value = operation(extension_load(a, i), extension_load(b, i));               \
-      extension_store(out, i, extension_canonical(value));                                         \
+      extension_store(out, i, value);                                                              \
     }                                                                                              \
   }
 EXTENSION_LOOP(add, lanes_plus)
@@ -176,7 +173,7 @@ static void PATH(extension_multiply_base)(
   sumcheck_vector out, sumcheck_vector a, const uint64_t *b, size_t begin, size_t end) {
   for (size_t i = begin; i < end; i += LANES) {
     lanes_extension product = lanes_times_base(extension_load(a, i), lanes_load(b + i));
-    extension_store(out, i, extension_canonical(product));
+    extension_store(out, i, product);
   }
 }
 
@@ -185,7 +182,7 @@ static void PATH(extension_scale)(
   lanes_factor factor = factor_set(scale);
   for (size_t i = begin; i < end; i += LANES) {
     lanes_extension product = lanes_times_factor(extension_load(a, i), factor);
-    extension_store(out, i, extension_canonical(product));
+    extension_store(out, i, product);
   }
 }
 
@@ -194,7 +191,7 @@ static void PATH(add_scaled_extension)(
   lanes_factor factor = factor_set(scale);
   for (size_t i = begin; i < end; i += LANES) {
     lanes_extension product = lanes_times_factor(extension_load(a, i), factor);
-    extension_store(out, i, extension_canonical(lanes_plus(product, extension_load(out, i))));
+    extension_store(out, i, lanes_plus(product, extension_load(out, i)));
   }
 }
 
@@ -204,9 +201,9 @@ static void PATH(equality_double)(
   lanes_factor factor = factor_set(r);
   for (size_t i = begin; i < end; i += LANES) {
     lanes_extension whole = extension_load(out, i);
-    lanes_extension part = extension_canonical(lanes_times_factor(whole, factor));
+    lanes_extension part = lanes_times_factor(whole, factor);
     extension_store(out, count + i, part);
-    extension_store(out, i, extension_canonical(lanes_minus(whole, part)));
+    extension_store(out, i, lanes_minus(whole, part));
   }
 }
 
@@ -272,8 +269,8 @@ static sumcheck_quadratic PATH(product_fold_round_extension)(
     lanes_extension factor = extension_set(scale);                                                 \
     for (size_t i = begin; i < end; i += LANES) {                                                  \
       lanes_extension product = lanes_times_base(factor, load(a + i));                             \
-      lanes_extension sum = lanes_plus(product, extension_load(out, i));                           \
-      extension_store(out, i, extension_canonical(sum));                                           \
+      lanes_extension before = extension_load(out, i);                                             \
+      extension_store(out, i, lanes_plus(product, before));                                        \
     }                                                                                              \
   }                                                                                                \
   static sumcheck_extension PATH(inner_##kind)(                                                    \
@@ -294,7 +291,7 @@ static sumcheck_quadratic PATH(product_fold_round_extension)(
         mixed_sum_add(&sum, load(rows + i * row_stride + j), weight);                              \
       }                                                                                            \
       lanes_extension value = {wide_reduce_long(sum.c0), wide_reduce_long(sum.c1)};                \
-      extension_store(out, j, extension_canonical(value));                                         \
+      extension_store(out, j, value);                                                              \
     }                                                                                              \
   }                                                                                                \
   static void PATH(fold_##kind)(                                                                   \
@@ -391,9 +388,9 @@ static sumcheck_quadratic PATH(equality_fold_round)(
       lanes_extension value = {lanes_subtract(offset.c0, load(c0 + i)), offset.c1};                \
       if (c1) {                                                                                    \
         lanes_extension product = lanes_times_base(factor, load(c1 + i));                          \
-        value = lanes_minus(value, extension_canonical(product));                                  \
+        value = lanes_minus(value, product);                                                       \
       }                                                                                            \
-      extension_store(q, i, extension_canonical(value));                                           \
+      extension_store(q, i, value);                                                                \
     }                                                                                              \
   }
 DENOMINATORS(int16, int16_t, lanes_load_int16)
@@ -404,8 +401,8 @@ static void PATH(fraction_sum)(
   for (size_t i = begin; i < end; i += LANES) {
     lanes_extension p0 = extension_load(layer.p0, i), p1 = extension_load(layer.p1, i);
     lanes_extension q0 = extension_load(layer.q0, i), q1 = extension_load(layer.q1, i);
-    extension_store(p, i, extension_canonical(lanes_cross(p0, q1, p1, q0)));
-    extension_store(q, i, extension_canonical(lanes_times(q0, q1)));
+    extension_store(p, i, lanes_cross(p0, q1, p1, q0));
+    extension_store(q, i, lanes_times(q0, q1));
   }
 }
 
@@ -420,8 +417,8 @@ static void PATH(fraction_sum_leaves)(
     lanes_extension d0 = extension_load(q0, i), d1 = extension_load(q1, i);
     lanes_extension n0 = p1 ? lanes_times_base(d0, lanes_load_int32(p1 + i)) : d0;
     lanes_extension n1 = p0 ? lanes_times_base(d1, lanes_load_int32(p0 + i)) : d1;
-    extension_store(p, i, extension_canonical(lanes_plus(n0, extension_canonical(n1))));
-    extension_store(q, i, extension_canonical(lanes_times(d0, d1)));
+    extension_store(p, i, lanes_plus(n0, n1));
+    extension_store(q, i, lanes_times(d0, d1));
   }
 }
 
@@ -467,8 +464,8 @@ static sumcheck_quadratic PATH(fraction_round)(
   for (size_t k = 0; k < count; k += LANES) {
     size_t i = base + k;
     lanes_fractions low = fractions_load(layer, i), high = fractions_load(layer, half + i);
-    low.p1 = extension_canonical(lanes_plus(lanes_times_factor(low.q1, factor), low.p1));
-    high.p1 = extension_canonical(lanes_plus(lanes_times_factor(high.q1, factor), high.p1));
+    low.p1 = lanes_plus(lanes_times_factor(low.q1, factor), low.p1);
+    high.p1 = lanes_plus(lanes_times_factor(high.q1, factor), high.p1);
     extension_store(layer.p1, i, low.p1);
     extension_store(layer.p1, half + i, high.p1);
     fraction_sums_add(&sums, low, high, extension_load(eq, k));
@@ -504,7 +501,6 @@ static inline lanes_fractions leaves_load(
   leaves.q1 = extension_load(q1, i);
   leaves.p1 = lanes_times_factor(leaves.q1, lambda);
   leaves.p1.c0 = lanes_add(leaves.p1.c0, load_numerator(p1, i));
-  leaves.p1 = extension_canonical(leaves.p1);
   return leaves;
 }
 

@@ -66,6 +66,12 @@
   entry(sumcheck_quadratic, fraction_fold_round_leaves, sumcheck_fractions, const int32_t *,       \
         const int32_t *, sumcheck_vector, sumcheck_vector, sumcheck_extension,                     \
         sumcheck_extension, sumcheck_vector, size_t, size_t, size_t)                               \
+  entry(void, encode_int16, const sumcheck_encoder *, uint64_t *, size_t, const int16_t *,         \
+        size_t, size_t, uint64_t *)                                                                \
+  entry(void, encode_int32, const sumcheck_encoder *, uint64_t *, size_t, const int32_t *,         \
+        size_t, size_t, uint64_t *)                                                                \
+  entry(void, encode_base, const sumcheck_encoder *, uint64_t *, size_t, const uint64_t *,         \
+        size_t, size_t, uint64_t *)                                                                \
   entry(void, blake3_inputs, uint8_t *, const uint8_t *, size_t, size_t, const blake3_mode *)      \
   entry(void, blake3_chunks, uint8_t *, const uint8_t *, uint64_t, const blake3_mode *)            \
   entry(void, blake3_parents, uint8_t *, const uint8_t *, const blake3_mode *)
