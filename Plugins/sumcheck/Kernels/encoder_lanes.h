@@ -8,12 +8,12 @@ typedef struct {
   lanes x0, x1, x2, x3;
 } lanes_four;
 
-static inline lanes_four four_load(const uint64_t *at, size_t step) {
+KERNEL_INLINE lanes_four four_load(const uint64_t *at, size_t step) {
   return (lanes_four){
     lanes_load(at), lanes_load(at + step), lanes_load(at + 2 * step), lanes_load(at + 3 * step)};
 }
 
-static inline void four_store(uint64_t *at, size_t step, lanes_four x) {
+KERNEL_INLINE void four_store(uint64_t *at, size_t step, lanes_four x) {
   lanes_store(at, x.x0);
   lanes_store(at + step, x.x1);
   lanes_store(at + 2 * step, x.x2);
@@ -21,7 +21,7 @@ static inline void four_store(uint64_t *at, size_t step, lanes_four x) {
 }
 
 /// The transform of length 4, in natural order; its root is 2^48.
-static inline lanes_four four_transform(lanes_four x) {
+KERNEL_INLINE lanes_four four_transform(lanes_four x) {
   lanes sum02 = lanes_add(x.x0, x.x2), difference02 = lanes_subtract(x.x0, x.x2);
   lanes sum13 = lanes_add(x.x1, x.x3), difference13 = lanes_subtract(x.x1, x.x3);
   lanes turned = lanes_times_fourth_root(difference13);

@@ -13,17 +13,21 @@
 
 typedef unsigned __int128 field_wide;
 
-static inline uint64_t field_add(uint64_t a, uint64_t b) {
+/// The loops are long, and a call would pass their vectors through memory.
+#define KERNEL_INLINE static inline __attribute__((always_inline))
+#define KERNEL_TILE static __attribute__((noinline))
+
+KERNEL_INLINE uint64_t field_add(uint64_t a, uint64_t b) {
   uint64_t sum;
   bool carry = __builtin_add_overflow(a, b, &sum);
   return carry || sum >= FIELD_P ? sum - FIELD_P : sum;
 }
 
-static inline uint64_t field_subtract(uint64_t a, uint64_t b) {
+KERNEL_INLINE uint64_t field_subtract(uint64_t a, uint64_t b) {
   return a >= b ? a - b : a - b + FIELD_P;
 }
 
-static inline uint64_t field_reduce(field_wide x) {
+KERNEL_INLINE uint64_t field_reduce(field_wide x) {
   uint64_t low = (uint64_t)x, high = (uint64_t)(x >> 64);
   uint64_t value;
   if (__builtin_sub_overflow(low, high >> 32, &value)) value -= FIELD_EPSILON;
@@ -33,11 +37,11 @@ static inline uint64_t field_reduce(field_wide x) {
   return value >= FIELD_P ? value - FIELD_P : value;
 }
 
-static inline uint64_t field_multiply(uint64_t a, uint64_t b) {
+KERNEL_INLINE uint64_t field_multiply(uint64_t a, uint64_t b) {
   return field_reduce((field_wide)a * b);
 }
 
-static inline uint64_t field_power(uint64_t base, uint64_t exponent) {
+KERNEL_INLINE uint64_t field_power(uint64_t base, uint64_t exponent) {
   uint64_t power = 1;
   for (; exponent != 0; exponent >>= 1) {
     if (exponent & 1) power = field_multiply(power, base);
@@ -46,19 +50,19 @@ static inline uint64_t field_power(uint64_t base, uint64_t exponent) {
   return power;
 }
 
-static inline uint64_t field_from_integer(int64_t x) {
+KERNEL_INLINE uint64_t field_from_integer(int64_t x) {
   return x >= 0 ? (uint64_t)x : (uint64_t)x + FIELD_P;
 }
 
-static inline sumcheck_extension extension_add(sumcheck_extension a, sumcheck_extension b) {
+KERNEL_INLINE sumcheck_extension extension_add(sumcheck_extension a, sumcheck_extension b) {
   return (sumcheck_extension){field_add(a.c0, b.c0), field_add(a.c1, b.c1)};
 }
 
-static inline sumcheck_extension extension_subtract(sumcheck_extension a, sumcheck_extension b) {
+KERNEL_INLINE sumcheck_extension extension_subtract(sumcheck_extension a, sumcheck_extension b) {
   return (sumcheck_extension){field_subtract(a.c0, b.c0), field_subtract(a.c1, b.c1)};
 }
 
-static inline sumcheck_extension extension_multiply(sumcheck_extension a, sumcheck_extension b) {
+KERNEL_INLINE sumcheck_extension extension_multiply(sumcheck_extension a, sumcheck_extension b) {
   uint64_t seventh = field_multiply(FIELD_GENERATOR, b.c1);
   return (sumcheck_extension){
     field_add(field_multiply(a.c0, b.c0), field_multiply(a.c1, seventh)),

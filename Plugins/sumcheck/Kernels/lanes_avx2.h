@@ -9,84 +9,88 @@
 
 typedef __m256i lanes;
 
-static inline lanes lanes_set(uint64_t v) { return _mm256_set1_epi64x((long long)v); }
-static inline lanes lanes_top_bit(void) { return lanes_set(UINT64_C(1) << 63); }
-static inline lanes lanes_flip(lanes a) { return _mm256_xor_si256(a, lanes_top_bit()); }
-static inline lanes lanes_low_half(lanes a) {
+KERNEL_INLINE lanes lanes_set(uint64_t v) { return _mm256_set1_epi64x((long long)v); }
+KERNEL_INLINE lanes lanes_top_bit(void) { return lanes_set(UINT64_C(1) << 63); }
+KERNEL_INLINE lanes lanes_flip(lanes a) { return _mm256_xor_si256(a, lanes_top_bit()); }
+KERNEL_INLINE lanes lanes_low_half(lanes a) {
   return _mm256_and_si256(a, lanes_set(FIELD_EPSILON));
 }
-static inline lanes lanes_high_half(lanes a) { return _mm256_srli_epi64(a, 32); }
+KERNEL_INLINE lanes lanes_high_half(lanes a) { return _mm256_srli_epi64(a, 32); }
 
 /// The high halves where a 32-bit multiplication reads its operand; it ignores what is above.
-static inline lanes lanes_high_operand(lanes a) {
+KERNEL_INLINE lanes lanes_high_operand(lanes a) {
   return _mm256_castps_si256(_mm256_movehdup_ps(_mm256_castsi256_ps(a)));
 }
 
 /// 2^32 - 1 where the comparison held, else 0.
-static inline lanes lanes_correction(lanes comparison) { return lanes_high_half(comparison); }
+KERNEL_INLINE lanes lanes_correction(lanes comparison) { return lanes_high_half(comparison); }
 
-static inline lanes lanes_canonical(lanes a) {
+KERNEL_INLINE lanes lanes_canonical(lanes a) {
   lanes above = _mm256_cmpgt_epi64(
     lanes_flip(a), lanes_set((FIELD_P - 1) ^ (UINT64_C(1) << 63)));
   return _mm256_add_epi64(a, lanes_correction(above));
 }
 
-static inline lanes lanes_load(const uint64_t *p) {
+KERNEL_INLINE lanes lanes_load(const uint64_t *p) {
   return _mm256_loadu_si256((const __m256i *)p);
 }
 
-static inline void lanes_store(uint64_t *p, lanes v) {
+KERNEL_INLINE void lanes_store(uint64_t *p, lanes v) {
   _mm256_storeu_si256((__m256i *)p, v);
 }
 
-static inline lanes lanes_from_signed(lanes v) {
+KERNEL_INLINE lanes lanes_from_signed(lanes v) {
   return _mm256_sub_epi64(v, lanes_correction(_mm256_cmpgt_epi64(_mm256_setzero_si256(), v)));
 }
 
-static inline lanes lanes_load_int16(const int16_t *p) {
+KERNEL_INLINE lanes lanes_load_int16(const int16_t *p) {
   return lanes_from_signed(_mm256_cvtepi16_epi64(_mm_loadl_epi64((const __m128i *)p)));
 }
 
-static inline lanes lanes_load_int32(const int32_t *p) {
+KERNEL_INLINE lanes lanes_load_int32(const int32_t *p) {
   return lanes_from_signed(_mm256_cvtepi32_epi64(_mm_loadu_si128((const __m128i *)p)));
 }
 
+/// Keeps the compiler from taking the value's computation apart.
+KERNEL_INLINE lanes lanes_opaque(lanes a) {
+  __asm__("" : "+x"(a));
+  return a;
+}
+
 /// a - b with the comparison of b above a already made.
-static inline lanes lanes_borrow(lanes a, lanes b, lanes borrows) {
+KERNEL_INLINE lanes lanes_borrow(lanes a, lanes b, lanes borrows) {
   return _mm256_add_epi64(
     _mm256_sub_epi64(a, b), _mm256_and_si256(borrows, lanes_set(FIELD_P)));
 }
 
 /// As a - (p - b), which borrows where a + b < p.
-static inline lanes lanes_add(lanes a, lanes b) {
+KERNEL_INLINE lanes lanes_add(lanes a, lanes b) {
   lanes flipped_a = lanes_flip(a);
-  lanes flipped_b = _mm256_sub_epi64(lanes_set(FIELD_P ^ (UINT64_C(1) << 63)), b);
+  lanes flipped_b = lanes_opaque(
+    _mm256_sub_epi64(lanes_set(FIELD_P ^ (UINT64_C(1) << 63)), b));
   return lanes_borrow(flipped_a, flipped_b, _mm256_cmpgt_epi64(flipped_b, flipped_a));
 }
 
-static inline lanes lanes_subtract(lanes a, lanes b) {
+KERNEL_INLINE lanes lanes_subtract(lanes a, lanes b) {
   return lanes_borrow(a, b, _mm256_cmpgt_epi64(lanes_flip(b), lanes_flip(a)));
 }
 
-/// A multiplication by 2^32 - 1, one that the compiler does not take apart into three steps.
-static inline lanes lanes_low_half_times_epsilon(lanes a) {
-  lanes epsilon = lanes_set(FIELD_EPSILON);
-  __asm__("" : "+x"(epsilon));
-  return _mm256_mul_epu32(a, epsilon);
+KERNEL_INLINE lanes lanes_low_half_times_epsilon(lanes a) {
+  return _mm256_mul_epu32(a, lanes_opaque(lanes_set(FIELD_EPSILON)));
 }
 
 /// low + 2^64 (high's low half) + 2^96 top, for top below 2^32; `flipped` is low.
-static inline lanes lanes_reduce(lanes flipped, lanes high, lanes top) {
+KERNEL_INLINE lanes lanes_reduce(lanes flipped, lanes high, lanes top) {
   lanes difference = _mm256_sub_epi64(flipped, top);
   lanes borrow = _mm256_cmpgt_epi64(difference, flipped);
   difference = _mm256_sub_epi64(difference, lanes_correction(borrow));
   // As in lanes_add: the first term need not be canonical, the second is at most p - 2^32.
-  lanes complement = _mm256_sub_epi64(
-    lanes_set(FIELD_P ^ (UINT64_C(1) << 63)), lanes_low_half_times_epsilon(high));
+  lanes complement = lanes_opaque(_mm256_sub_epi64(
+    lanes_set(FIELD_P ^ (UINT64_C(1) << 63)), lanes_low_half_times_epsilon(high)));
   return lanes_borrow(difference, complement, _mm256_cmpgt_epi64(complement, difference));
 }
 
-static inline lanes lanes_multiply(lanes a, lanes b) {
+KERNEL_INLINE lanes lanes_multiply(lanes a, lanes b) {
   lanes a_high = lanes_high_operand(a), b_high = lanes_high_operand(b);
   lanes low = _mm256_mul_epu32(a, b), top = _mm256_mul_epu32(a_high, b_high);
   lanes first = _mm256_add_epi64(_mm256_mul_epu32(a_high, b), lanes_high_half(low));
@@ -98,13 +102,13 @@ static inline lanes lanes_multiply(lanes a, lanes b) {
 }
 
 /// 2^48 a.
-static inline lanes lanes_times_fourth_root(lanes a) {
+KERNEL_INLINE lanes lanes_times_fourth_root(lanes a) {
   return lanes_reduce(
     lanes_flip(_mm256_slli_epi64(a, 48)), _mm256_srli_epi64(a, 16), _mm256_srli_epi64(a, 48));
 }
 
 /// Lane i of x[j] becomes lane j of x[i].
-static inline void lanes_transpose(lanes x[LANES]) {
+KERNEL_INLINE void lanes_transpose(lanes x[LANES]) {
   lanes a = _mm256_unpacklo_epi64(x[0], x[1]), b = _mm256_unpackhi_epi64(x[0], x[1]);
   lanes c = _mm256_unpacklo_epi64(x[2], x[3]), d = _mm256_unpackhi_epi64(x[2], x[3]);
   x[0] = _mm256_permute2x128_si256(a, c, 0x20);
@@ -119,11 +123,11 @@ typedef struct {
   lanes units, upper;
 } lanes_wide;
 
-static inline lanes_wide wide_zero(void) {
+KERNEL_INLINE lanes_wide wide_zero(void) {
   return (lanes_wide){_mm256_setzero_si256(), _mm256_setzero_si256()};
 }
 
-static inline lanes_wide wide_product(lanes a, lanes b) {
+KERNEL_INLINE lanes_wide wide_product(lanes a, lanes b) {
   lanes a_high = lanes_high_operand(a), b_high = lanes_high_operand(b);
   lanes low = _mm256_mul_epu32(a, b), top = _mm256_mul_epu32(a_high, b_high);
   lanes first = _mm256_add_epi64(_mm256_mul_epu32(a_high, b), lanes_high_half(low));
@@ -136,33 +140,33 @@ static inline lanes_wide wide_product(lanes a, lanes b) {
     _mm256_add_epi64(lanes_low_half(second), middle)};
 }
 
-static inline lanes_wide wide_plus(lanes_wide a, lanes_wide b) {
+KERNEL_INLINE lanes_wide wide_plus(lanes_wide a, lanes_wide b) {
   return (lanes_wide){
     _mm256_add_epi64(a.units, b.units), _mm256_add_epi64(a.upper, b.upper)};
 }
 
-static inline lanes seven_times(lanes a) {
+KERNEL_INLINE lanes seven_times(lanes a) {
   return _mm256_sub_epi64(_mm256_slli_epi64(a, 3), a);
 }
 
-static inline lanes_wide wide_seven_times(lanes_wide a) {
+KERNEL_INLINE lanes_wide wide_seven_times(lanes_wide a) {
   return (lanes_wide){seven_times(a.units), seven_times(a.upper)};
 }
 
 /// Of at most 16 products. The constants add p = 2^32 (2^32 - 1) + 1 and move 2^40 from the second
 /// term to the first, which is then never negative; both are canonical, and added as in lanes_add.
-static inline lanes wide_reduce(lanes_wide a) {
+KERNEL_INLINE lanes wide_reduce(lanes_wide a) {
   lanes upper = _mm256_add_epi64(a.upper, lanes_set(FIELD_EPSILON - 256));
   lanes complement = _mm256_sub_epi64(
     lanes_set((FIELD_P - (UINT64_C(1) << 40) - 1) ^ (UINT64_C(1) << 63)), a.units);
-  complement = _mm256_sub_epi64(
-    complement, lanes_low_half_times_epsilon(lanes_high_half(upper)));
+  complement = lanes_opaque(_mm256_sub_epi64(
+    complement, lanes_low_half_times_epsilon(lanes_high_half(upper))));
   lanes flipped = lanes_flip(_mm256_slli_epi64(upper, 32));
   return lanes_borrow(flipped, complement, _mm256_cmpgt_epi64(complement, flipped));
 }
 
 /// Of a sum of any length.
-static inline lanes wide_reduce_long(lanes_wide a) {
+KERNEL_INLINE lanes wide_reduce_long(lanes_wide a) {
   lanes units = _mm256_add_epi64(
     a.units, lanes_low_half_times_epsilon(lanes_high_half(a.upper)));
   // Flipped, signed is unsigned, and 2^63 too much.
@@ -172,8 +176,72 @@ static inline lanes wide_reduce_long(lanes_wide a) {
 }
 
 /// The sum over the lanes.
-static inline uint64_t wide_total(lanes_wide a) {
+KERNEL_INLINE uint64_t wide_total(lanes_wide a) {
   uint64_t parts[LANES];
   lanes_store(parts, wide_reduce_long(a));
   return field_add(field_add(parts[0], parts[1]), field_add(parts[2], parts[3]));
+}
+
+// Products with a number that multiplies many others. The others are cut into limbs of 22, 21 and
+// 21 bits, and the number is kept times each limb's power of two, so that the partial products, of
+// 54 bits, are added without a carry: half the work of a product in general.
+
+/// c, 2^22 c and 2^43 c modulo p, and their high halves.
+typedef struct {
+  lanes low[3], high[3];
+} lanes_multiplier;
+
+typedef struct {
+  lanes x0, x1, x2;
+} lanes_limbs;
+
+KERNEL_INLINE lanes_multiplier multiplier_set(uint64_t c) {
+  uint64_t scaled[3] = {
+    c, field_multiply(c, UINT64_C(1) << 22), field_multiply(c, UINT64_C(1) << 43)};
+  lanes_multiplier multiplier;
+  for (int k = 0; k < 3; k++) {
+    multiplier.low[k] = lanes_set(scaled[k]);
+    multiplier.high[k] = lanes_set(scaled[k] >> 32);
+  }
+  return multiplier;
+}
+
+KERNEL_INLINE lanes_limbs lanes_limbs_of(lanes a) {
+  return (lanes_limbs){
+    _mm256_and_si256(a, lanes_set((1 << 22) - 1)),
+    _mm256_and_si256(_mm256_srli_epi64(a, 22), lanes_set((1 << 21) - 1)),
+    _mm256_srli_epi64(a, 43)};
+}
+
+/// A sum of at most 8 products with multipliers, and elements: units + 2^32 upper, each below 2^58.
+typedef struct {
+  lanes units, upper;
+} lanes_narrow;
+
+KERNEL_INLINE lanes_narrow narrow_product(lanes_limbs a, const lanes_multiplier *b) {
+  return (lanes_narrow){
+    _mm256_add_epi64(
+      _mm256_add_epi64(_mm256_mul_epu32(a.x0, b->low[0]), _mm256_mul_epu32(a.x1, b->low[1])),
+      _mm256_mul_epu32(a.x2, b->low[2])),
+    _mm256_add_epi64(
+      _mm256_add_epi64(_mm256_mul_epu32(a.x0, b->high[0]), _mm256_mul_epu32(a.x1, b->high[1])),
+      _mm256_mul_epu32(a.x2, b->high[2]))};
+}
+
+KERNEL_INLINE lanes_narrow narrow_plus(lanes_narrow a, lanes_narrow b) {
+  return (lanes_narrow){
+    _mm256_add_epi64(a.units, b.units), _mm256_add_epi64(a.upper, b.upper)};
+}
+
+KERNEL_INLINE lanes_narrow narrow_plus_element(lanes_narrow a, lanes b) {
+  return (lanes_narrow){
+    _mm256_add_epi64(a.units, lanes_low_half(b)), _mm256_add_epi64(a.upper, lanes_high_half(b))};
+}
+
+KERNEL_INLINE lanes narrow_reduce(lanes_narrow a) {
+  lanes complement = lanes_opaque(_mm256_sub_epi64(
+    _mm256_sub_epi64(lanes_set(FIELD_P ^ (UINT64_C(1) << 63)), a.units),
+    lanes_low_half_times_epsilon(lanes_high_half(a.upper))));
+  lanes flipped = lanes_flip(_mm256_slli_epi64(a.upper, 32));
+  return lanes_borrow(flipped, complement, _mm256_cmpgt_epi64(complement, flipped));
 }

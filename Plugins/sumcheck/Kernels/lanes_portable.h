@@ -7,46 +7,62 @@
 
 typedef uint64_t lanes;
 
-static inline lanes lanes_load(const uint64_t *p) { return *p; }
-static inline void lanes_store(uint64_t *p, lanes v) { *p = v; }
-static inline lanes lanes_set(uint64_t v) { return v; }
-static inline lanes lanes_load_int16(const int16_t *p) { return field_from_integer(*p); }
-static inline lanes lanes_load_int32(const int32_t *p) { return field_from_integer(*p); }
-static inline lanes lanes_add(lanes a, lanes b) { return field_add(a, b); }
-static inline lanes lanes_subtract(lanes a, lanes b) { return field_subtract(a, b); }
-static inline lanes lanes_multiply(lanes a, lanes b) { return field_multiply(a, b); }
+KERNEL_INLINE lanes lanes_load(const uint64_t *p) { return *p; }
+KERNEL_INLINE void lanes_store(uint64_t *p, lanes v) { *p = v; }
+KERNEL_INLINE lanes lanes_set(uint64_t v) { return v; }
+KERNEL_INLINE lanes lanes_load_int16(const int16_t *p) { return field_from_integer(*p); }
+KERNEL_INLINE lanes lanes_load_int32(const int32_t *p) { return field_from_integer(*p); }
+KERNEL_INLINE lanes lanes_add(lanes a, lanes b) { return field_add(a, b); }
+KERNEL_INLINE lanes lanes_subtract(lanes a, lanes b) { return field_subtract(a, b); }
+KERNEL_INLINE lanes lanes_multiply(lanes a, lanes b) { return field_multiply(a, b); }
 
-static inline lanes lanes_times_fourth_root(lanes a) {
+KERNEL_INLINE lanes lanes_times_fourth_root(lanes a) {
   return field_reduce((field_wide)a << 48);
 }
-static inline void lanes_transpose(lanes x[LANES]) { (void)x; }
+KERNEL_INLINE void lanes_transpose(lanes x[LANES]) { (void)x; }
 /// A sum of up to 2^29 products, low + carry 2^128.
 typedef struct {
   field_wide low;
   uint64_t carry;
 } lanes_wide;
 
-static inline lanes_wide wide_zero(void) { return (lanes_wide){0, 0}; }
-static inline lanes_wide wide_product(lanes a, lanes b) {
+KERNEL_INLINE lanes_wide wide_zero(void) { return (lanes_wide){0, 0}; }
+KERNEL_INLINE lanes_wide wide_product(lanes a, lanes b) {
   return (lanes_wide){(field_wide)a * b, 0};
 }
 
-static inline lanes_wide wide_plus(lanes_wide a, lanes_wide b) {
+KERNEL_INLINE lanes_wide wide_plus(lanes_wide a, lanes_wide b) {
   lanes_wide sum = {0, a.carry + b.carry};
   sum.carry += __builtin_add_overflow(a.low, b.low, &sum.low);
   return sum;
 }
 
-static inline lanes_wide wide_seven_times(lanes_wide a) {
+KERNEL_INLINE lanes_wide wide_seven_times(lanes_wide a) {
   field_wide low = (field_wide)(uint64_t)a.low * 7;
   field_wide high = (field_wide)(uint64_t)(a.low >> 64) * 7 + (uint64_t)(low >> 64);
   return (lanes_wide){high << 64 | (uint64_t)low, a.carry * 7 + (uint64_t)(high >> 64)};
 }
 
 /// Where 2^128 = -2^32.
-static inline lanes wide_reduce(lanes_wide a) {
+KERNEL_INLINE lanes wide_reduce(lanes_wide a) {
   return field_subtract(field_reduce(a.low), a.carry << 32);
 }
 
-static inline lanes wide_reduce_long(lanes_wide a) { return wide_reduce(a); }
-static inline uint64_t wide_total(lanes_wide a) { return wide_reduce(a); }
+KERNEL_INLINE lanes wide_reduce_long(lanes_wide a) { return wide_reduce(a); }
+KERNEL_INLINE uint64_t wide_total(lanes_wide a) { return wide_reduce(a); }
+
+/// A number that multiplies many others: nothing of it is worth keeping here.
+typedef uint64_t lanes_multiplier;
+typedef lanes lanes_limbs;
+typedef lanes_wide lanes_narrow;
+
+KERNEL_INLINE lanes_multiplier multiplier_set(uint64_t c) { return c; }
+KERNEL_INLINE lanes_limbs lanes_limbs_of(lanes a) { return a; }
+KERNEL_INLINE lanes_narrow narrow_product(lanes_limbs a, const lanes_multiplier *b) {
+  return wide_product(a, *b);
+}
+KERNEL_INLINE lanes_narrow narrow_plus(lanes_narrow a, lanes_narrow b) { return wide_plus(a, b); }
+KERNEL_INLINE lanes_narrow narrow_plus_element(lanes_narrow a, lanes b) {
+  return wide_plus(a, (lanes_wide){b, 0});
+}
+KERNEL_INLINE lanes narrow_reduce(lanes_narrow a) { return wide_reduce(a); }

@@ -2,6 +2,9 @@
 // number of lanes; kernels.c gives what is left over to the portable path.
 #include "table.h"
 
+/// Values of a tile: loops over tiles keep what they share in the first-level cache.
+#define TILE 64
+
 // MARK: The extension, lane by lane
 
 typedef struct {
@@ -10,63 +13,88 @@ typedef struct {
 
 /// An extension element that multiplies many others, with seven times its second coefficient.
 typedef struct {
-  lanes c0, c1, seventh;
+  lanes_multiplier c0, c1, seventh;
 } lanes_factor;
 
-static inline lanes_extension extension_load(sumcheck_vector v, size_t i) {
+KERNEL_INLINE lanes_extension extension_load(sumcheck_vector v, size_t i) {
   return (lanes_extension){lanes_load(v.c0 + i), lanes_load(v.c1 + i)};
 }
 
 /// `x` is canonical.
-static inline void extension_store(sumcheck_vector v, size_t i, lanes_extension x) {
+KERNEL_INLINE void extension_store(sumcheck_vector v, size_t i, lanes_extension x) {
   lanes_store(v.c0 + i, x.c0);
   lanes_store(v.c1 + i, x.c1);
 }
 
-static inline lanes_extension extension_set(sumcheck_extension x) {
+KERNEL_INLINE lanes_extension extension_set(sumcheck_extension x) {
   return (lanes_extension){lanes_set(x.c0), lanes_set(x.c1)};
 }
 
-static inline lanes_factor factor_set(sumcheck_extension x) {
+KERNEL_INLINE lanes_factor factor_set(sumcheck_extension x) {
   return (lanes_factor){
-    lanes_set(x.c0), lanes_set(x.c1), lanes_set(field_multiply(FIELD_GENERATOR, x.c1))};
+    multiplier_set(x.c0), multiplier_set(x.c1),
+    multiplier_set(field_multiply(FIELD_GENERATOR, x.c1))};
 }
 
-/// Canonical, as both operands are, like those of lanes_add and lanes_subtract.
-static inline lanes_extension lanes_plus(lanes_extension a, lanes_extension b) {
+KERNEL_INLINE lanes_extension lanes_plus(lanes_extension a, lanes_extension b) {
   return (lanes_extension){lanes_add(a.c0, b.c0), lanes_add(a.c1, b.c1)};
 }
 
-static inline lanes_extension lanes_minus(lanes_extension a, lanes_extension b) {
+KERNEL_INLINE lanes_extension lanes_minus(lanes_extension a, lanes_extension b) {
   return (lanes_extension){lanes_subtract(a.c0, b.c0), lanes_subtract(a.c1, b.c1)};
 }
 
-static inline lanes_wide wide_two_products(lanes a, lanes b, lanes c, lanes d) {
+/// v[half + i] - v[i].
+KERNEL_INLINE lanes_extension difference_load(sumcheck_vector v, size_t half, size_t i) {
+  return lanes_minus(extension_load(v, half + i), extension_load(v, i));
+}
+
+KERNEL_INLINE size_t tile_size(size_t left) { return left < TILE ? left : TILE; }
+
+KERNEL_INLINE lanes_wide wide_two_products(lanes a, lanes b, lanes c, lanes d) {
   return wide_plus(wide_product(a, b), wide_product(c, d));
 }
 
-static inline lanes_extension lanes_times_factor(lanes_extension a, lanes_factor b) {
-  return (lanes_extension){
-    wide_reduce(wide_two_products(a.c0, b.c0, a.c1, b.seventh)),
-    wide_reduce(wide_two_products(a.c0, b.c1, a.c1, b.c0))};
+/// a + b * factor. One coefficient after the other, each with its multipliers from memory: both at
+/// once need more registers than there are.
+KERNEL_INLINE lanes_extension lanes_plus_factor(
+  lanes_extension a, lanes_extension b, const lanes_factor *factor) {
+  lanes_limbs b0 = lanes_limbs_of(b.c0), b1 = lanes_limbs_of(b.c1);
+  lanes_extension sum;
+  sum.c0 = narrow_reduce(narrow_plus_element(
+    narrow_plus(narrow_product(b0, &factor->c0), narrow_product(b1, &factor->seventh)), a.c0));
+  __asm__("" ::: "memory");
+  sum.c1 = narrow_reduce(narrow_plus_element(
+    narrow_plus(narrow_product(b0, &factor->c1), narrow_product(b1, &factor->c0)), a.c1));
+  return sum;
 }
 
-static inline lanes_extension lanes_times_base(lanes_extension a, lanes b) {
+KERNEL_INLINE lanes_extension lanes_times_factor(lanes_extension a, const lanes_factor *b) {
+  return lanes_plus_factor((lanes_extension){lanes_set(0), lanes_set(0)}, a, b);
+}
+
+/// a + b * factor, where b is of the base field.
+KERNEL_INLINE lanes_extension lanes_plus_factor_base(
+  lanes_extension a, lanes b, const lanes_factor *factor) {
+  lanes_limbs limbs = lanes_limbs_of(b);
+  return (lanes_extension){
+    narrow_reduce(narrow_plus_element(narrow_product(limbs, &factor->c0), a.c0)),
+    narrow_reduce(narrow_plus_element(narrow_product(limbs, &factor->c1), a.c1))};
+}
+
+KERNEL_INLINE lanes_extension lanes_times_base(lanes_extension a, lanes b) {
   return (lanes_extension){lanes_multiply(a.c0, b), lanes_multiply(a.c1, b)};
 }
 
-/// low + r * (high - low), canonical.
-static inline lanes_extension lanes_fold(
-  lanes_extension low, lanes_extension high, lanes_factor r) {
-  lanes_extension step = lanes_times_factor(lanes_minus(high, low), r);
-  return lanes_plus(step, low);
+/// low + r * (high - low).
+KERNEL_INLINE lanes_extension lanes_fold(
+  lanes_extension low, lanes_extension high, const lanes_factor *r) {
+  return lanes_plus_factor(low, lanes_minus(high, low), r);
 }
 
-static inline lanes_extension lanes_fold_base(lanes low, lanes high, lanes_factor r) {
-  lanes difference = lanes_subtract(high, low);
-  return (lanes_extension){
-    lanes_add(lanes_multiply(difference, r.c0), low),
-    lanes_multiply(difference, r.c1)};
+KERNEL_INLINE lanes_extension lanes_fold_base(lanes low, lanes high, const lanes_factor *r) {
+  return lanes_plus_factor_base(
+    (lanes_extension){low, lanes_set(0)}, lanes_subtract(high, low), r);
 }
 
 /// A sum of products over the extension: of both first coefficients, both second, and crosswise.
@@ -74,29 +102,29 @@ typedef struct {
   lanes_wide first, second, cross;
 } extension_sum;
 
-static inline extension_sum extension_sum_zero(void) {
+KERNEL_INLINE extension_sum extension_sum_zero(void) {
   return (extension_sum){wide_zero(), wide_zero(), wide_zero()};
 }
 
-static inline void extension_sum_add(extension_sum *sum, lanes_extension a, lanes_extension b) {
+KERNEL_INLINE void extension_sum_add(extension_sum *sum, lanes_extension a, lanes_extension b) {
   sum->first = wide_plus(sum->first, wide_product(a.c0, b.c0));
   sum->second = wide_plus(sum->second, wide_product(a.c1, b.c1));
   sum->cross = wide_plus(sum->cross, wide_two_products(a.c0, b.c1, a.c1, b.c0));
 }
 
 /// A sum of one or two products.
-static inline lanes_extension extension_sum_reduce(extension_sum sum) {
+KERNEL_INLINE lanes_extension extension_sum_reduce(extension_sum sum) {
   return (lanes_extension){
     wide_reduce(wide_plus(sum.first, wide_seven_times(sum.second))), wide_reduce(sum.cross)};
 }
 
-static inline sumcheck_extension extension_sum_total(const extension_sum *sum) {
+KERNEL_INLINE sumcheck_extension extension_sum_total(const extension_sum *sum) {
   uint64_t second = field_multiply(FIELD_GENERATOR, wide_total(sum->second));
   return (sumcheck_extension){
     field_add(wide_total(sum->first), second), wide_total(sum->cross)};
 }
 
-static inline lanes_extension lanes_times(lanes_extension a, lanes_extension b) {
+KERNEL_INLINE lanes_extension lanes_times(lanes_extension a, lanes_extension b) {
   extension_sum sum = {
     wide_product(a.c0, b.c0), wide_product(a.c1, b.c1),
     wide_two_products(a.c0, b.c1, a.c1, b.c0)};
@@ -104,7 +132,7 @@ static inline lanes_extension lanes_times(lanes_extension a, lanes_extension b) 
 }
 
 /// a * b + c * d.
-static inline lanes_extension lanes_cross(
+KERNEL_INLINE lanes_extension lanes_cross(
   lanes_extension a, lanes_extension b, lanes_extension c, lanes_extension d) {
   extension_sum sum = {
     wide_two_products(a.c0, b.c0, c.c0, d.c0), wide_two_products(a.c1, b.c1, c.c1, d.c1),
@@ -118,14 +146,14 @@ typedef struct {
   lanes_wide c0, c1;
 } mixed_sum;
 
-static inline mixed_sum mixed_sum_zero(void) { return (mixed_sum){wide_zero(), wide_zero()}; }
+KERNEL_INLINE mixed_sum mixed_sum_zero(void) { return (mixed_sum){wide_zero(), wide_zero()}; }
 
-static inline void mixed_sum_add(mixed_sum *sum, lanes a, lanes_extension b) {
+KERNEL_INLINE void mixed_sum_add(mixed_sum *sum, lanes a, lanes_extension b) {
   sum->c0 = wide_plus(sum->c0, wide_product(a, b.c0));
   sum->c1 = wide_plus(sum->c1, wide_product(a, b.c1));
 }
 
-static inline sumcheck_extension mixed_sum_total(const mixed_sum *sum) {
+KERNEL_INLINE sumcheck_extension mixed_sum_total(const mixed_sum *sum) {
   return (sumcheck_extension){wide_total(sum->c0), wide_total(sum->c1)};
 }
 
@@ -134,11 +162,11 @@ typedef struct {
   extension_sum at_zero, leading;
 } round_sums;
 
-static inline round_sums round_sums_zero(void) {
+KERNEL_INLINE round_sums round_sums_zero(void) {
   return (round_sums){extension_sum_zero(), extension_sum_zero()};
 }
 
-static inline sumcheck_quadratic round_sums_total(const round_sums *sums) {
+KERNEL_INLINE sumcheck_quadratic round_sums_total(const round_sums *sums) {
   return (sumcheck_quadratic){
     extension_sum_total(&sums->at_zero), extension_sum_total(&sums->leading)};
 }
@@ -181,7 +209,7 @@ static void PATH(extension_scale)(
   sumcheck_vector out, sumcheck_vector a, sumcheck_extension scale, size_t begin, size_t end) {
   lanes_factor factor = factor_set(scale);
   for (size_t i = begin; i < end; i += LANES) {
-    lanes_extension product = lanes_times_factor(extension_load(a, i), factor);
+    lanes_extension product = lanes_times_factor(extension_load(a, i), &factor);
     extension_store(out, i, product);
   }
 }
@@ -190,8 +218,9 @@ static void PATH(add_scaled_extension)(
   sumcheck_vector out, sumcheck_vector a, sumcheck_extension scale, size_t begin, size_t end) {
   lanes_factor factor = factor_set(scale);
   for (size_t i = begin; i < end; i += LANES) {
-    lanes_extension product = lanes_times_factor(extension_load(a, i), factor);
-    extension_store(out, i, lanes_plus(product, extension_load(out, i)));
+    lanes_extension sum = lanes_plus_factor(
+      extension_load(out, i), extension_load(a, i), &factor);
+    extension_store(out, i, sum);
   }
 }
 
@@ -201,7 +230,7 @@ static void PATH(equality_double)(
   lanes_factor factor = factor_set(r);
   for (size_t i = begin; i < end; i += LANES) {
     lanes_extension whole = extension_load(out, i);
-    lanes_extension part = lanes_times_factor(whole, factor);
+    lanes_extension part = lanes_times_factor(whole, &factor);
     extension_store(out, count + i, part);
     extension_store(out, i, lanes_minus(whole, part));
   }
@@ -218,25 +247,50 @@ static sumcheck_extension PATH(inner_extension)(
 
 // MARK: Binding one variable, and the product
 
+// A round folds and evaluates by tiles that stay in the first-level cache: loops over one array
+// hold what they need in registers, where one loop over all of them could not.
+
+/// out[i] = f[i] + r * (f[i + distance] - f[i]) for count values from `begin`.
+KERNEL_TILE void fold_tile(
+  sumcheck_vector out, sumcheck_vector f, size_t distance, const lanes_factor *r, size_t begin,
+  size_t count) {
+  for (size_t i = begin; i < begin + count; i += LANES) {
+    lanes_extension low = extension_load(f, i), high = extension_load(f, distance + i);
+    extension_store(out, i, lanes_fold(low, high, r));
+  }
+}
+
+/// Both values of the pairs from `begin`, which are `quarter` apart, out of those half an array on.
+KERNEL_INLINE void fold_pairs(
+  sumcheck_vector f, size_t quarter, const lanes_factor *r, size_t begin, size_t count) {
+  fold_tile(f, f, 2 * quarter, r, begin, count);
+  fold_tile(f, f, 2 * quarter, r, begin + quarter, count);
+}
+
 static void PATH(fold_extension)(
   sumcheck_vector out, sumcheck_vector f, size_t half, sumcheck_extension r, size_t begin,
   size_t end) {
   lanes_factor factor = factor_set(r);
-  for (size_t i = begin; i < end; i += LANES) {
-    lanes_extension low = extension_load(f, i), high = extension_load(f, half + i);
-    extension_store(out, i, lanes_fold(low, high, factor));
+  fold_tile(out, f, half, &factor, begin, end - begin);
+}
+
+KERNEL_TILE void product_tile(
+  round_sums *sums, sumcheck_vector f, sumcheck_vector w, size_t half, size_t begin,
+  size_t count) {
+  extension_sum at_zero = sums->at_zero, leading = sums->leading;
+  for (size_t i = begin; i < begin + count; i += LANES) {
+    extension_sum_add(&at_zero, extension_load(f, i), extension_load(w, i));
   }
+  for (size_t i = begin; i < begin + count; i += LANES) {
+    extension_sum_add(&leading, difference_load(f, half, i), difference_load(w, half, i));
+  }
+  *sums = (round_sums){at_zero, leading};
 }
 
 static sumcheck_quadratic PATH(product_round_extension)(
   sumcheck_vector f, sumcheck_vector w, size_t half, size_t begin, size_t end) {
   round_sums sums = round_sums_zero();
-  for (size_t i = begin; i < end; i += LANES) {
-    lanes_extension f0 = extension_load(f, i), w0 = extension_load(w, i);
-    lanes_extension f1 = extension_load(f, half + i), w1 = extension_load(w, half + i);
-    extension_sum_add(&sums.at_zero, f0, w0);
-    extension_sum_add(&sums.leading, lanes_minus(f1, f0), lanes_minus(w1, w0));
-  }
+  for (size_t i = begin; i < end; i += TILE) product_tile(&sums, f, w, half, i, tile_size(end - i));
   return round_sums_total(&sums);
 }
 
@@ -244,19 +298,12 @@ static sumcheck_quadratic PATH(product_fold_round_extension)(
   sumcheck_vector f, sumcheck_vector w, size_t quarter, sumcheck_extension r, size_t begin,
   size_t end) {
   lanes_factor factor = factor_set(r);
-  size_t half = 2 * quarter;
   round_sums sums = round_sums_zero();
-  for (size_t i = begin, j = begin + quarter; i < end; i += LANES, j += LANES) {
-    lanes_extension f0 = lanes_fold(extension_load(f, i), extension_load(f, half + i), factor);
-    lanes_extension f1 = lanes_fold(extension_load(f, j), extension_load(f, half + j), factor);
-    lanes_extension w0 = lanes_fold(extension_load(w, i), extension_load(w, half + i), factor);
-    lanes_extension w1 = lanes_fold(extension_load(w, j), extension_load(w, half + j), factor);
-    extension_store(f, i, f0);
-    extension_store(f, j, f1);
-    extension_store(w, i, w0);
-    extension_store(w, j, w1);
-    extension_sum_add(&sums.at_zero, f0, w0);
-    extension_sum_add(&sums.leading, lanes_minus(f1, f0), lanes_minus(w1, w0));
+  for (size_t i = begin; i < end; i += TILE) {
+    size_t count = tile_size(end - i);
+    fold_pairs(f, quarter, &factor, i, count);
+    fold_pairs(w, quarter, &factor, i, count);
+    product_tile(&sums, f, w, quarter, i, count);
   }
   return round_sums_total(&sums);
 }
@@ -266,11 +313,10 @@ static sumcheck_quadratic PATH(product_fold_round_extension)(
 #define BASE_SOURCE(kind, type, load)                                                              \
   static void PATH(add_scaled_##kind)(                                                             \
     sumcheck_vector out, const type *a, sumcheck_extension scale, size_t begin, size_t end) {      \
-    lanes_extension factor = extension_set(scale);                                                 \
+    lanes_factor factor = factor_set(scale);                                                       \
     for (size_t i = begin; i < end; i += LANES) {                                                  \
-      lanes_extension product = lanes_times_base(factor, load(a + i));                             \
       lanes_extension before = extension_load(out, i);                                             \
-      extension_store(out, i, lanes_plus(product, before));                                        \
+      extension_store(out, i, lanes_plus_factor_base(before, load(a + i), &factor));               \
     }                                                                                              \
   }                                                                                                \
   static sumcheck_extension PATH(inner_##kind)(                                                    \
@@ -294,13 +340,18 @@ static sumcheck_quadratic PATH(product_fold_round_extension)(
       extension_store(out, j, value);                                                              \
     }                                                                                              \
   }                                                                                                \
+  KERNEL_TILE void fold_tile_##kind(                                                               \
+    sumcheck_vector out, const type *f, size_t distance, const lanes_factor *r, size_t begin,      \
+    size_t count) {                                                                                \
+    for (size_t i = begin; i < begin + count; i += LANES) {                                        \
+      extension_store(out, i, lanes_fold_base(load(f + i), load(f + distance + i), r));            \
+    }                                                                                              \
+  }                                                                                                \
   static void PATH(fold_##kind)(                                                                   \
     sumcheck_vector out, const type *f, size_t half, sumcheck_extension r, size_t begin,           \
     size_t end) {                                                                                  \
     lanes_factor factor = factor_set(r);                                                           \
-    for (size_t i = begin; i < end; i += LANES) {                                                  \
-      extension_store(out, i, lanes_fold_base(load(f + i), load(f + half + i), factor));           \
-    }                                                                                              \
+    fold_tile_##kind(out, f, half, &factor, begin, end - begin);                                   \
   }                                                                                                \
   static sumcheck_quadratic PATH(product_round_##kind)(                                            \
     const type *f, sumcheck_vector w, size_t half, size_t begin, size_t end) {                     \
@@ -317,19 +368,13 @@ static sumcheck_quadratic PATH(product_fold_round_extension)(
     sumcheck_vector folded, const type *f, sumcheck_vector w, size_t quarter,                      \
     sumcheck_extension r, size_t begin, size_t end) {                                              \
     lanes_factor factor = factor_set(r);                                                           \
-    size_t half = 2 * quarter;                                                                     \
     round_sums sums = round_sums_zero();                                                           \
-    for (size_t i = begin, j = begin + quarter; i < end; i += LANES, j += LANES) {                 \
-      lanes_extension f0 = lanes_fold_base(load(f + i), load(f + half + i), factor);               \
-      lanes_extension f1 = lanes_fold_base(load(f + j), load(f + half + j), factor);               \
-      lanes_extension w0 = lanes_fold(extension_load(w, i), extension_load(w, half + i), factor);  \
-      lanes_extension w1 = lanes_fold(extension_load(w, j), extension_load(w, half + j), factor);  \
-      extension_store(folded, i, f0);                                                              \
-      extension_store(folded, j, f1);                                                              \
-      extension_store(w, i, w0);                                                                   \
-      extension_store(w, j, w1);                                                                   \
-      extension_sum_add(&sums.at_zero, f0, w0);                                                    \
-      extension_sum_add(&sums.leading, lanes_minus(f1, f0), lanes_minus(w1, w0));                  \
+    for (size_t i = begin; i < end; i += TILE) {                                                   \
+      size_t count = tile_size(end - i);                                                           \
+      fold_tile_##kind(folded, f, 2 * quarter, &factor, i, count);                                 \
+      fold_tile_##kind(folded, f, 2 * quarter, &factor, i + quarter, count);                       \
+      fold_pairs(w, quarter, &factor, i, count);                                                   \
+      product_tile(&sums, folded, w, quarter, i, count);                                           \
     }                                                                                              \
     return round_sums_total(&sums);                                                                \
   }
@@ -339,17 +384,29 @@ BASE_SOURCE(base, uint64_t, lanes_load)
 
 // MARK: With an equality: one block of eq.low, weighed by the caller with eq.high
 
+KERNEL_TILE void equality_tile(
+  round_sums *sums, sumcheck_vector f, sumcheck_vector h, sumcheck_vector eq, size_t half,
+  size_t base, size_t begin, size_t count) {
+  extension_sum at_zero = sums->at_zero, leading = sums->leading;
+  for (size_t k = begin; k < begin + count; k += LANES) {
+    lanes_extension product = lanes_times(
+      extension_load(f, base + k), extension_load(h, base + k));
+    extension_sum_add(&at_zero, product, extension_load(eq, k));
+  }
+  for (size_t k = begin; k < begin + count; k += LANES) {
+    lanes_extension product = lanes_times(
+      difference_load(f, half, base + k), difference_load(h, half, base + k));
+    extension_sum_add(&leading, product, extension_load(eq, k));
+  }
+  *sums = (round_sums){at_zero, leading};
+}
+
 static sumcheck_quadratic PATH(equality_round)(
   sumcheck_vector f, sumcheck_vector h, sumcheck_vector eq, size_t half, size_t base,
   size_t count) {
   round_sums sums = round_sums_zero();
-  for (size_t k = 0; k < count; k += LANES) {
-    size_t i = base + k;
-    lanes_extension f0 = extension_load(f, i), h0 = extension_load(h, i);
-    lanes_extension f1 = extension_load(f, half + i), h1 = extension_load(h, half + i);
-    lanes_extension weight = extension_load(eq, k);
-    extension_sum_add(&sums.at_zero, lanes_times(f0, h0), weight);
-    extension_sum_add(&sums.leading, lanes_times(lanes_minus(f1, f0), lanes_minus(h1, h0)), weight);
+  for (size_t k = 0; k < count; k += TILE) {
+    equality_tile(&sums, f, h, eq, half, base, k, tile_size(count - k));
   }
   return round_sums_total(&sums);
 }
@@ -358,21 +415,12 @@ static sumcheck_quadratic PATH(equality_fold_round)(
   sumcheck_vector f, sumcheck_vector h, sumcheck_vector eq, size_t quarter, sumcheck_extension r,
   size_t base, size_t count) {
   lanes_factor factor = factor_set(r);
-  size_t half = 2 * quarter;
   round_sums sums = round_sums_zero();
-  for (size_t k = 0; k < count; k += LANES) {
-    size_t i = base + k, j = i + quarter;
-    lanes_extension f0 = lanes_fold(extension_load(f, i), extension_load(f, half + i), factor);
-    lanes_extension f1 = lanes_fold(extension_load(f, j), extension_load(f, half + j), factor);
-    lanes_extension h0 = lanes_fold(extension_load(h, i), extension_load(h, half + i), factor);
-    lanes_extension h1 = lanes_fold(extension_load(h, j), extension_load(h, half + j), factor);
-    extension_store(f, i, f0);
-    extension_store(f, j, f1);
-    extension_store(h, i, h0);
-    extension_store(h, j, h1);
-    lanes_extension weight = extension_load(eq, k);
-    extension_sum_add(&sums.at_zero, lanes_times(f0, h0), weight);
-    extension_sum_add(&sums.leading, lanes_times(lanes_minus(f1, f0), lanes_minus(h1, h0)), weight);
+  for (size_t k = 0; k < count; k += TILE) {
+    size_t size = tile_size(count - k);
+    fold_pairs(f, quarter, &factor, base + k, size);
+    fold_pairs(h, quarter, &factor, base + k, size);
+    equality_tile(&sums, f, h, eq, quarter, base, k, size);
   }
   return round_sums_total(&sums);
 }
@@ -383,13 +431,11 @@ static sumcheck_quadratic PATH(equality_fold_round)(
   static void PATH(denominators_##kind)(                                                           \
     sumcheck_vector q, const type *c0, const type *c1, sumcheck_extension constant,                \
     sumcheck_extension gamma, size_t begin, size_t end) {                                          \
-    lanes_extension offset = extension_set(constant), factor = extension_set(gamma);               \
+    lanes_extension offset = extension_set(constant);                                              \
+    lanes_factor minus_gamma = factor_set(extension_subtract((sumcheck_extension){0, 0}, gamma));  \
     for (size_t i = begin; i < end; i += LANES) {                                                  \
       lanes_extension value = {lanes_subtract(offset.c0, load(c0 + i)), offset.c1};                \
-      if (c1) {                                                                                    \
-        lanes_extension product = lanes_times_base(factor, load(c1 + i));                          \
-        value = lanes_minus(value, product);                                                       \
-      }                                                                                            \
+      if (c1) value = lanes_plus_factor_base(value, load(c1 + i), &minus_gamma);                   \
       extension_store(q, i, value);                                                                \
     }                                                                                              \
   }
@@ -406,7 +452,7 @@ static void PATH(fraction_sum)(
   }
 }
 
-static inline lanes load_numerator(const int32_t *p, size_t i) {
+KERNEL_INLINE lanes load_numerator(const int32_t *p, size_t i) {
   return p ? lanes_load_int32(p + i) : lanes_set(1);
 }
 
@@ -422,38 +468,63 @@ static void PATH(fraction_sum_leaves)(
   }
 }
 
-/// The four values of a pair of nodes; p1 holds p1 + lambda q1.
-typedef struct {
-  lanes_extension p0, p1, q0, q1;
-} lanes_fractions;
-
-static inline void fraction_sums_add(
-  round_sums *sums, lanes_fractions low, lanes_fractions high, lanes_extension weight) {
-  extension_sum_add(&sums->at_zero, lanes_cross(low.p0, low.q1, low.p1, low.q0), weight);
-  lanes_extension difference = lanes_cross(
-    lanes_minus(high.p0, low.p0), lanes_minus(high.q1, low.q1), lanes_minus(high.p1, low.p1),
-    lanes_minus(high.q0, low.q0));
-  extension_sum_add(&sums->leading, difference, weight);
+/// Adds eq[begin + k] * (a b + c d)[base + k] for the values of a tile.
+KERNEL_TILE void cross_tile(
+  extension_sum *sum, sumcheck_vector a, sumcheck_vector b, sumcheck_vector c, sumcheck_vector d,
+  sumcheck_vector eq, size_t base, size_t begin, size_t count) {
+  extension_sum total = *sum;
+  for (size_t k = begin; k < begin + count; k += LANES) {
+    size_t i = base + k;
+    // One coefficient after the other: both at once need more registers than there are.
+    lanes_wide first = wide_two_products(
+      lanes_load(a.c0 + i), lanes_load(b.c0 + i), lanes_load(c.c0 + i), lanes_load(d.c0 + i));
+    lanes_wide second = wide_two_products(
+      lanes_load(a.c1 + i), lanes_load(b.c1 + i), lanes_load(c.c1 + i), lanes_load(d.c1 + i));
+    lanes_extension value;
+    value.c0 = wide_reduce(wide_plus(first, wide_seven_times(second)));
+    __asm__("" ::: "memory");
+    lanes_wide left = wide_two_products(
+      lanes_load(a.c0 + i), lanes_load(b.c1 + i), lanes_load(c.c0 + i), lanes_load(d.c1 + i));
+    lanes_wide right = wide_two_products(
+      lanes_load(a.c1 + i), lanes_load(b.c0 + i), lanes_load(c.c1 + i), lanes_load(d.c0 + i));
+    value.c1 = wide_reduce(wide_plus(left, right));
+    extension_sum_add(&total, value, extension_load(eq, k));
+  }
+  *sum = total;
 }
 
-static inline lanes_fractions fractions_load(sumcheck_fractions layer, size_t i) {
-  return (lanes_fractions){
-    extension_load(layer.p0, i), extension_load(layer.p1, i), extension_load(layer.q0, i),
-    extension_load(layer.q1, i)};
+/// out[k] = f[half + begin + k] - f[begin + k].
+KERNEL_TILE void difference_tile(
+  sumcheck_vector out, sumcheck_vector f, size_t half, size_t begin, size_t count) {
+  for (size_t k = 0; k < count; k += LANES) {
+    extension_store(out, k, difference_load(f, half, begin + k));
+  }
 }
 
-static inline void fractions_store(sumcheck_fractions layer, size_t i, lanes_fractions x) {
-  extension_store(layer.p0, i, x.p0);
-  extension_store(layer.p1, i, x.p1);
-  extension_store(layer.q0, i, x.q0);
-  extension_store(layer.q1, i, x.q1);
+/// Adds eq * (p0 q1 + p1 q0) at 0 and its coefficient of X^2, for the pairs `half` apart.
+KERNEL_INLINE void fraction_tile(
+  round_sums *sums, sumcheck_fractions layer, sumcheck_vector eq, size_t half, size_t base,
+  size_t begin, size_t count) {
+  cross_tile(
+    &sums->at_zero, layer.p0, layer.q1, layer.p1, layer.q0, eq, base, begin, count);
+  uint64_t differences[8][TILE];
+  sumcheck_vector p0 = {differences[0], differences[1]}, p1 = {differences[2], differences[3]};
+  sumcheck_vector q0 = {differences[4], differences[5]}, q1 = {differences[6], differences[7]};
+  difference_tile(p0, layer.p0, half, base + begin, count);
+  difference_tile(p1, layer.p1, half, base + begin, count);
+  difference_tile(q0, layer.q0, half, base + begin, count);
+  difference_tile(q1, layer.q1, half, base + begin, count);
+  sumcheck_vector weights = {eq.c0 + begin, eq.c1 + begin};
+  cross_tile(&sums->leading, p0, q1, p1, q0, weights, 0, 0, count);
 }
 
-static inline lanes_fractions fractions_fold(
-  lanes_fractions low, lanes_fractions high, lanes_factor r) {
-  return (lanes_fractions){
-    lanes_fold(low.p0, high.p0, r), lanes_fold(low.p1, high.p1, r), lanes_fold(low.q0, high.q0, r),
-    lanes_fold(low.q1, high.q1, r)};
+/// p1 += lambda q1.
+KERNEL_TILE void lambda_tile(
+  sumcheck_fractions layer, const lanes_factor *lambda, size_t begin, size_t count) {
+  for (size_t i = begin; i < begin + count; i += LANES) {
+    lanes_extension p1 = extension_load(layer.p1, i), q1 = extension_load(layer.q1, i);
+    extension_store(layer.p1, i, lanes_plus_factor(p1, q1, lambda));
+  }
 }
 
 static sumcheck_quadratic PATH(fraction_round)(
@@ -461,14 +532,11 @@ static sumcheck_quadratic PATH(fraction_round)(
   size_t base, size_t count) {
   lanes_factor factor = factor_set(lambda);
   round_sums sums = round_sums_zero();
-  for (size_t k = 0; k < count; k += LANES) {
-    size_t i = base + k;
-    lanes_fractions low = fractions_load(layer, i), high = fractions_load(layer, half + i);
-    low.p1 = lanes_plus(lanes_times_factor(low.q1, factor), low.p1);
-    high.p1 = lanes_plus(lanes_times_factor(high.q1, factor), high.p1);
-    extension_store(layer.p1, i, low.p1);
-    extension_store(layer.p1, half + i, high.p1);
-    fraction_sums_add(&sums, low, high, extension_load(eq, k));
+  for (size_t k = 0; k < count; k += TILE) {
+    size_t size = tile_size(count - k);
+    lambda_tile(layer, &factor, base + k, size);
+    lambda_tile(layer, &factor, base + half + k, size);
+    fraction_tile(&sums, layer, eq, half, base, k, size);
   }
   return round_sums_total(&sums);
 }
@@ -478,30 +546,43 @@ static sumcheck_quadratic PATH(fraction_fold_round)(
   size_t count) {
   lanes_factor factor = factor_set(r);
   round_sums sums = round_sums_zero();
-  size_t half = 2 * quarter;
-  for (size_t k = 0; k < count; k += LANES) {
-    size_t i = base + k, j = i + quarter;
-    lanes_fractions low = fractions_fold(
-      fractions_load(layer, i), fractions_load(layer, half + i), factor);
-    lanes_fractions high = fractions_fold(
-      fractions_load(layer, j), fractions_load(layer, half + j), factor);
-    fractions_store(layer, i, low);
-    fractions_store(layer, j, high);
-    fraction_sums_add(&sums, low, high, extension_load(eq, k));
+  for (size_t k = 0; k < count; k += TILE) {
+    size_t size = tile_size(count - k);
+    fold_pairs(layer.p0, quarter, &factor, base + k, size);
+    fold_pairs(layer.p1, quarter, &factor, base + k, size);
+    fold_pairs(layer.q0, quarter, &factor, base + k, size);
+    fold_pairs(layer.q1, quarter, &factor, base + k, size);
+    fraction_tile(&sums, layer, eq, quarter, base, k, size);
   }
   return round_sums_total(&sums);
 }
 
-static inline lanes_fractions leaves_load(
-  const int32_t *p0, const int32_t *p1, sumcheck_vector q0, sumcheck_vector q1, size_t i,
-  lanes_factor lambda) {
-  lanes_fractions leaves;
-  leaves.p0 = (lanes_extension){load_numerator(p0, i), lanes_set(0)};
-  leaves.q0 = extension_load(q0, i);
-  leaves.q1 = extension_load(q1, i);
-  leaves.p1 = lanes_times_factor(leaves.q1, lambda);
-  leaves.p1.c0 = lanes_add(leaves.p1.c0, load_numerator(p1, i));
-  return leaves;
+/// eq * (p0 q1 + (p1 + lambda q1) q0) of the leaves, at 0 and leading.
+KERNEL_TILE void leaves_tile(
+  round_sums *sums, const int32_t *p0, const int32_t *p1, sumcheck_vector q0, sumcheck_vector q1,
+  const lanes_factor *lambda, sumcheck_vector eq, size_t half, size_t base, size_t begin,
+  size_t count) {
+  extension_sum at_zero = sums->at_zero, leading = sums->leading;
+  for (size_t k = begin; k < begin + count; k += LANES) {
+    size_t i = base + k;
+    lanes_extension d0 = extension_load(q0, i), d1 = extension_load(q1, i);
+    lanes_extension n1 = {load_numerator(p1, i), lanes_set(0)};
+    lanes_extension value = lanes_plus(
+      lanes_times_base(d1, load_numerator(p0, i)),
+      lanes_times(lanes_plus_factor(n1, d1, lambda), d0));
+    extension_sum_add(&at_zero, value, extension_load(eq, k));
+  }
+  for (size_t k = begin; k < begin + count; k += LANES) {
+    size_t i = base + k;
+    lanes_extension d0 = difference_load(q0, half, i), d1 = difference_load(q1, half, i);
+    lanes n0 = lanes_subtract(load_numerator(p0, half + i), load_numerator(p0, i));
+    lanes_extension n1 = {
+      lanes_subtract(load_numerator(p1, half + i), load_numerator(p1, i)), lanes_set(0)};
+    lanes_extension value = lanes_plus(
+      lanes_times_base(d1, n0), lanes_times(lanes_plus_factor(n1, d1, lambda), d0));
+    extension_sum_add(&leading, value, extension_load(eq, k));
+  }
+  *sums = (round_sums){at_zero, leading};
 }
 
 static sumcheck_quadratic PATH(fraction_round_leaves)(
@@ -509,13 +590,22 @@ static sumcheck_quadratic PATH(fraction_round_leaves)(
   sumcheck_extension lambda, sumcheck_vector eq, size_t half, size_t base, size_t count) {
   lanes_factor factor = factor_set(lambda);
   round_sums sums = round_sums_zero();
-  for (size_t k = 0; k < count; k += LANES) {
-    size_t i = base + k;
-    lanes_fractions low = leaves_load(p0, p1, q0, q1, i, factor);
-    lanes_fractions high = leaves_load(p0, p1, q0, q1, half + i, factor);
-    fraction_sums_add(&sums, low, high, extension_load(eq, k));
+  for (size_t k = 0; k < count; k += TILE) {
+    leaves_tile(&sums, p0, p1, q0, q1, &factor, eq, half, base, k, tile_size(count - k));
   }
   return round_sums_total(&sums);
+}
+
+/// The fold of a numerator.
+KERNEL_TILE void numerator_tile(
+  sumcheck_vector out, const int32_t *p, size_t distance, const lanes_factor *r, size_t begin,
+  size_t count) {
+  if (p) {
+    fold_tile_int32(out, p, distance, r, begin, count);
+    return;
+  }
+  lanes_extension one = {lanes_set(1), lanes_set(0)};
+  for (size_t i = begin; i < begin + count; i += LANES) extension_store(out, i, one);
 }
 
 static sumcheck_quadratic PATH(fraction_fold_round_leaves)(
@@ -525,15 +615,16 @@ static sumcheck_quadratic PATH(fraction_fold_round_leaves)(
   lanes_factor factor = factor_set(lambda), fold = factor_set(r);
   round_sums sums = round_sums_zero();
   size_t half = 2 * quarter;
-  for (size_t k = 0; k < count; k += LANES) {
-    size_t i = base + k, j = i + quarter;
-    lanes_fractions low = fractions_fold(
-      leaves_load(p0, p1, q0, q1, i, factor), leaves_load(p0, p1, q0, q1, half + i, factor), fold);
-    lanes_fractions high = fractions_fold(
-      leaves_load(p0, p1, q0, q1, j, factor), leaves_load(p0, p1, q0, q1, half + j, factor), fold);
-    fractions_store(folded, i, low);
-    fractions_store(folded, j, high);
-    fraction_sums_add(&sums, low, high, extension_load(eq, k));
+  for (size_t k = 0; k < count; k += TILE) {
+    size_t size = tile_size(count - k);
+    for (size_t i = base + k; i < half; i += quarter) {
+      numerator_tile(folded.p0, p0, half, &fold, i, size);
+      numerator_tile(folded.p1, p1, half, &fold, i, size);
+      fold_tile(folded.q0, q0, half, &fold, i, size);
+      fold_tile(folded.q1, q1, half, &fold, i, size);
+      lambda_tile(folded, &factor, i, size);
+    }
+    fraction_tile(&sums, folded, eq, quarter, base, k, size);
   }
   return round_sums_total(&sums);
 }
