@@ -1,23 +1,23 @@
 import SwiftProtobuf
 
 extension Graph {
-  /// The nodes of `range` as an ONNX model of their own: `inputs` and `outputs` are value indices,
-  /// the initialisers are those that the nodes read. The bytes are the same on every machine.
+  /// Some nodes as an ONNX model of their own: `inputs` and `outputs` are value indices, the
+  /// initialisers are those that the nodes read. The bytes are the same on every machine.
   package func onnxBytes(
-    nodes range: Range<Int>, inputs: [Int], outputs: [Int], name: String
+    nodes indices: [Int], inputs: [Int], outputs: [Int], name: String
   ) throws(ModelError) -> [UInt8] {
     var graph = Onnx_GraphProto()
     graph.name = name
     graph.input = inputs.map { describe(values[$0]) }
     graph.output = outputs.map { describe(values[$0]) }
     var written: Set<Int> = []
-    for node in nodes[range] {
+    for node in indices.map({ nodes[$0] }) {
       graph.node.append(
         .with {
           $0.name = node.name
           $0.opType = node.proto.opType
           $0.attribute = node.proto.attribute
-          $0.input = node.inputs.map { values[$0].name }
+          $0.input = operandNames(of: node)
           $0.output = [values[node.output].name]
         })
       for input in node.inputs where values[input].isConstant && written.insert(input).inserted {
@@ -40,6 +40,16 @@ extension Graph {
     } catch {
       throw ModelError(.tooLarge("a slice does not fit in one ONNX file"), at: name)
     }
+  }
+
+  /// The operands as the node names them, with an empty name for each that is omitted before
+  /// another.
+  func operandNames(of node: Node) -> [String] {
+    var names = node.inputs.map { values[$0].name }
+    for (place, name) in node.proto.input.enumerated() where name.isEmpty && place < names.count {
+      names.insert("", at: place)
+    }
+    return names
   }
 
   private func describe(_ value: Value) -> Onnx_ValueInfoProto {

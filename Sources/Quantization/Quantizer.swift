@@ -41,6 +41,16 @@ package struct Quantizer: Sendable {
         .clamped(to: -16...15))
   }
 
+  private init(_ graph: Graph, exponents: [Int8]) {
+    (self.graph, self.exponents) = (graph, exponents)
+  }
+
+  /// The same integers for a graph in which convolutions were divided: each value has the exponent
+  /// of the one it is made of.
+  package func following(_ split: SplitGraph) -> Quantizer {
+    Quantizer(split.graph, exponents: split.origins.map { exponents[$0] })
+  }
+
   package func boundary(_ value: Int) throws(QuantizationError) -> BoundarySpecification {
     let tensor = graph.values[value]
     guard
@@ -54,15 +64,15 @@ package struct Quantizer: Sendable {
 
   /// The whole model as one program.
   package func program() throws(QuantizationError) -> Program {
-    try program(nodes: graph.nodes.indices, inputs: graph.inputs, outputs: graph.outputs)
+    try program(nodes: Array(graph.nodes.indices), inputs: graph.inputs, outputs: graph.outputs)
   }
 
-  /// The nodes of `range`, which read only `inputs`, constants and each other.
+  /// Some nodes, ascending, which read only `inputs`, constants and each other.
   package func program(
-    nodes range: Range<Int>, inputs: [Int], outputs: [Int]
+    nodes: [Int], inputs: [Int], outputs: [Int]
   ) throws(QuantizationError) -> Program {
     var lowering = Lowering(quantizer: self, inputs: inputs)
-    for node in graph.nodes[range] { try lowering.append(node) }
+    for node in nodes { try lowering.append(graph.nodes[node]) }
     var specifications: [BoundarySpecification] = []
     for input in inputs { specifications.append(try boundary(input)) }
     var results: [BoundarySpecification] = []

@@ -11,7 +11,7 @@ package struct SlicedModel: Sendable {
   package let blobs: [Digest: [UInt8]]
 
   /// Throws unless every blob that the manifest names is there, is what its name says, and every
-  /// program has its slice's boundaries.
+  /// program has its slice's boundaries and cost.
   package init(manifest: Manifest, blobs: [Digest: [UInt8]]) throws(SlicingError) {
     self.manifest = manifest
     self.blobs = blobs
@@ -34,6 +34,78 @@ package struct SlicedModel: Sendable {
     }
   }
 
+  /// Cuts `quantizer`'s graph as `rules` say. Each slice has its own program and its own ONNX
+  /// sub-model; together they compute the integers of the whole.
+  package init(
+    name: String, quantizer: Quantizer, rules: SlicingRules
+  ) throws(SlicingError) {
+    let plan = try SlicePlan(quantizer, rules)
+    try self.init(name: name, quantizer: plan.quantizer, slices: plan.slices)
+  }
+
+  /// Makes each set of nodes of `quantizer`'s graph a slice. Throws unless the sets share out all
+  /// nodes and no slice waits for its own result.
+  package init(
+    name: String, quantizer: Quantizer, slices: [[Int]]
+  ) throws(SlicingError) {
+    let graph = quantizer.graph
+    let links = ValueLinks(graph)
+    let order = try Partition(graph, links, slices).order
+    var sources: [Int: Manifest.Source] = [:]
+    for (index, input) in graph.inputs.enumerated() { sources[input] = .input(index) }
+    var blobs: [Digest: [UInt8]] = [:]
+    var built: [Manifest.Slice] = []
+    do {
+      for (index, nodes) in order.enumerated() {
+        let (inputs, outputs) = (links.inputs(of: nodes), links.outputs(of: nodes))
+        let program = try quantizer.program(nodes: nodes, inputs: inputs, outputs: outputs)
+        let programBytes = program.canonicalBytes
+        let sliceName = "slice-\(index)"
+        let onnx = try graph.onnxBytes(
+          nodes: nodes, inputs: inputs, outputs: outputs, name: sliceName)
+        blobs[Digest.of(programBytes)] = programBytes
+        blobs[Digest.of(onnx)] = onnx
+        built.append(
+          Manifest.Slice(
+            name: sliceName, onnx: Digest.of(onnx), program: Digest.of(programBytes),
+            sources: inputs.compactMap { sources[$0] }, inputs: program.inputs,
+            outputs: program.outputs, cost: program.cost))
+        for (output, value) in outputs.enumerated() {
+          sources[value] = .slice(index, output: output)
+        }
+      }
+      var inputs: [BoundarySpecification] = []
+      for input in graph.inputs { inputs.append(try quantizer.boundary(input)) }
+      manifest = try Manifest(
+        name: name, semantics: Program.semantics, inputs: inputs, slices: built,
+        outputs: graph.outputs.compactMap { sources[$0] })
+      self.blobs = blobs
+    } catch {
+      throw SlicingError(error)
+    }
+  }
+
+  private init(_ manifest: Manifest, _ blobs: [Digest: [UInt8]]) {
+    (self.manifest, self.blobs) = (manifest, blobs)
+  }
+
+  /// The same slices with what was measured of each (`InfluenceMeasurement`).
+  package func with(_ influences: [Influence]) throws(SlicingError) -> SlicedModel {
+    let slices = zip(manifest.slices, influences).map { slice, influence in
+      Manifest.Slice(
+        name: slice.name, onnx: slice.onnx, program: slice.program, sources: slice.sources,
+        inputs: slice.inputs, outputs: slice.outputs, cost: slice.cost, influence: influence)
+    }
+    do {
+      return SlicedModel(
+        try Manifest(
+          name: manifest.name, semantics: manifest.semantics, inputs: manifest.inputs,
+          slices: slices, outputs: manifest.outputs), blobs)
+    } catch {
+      throw SlicingError(error)
+    }
+  }
+
   package func program(of slice: Int) throws(SlicingError) -> Program {
     try Self.decode(manifest.slices[slice], blobs)
   }
@@ -47,85 +119,5 @@ package struct SlicedModel: Sendable {
     } catch {
       throw .unusableProgram(slice: slice.name, error.sentence)
     }
-  }
-
-  /// Cuts `quantizer`'s graph into `count` slices of like cost. Each slice has its own program and
-  /// its own ONNX sub-model; together they compute the integers of the whole.
-  package init(
-    name: String, quantizer: Quantizer, count: Int
-  ) throws(SlicingError) {
-    let graph = quantizer.graph
-    let links = ValueLinks(graph)
-    do {
-      var costs: [Int] = []
-      for (index, node) in graph.nodes.enumerated() {
-        let program = try quantizer.program(
-          nodes: index..<index + 1, inputs: links.inputs(of: index..<index + 1),
-          outputs: [node.output])
-        costs.append(Int(program.cost.units))
-      }
-      let crossing = graph.nodes.indices.map { links.crossing(before: $0) }
-      guard let ranges = CutPlan.ranges(costs: costs, crossing: crossing, count: count) else {
-        throw SlicingError.tooFewPieces(
-          asked: count, possible: 1 + crossing.dropFirst().count { $0 != nil })
-      }
-      try self.init(name: name, quantizer: quantizer, links: links, ranges: ranges)
-    } catch let error as any CodedError {
-      throw SlicingError(error)
-    } catch {
-      throw .unwritable("\(error)")
-    }
-  }
-
-  private init(
-    name: String, quantizer: Quantizer, links: ValueLinks, ranges: [Range<Int>]
-  ) throws {
-    let graph = quantizer.graph
-    var sources: [Int: Manifest.Source] = [:]
-    for (index, input) in graph.inputs.enumerated() { sources[input] = .input(index) }
-    var blobs: [Digest: [UInt8]] = [:]
-    var slices: [Manifest.Slice] = []
-    for (index, range) in ranges.enumerated() {
-      let inputs = links.inputs(of: range)
-      let outputs = links.outputs(of: range)
-      let program = try quantizer.program(nodes: range, inputs: inputs, outputs: outputs)
-      let programBytes = program.canonicalBytes
-      let sliceName = "slice-\(index)"
-      let onnx = try graph.onnxBytes(
-        nodes: range, inputs: inputs, outputs: outputs, name: sliceName)
-      blobs[Digest.of(programBytes)] = programBytes
-      blobs[Digest.of(onnx)] = onnx
-      slices.append(
-        Manifest.Slice(
-          name: sliceName, onnx: Digest.of(onnx), program: Digest.of(programBytes),
-          sources: inputs.compactMap { sources[$0] }, inputs: program.inputs,
-          outputs: program.outputs, cost: program.cost))
-      for (output, value) in outputs.enumerated() { sources[value] = .slice(index, output: output) }
-    }
-    var inputs: [BoundarySpecification] = []
-    for input in graph.inputs { inputs.append(try quantizer.boundary(input)) }
-    let manifest = try Manifest(
-      name: name, semantics: Program.semantics, inputs: inputs, slices: slices,
-      outputs: graph.outputs.compactMap { sources[$0] })
-    try self.init(manifest: manifest, blobs: blobs)
-  }
-
-  /// Runs every slice in order on boundary bytes of the model's inputs.
-  package func run(_ inputs: [[UInt8]]) throws -> [[UInt8]] {
-    guard inputs.count == manifest.inputs.count else {
-      throw ExecutionError.inputCount(expected: manifest.inputs.count, got: inputs.count)
-    }
-    var results: [[[UInt8]]] = []
-    func bytes(_ source: Manifest.Source) -> [UInt8] {
-      switch source {
-      case .input(let index): inputs[index]
-      case .slice(let slice, let output): results[slice][output]
-      }
-    }
-    for index in manifest.slices.indices {
-      let executor = Executor(program: try program(of: index))
-      results.append(try executor.run(manifest.slices[index].sources.map(bytes)))
-    }
-    return manifest.outputs.map(bytes)
   }
 }

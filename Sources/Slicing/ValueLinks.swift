@@ -1,55 +1,50 @@
 import ModelGraph
 
-/// Which values cross between nodes of a graph.
+/// Who gives and who reads the values of a graph.
 struct ValueLinks {
   private let graph: Graph
-  /// By value: the node that makes it, and the last node that reads it.
-  private let producers: [Int?]
-  private let lastReaders: [Int?]
+  /// By value: the node that gives it.
+  private let givers: [Int?]
+  /// By value: the nodes that read it, ascending, each once.
+  private let readers: [[Int]]
+  private let answers: Set<Int>
 
   init(_ graph: Graph) {
     self.graph = graph
-    var producers = [Int?](repeating: nil, count: graph.values.count)
-    var lastReaders = producers
+    var givers = [Int?](repeating: nil, count: graph.values.count)
+    var readers = [[Int]](repeating: [], count: graph.values.count)
     for (index, node) in graph.nodes.enumerated() {
-      producers[node.output] = index
-      for input in node.inputs { lastReaders[input] = index }
+      givers[node.output] = index
+      for input in node.inputs where readers[input].last != index { readers[input].append(index) }
     }
-    // The answer is read after the last node.
-    for output in graph.outputs { lastReaders[output] = graph.nodes.count }
-    (self.producers, self.lastReaders) = (producers, lastReaders)
+    (self.givers, self.readers) = (givers, readers)
+    answers = Set(graph.outputs)
   }
 
-  /// Values that `range` reads and does not make, in order of first use.
-  func inputs(of range: Range<Int>) -> [Int] {
+  func giver(of value: Int) -> Int? { givers[value] }
+
+  func readers(of value: Int) -> [Int] { readers[value] }
+
+  /// The answer counts as one reader.
+  func readerCount(of value: Int) -> Int {
+    readers[value].count + (answers.contains(value) ? 1 : 0)
+  }
+
+  /// Values that the nodes read and do not give, in order of first use.
+  func inputs(of nodes: [Int]) -> [Int] {
+    let members = Set(nodes)
     var seen: Set<Int> = []
-    return graph.nodes[range].flatMap(\.inputs).filter { value in
-      !graph.values[value].isConstant && !(producers[value].map(range.contains) ?? false)
+    return nodes.flatMap { graph.nodes[$0].inputs }.filter { value in
+      !graph.values[value].isConstant && !(givers[value].map(members.contains) ?? false)
         && seen.insert(value).inserted
     }
   }
 
-  /// Values that `range` makes and somebody after it reads, in order.
-  func outputs(of range: Range<Int>) -> [Int] {
-    graph.nodes[range].map(\.output).filter { (lastReaders[$0] ?? -1) >= range.upperBound }
-  }
-
-  /// Elements alive across a cut before node `index`; nil where it must not be cut: before the
-  /// first node, and between a layer and the activation or reshape that directly follows it.
-  func crossing(before index: Int) -> Int? {
-    guard index > 0 else { return nil }
-    let node = graph.nodes[index]
-    switch node.layer {
-    case .relu, .reshape, .identity:
-      if producers[node.inputs[0]] == index - 1 { return nil }
-    case .convolution, .pool, .gemm, .matMul, .add, .batchNormalization, .general: break
+  /// Values that the nodes give and others read, or the answer holds, in order.
+  func outputs(of nodes: [Int]) -> [Int] {
+    let members = Set(nodes)
+    return nodes.map { graph.nodes[$0].output }.filter { value in
+      answers.contains(value) || !readers[value].allSatisfy(members.contains)
     }
-    var elements = 0
-    for (value, last) in lastReaders.enumerated() where !graph.values[value].isConstant {
-      if let last, last >= index, (producers[value] ?? -1) < index {
-        elements += graph.values[value].elementCount
-      }
-    }
-    return elements
   }
 }

@@ -143,7 +143,7 @@ struct Demonstration {
     let quantizer = try Quantizer(
       graph, calibration: try Calibration(graph, samples: Array(calibration)))
     let model = try SlicedModel(
-      name: "digits_lenet5", quantizer: quantizer, count: sliceCount)
+      name: "digits_lenet5", quantizer: quantizer, rules: SlicingRules(count: sliceCount))
     for slice in model.manifest.slices {
       narrator.line(
         "\(slice.name): \(slice.inputs.map { describe(shape: $0.shape) }.joined(separator: ", ")) -> \(slice.outputs.map { describe(shape: $0.shape) }.joined(separator: ", ")), \(slice.cost) cost units"

@@ -45,7 +45,8 @@ extension ModelCommand {
       let quantizer = try quantize(
         try Graph(try readModel(file)), samples: vectors.samples(vectors.inputs.indices))
       let name = URL(fileURLWithPath: file).deletingPathExtension().lastPathComponent
-      let model = try SlicedModel(name: name, quantizer: quantizer, count: slices)
+      let model = try SlicedModel(
+        name: name, quantizer: quantizer, rules: SlicingRules(count: slices))
       try model.write(to: output)
       let total = Double(model.manifest.totalCost.units)
       let rows = try model.manifest.slices.enumerated().map { index, slice in

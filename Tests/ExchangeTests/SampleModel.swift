@@ -27,7 +27,7 @@ struct SampleModel {
     vectors = try SampleVectors(path: Self.models.appending(path: "\(name).vectors.json").path)
     let quantizer = try Quantizer(
       graph, calibration: try Calibration(graph, samples: vectors.samples(0..<8)))
-    model = try SlicedModel(name: name, quantizer: quantizer, count: slices)
+    model = try SlicedModel(name: name, quantizer: quantizer, rules: SlicingRules(count: slices))
     whole = try quantizer.program()
   }
 

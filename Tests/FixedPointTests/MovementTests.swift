@@ -46,6 +46,13 @@ import Testing
     #expect(got.tensor == Tensor(shape: counts, exponent: 3))
   }
 
+  @Test func readsAnAxisOfOneIndexWhereItIs() throws {
+    let operation = Arrangement(
+      axes: [.init(source: 0, indices: [0, 1]), .init(source: 1, indices: [2])])
+    let got = try result(of: .arrangement(operation), [([2, 3], [1, 2, 3, 4, 5, 6], 0)])
+    #expect(got.values == [3, 6])
+  }
+
   @Test func listsOfIndicesHaveOneEncoding() {
     let axis = Arrangement.Axis(source: 0, indices: [nil, nil, 0, 1, 2, 2, 1, 0, nil, 5])
     #expect(axis.runs.map(\.start) == [nil, 0, 2, nil, 5])

@@ -2,117 +2,128 @@ import FixedPoint
 import ModelGraph
 import Quantization
 import Slicing
-import SwiftProtobuf
+import Statements
 import Testing
 
-/// SplitMix64, so that every run sees the same graphs.
-private struct Seeded: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
-
+/// However a random graph is cut, it computes the bytes of its whole program.
 @Suite struct RandomGraphTests {
-  /// Convolutions, activations, residual sums, normalisation and pools in random order, so that
-  /// cuts fall between branches.
-  @Test(arguments: 1...25) func slicedOrWholeGivesIdenticalBytes(seed: Int) throws {
-    var random = Seeded(state: UInt64(seed))
-    let graph = try Graph(bytes: randomModel(&random).serializedBytes()).simplified()
-    let samples = (0..<4).map { _ in
-      [
-        FloatTensor(
-          shape: [1, 2, 6, 6],
-          values: (0..<72).map { _ in Float.random(in: -1...1, using: &random) })
-      ]
+  private struct Case {
+    var random: Seeded
+    let quantizer: Quantizer
+    let inputs: [[UInt8]]
+    let answers: [[[UInt8]]]
+
+    init(seed: Int) throws {
+      random = Seeded(state: UInt64(seed))
+      let (builder, outputs) = ModelBuilder.random(&random)
+      let samples: [[FloatTensor]]
+      (quantizer, samples) = try builder.quantized(outputs: outputs, seed: UInt64(seed))
+      let whole = Executor(program: try quantizer.program())
+      inputs = try samples.map {
+        try BoundaryValues.bytes($0[0].values, as: whole.program.inputs[0])
+      }
+      answers = try inputs.map { try whole.run([$0]) }
     }
-    let quantizer = try Quantizer(graph, calibration: Calibration(graph, samples: samples))
-    let whole = Executor(program: try quantizer.program())
-    for count in 1...4 {
-      let sliced = try SlicedModel(name: "random", quantizer: quantizer, count: count)
-      for sample in samples {
-        let input = try BoundaryValues.bytes(sample[0].values, as: whole.program.inputs[0])
-        #expect(try sliced.run([input]) == whole.run([input]))
+
+    func expectSameBytes(_ model: SlicedModel, _ note: String) async throws {
+      let executor = try SlicedExecutor(model)
+      for (input, answer) in zip(inputs, answers) {
+        #expect(try await executor.run([input]) == answer, "\(note)")
+      }
+    }
+
+    var convolutions: [Graph.Node] {
+      quantizer.graph.nodes.filter { if case .convolution = $0.layer { true } else { false } }
+    }
+  }
+
+  @Test(arguments: 1...30) func slicedOrWholeGivesIdenticalBytes(seed: Int) async throws {
+    let subject = try Case(seed: seed)
+    for count in 1...5 {
+      do {
+        let sliced = try SlicedModel(
+          name: "random", quantizer: subject.quantizer, rules: SlicingRules(count: count))
+        #expect(sliced.manifest.slices.count == count)
+        try await subject.expectSameBytes(sliced, "\(count) slices")
+      } catch SlicingError.tooFewPieces(let asked, let possible) {
+        #expect(asked == count && possible < count)
       }
     }
   }
 
-  private func randomModel(_ random: inout Seeded) -> Onnx_ModelProto {
-    var model = Onnx_ModelProto()
-    model.opsetImport = [.with { $0.version = 17 }]
-    var graph = Onnx_GraphProto()
-    func shaped(_ name: String) -> Onnx_ValueInfoProto {
-      .with {
-        $0.name = name
-        $0.type.tensorType.elemType = 1
-        $0.type.tensorType.shape.dim = [1, 2, 6, 6].map { axis in .with { $0.dimValue = axis } }
+  /// Any sets of nodes: where no slice waits for its own result they are slices, otherwise the
+  /// cycle is named.
+  @Test(arguments: 1...30) func anyAcyclicPartitionGivesIdenticalBytes(seed: Int) async throws {
+    var subject = try Case(seed: seed)
+    let graph = subject.quantizer.graph
+    for attempt in 0..<4 {
+      // A node's slice is that of its latest operand, or the next.
+      var slices: [[Int]] = [[]]
+      var owners: [Int: Int] = [:]
+      for (index, node) in graph.nodes.enumerated() {
+        let latest = node.inputs.compactMap { owners[$0] }.max() ?? 0
+        let owner = latest + (Int.random(in: 0..<3, using: &subject.random) == 0 ? 1 : 0)
+        while slices.count <= owner { slices.append([]) }
+        slices[owner].append(index)
+        owners[node.output] = owner
       }
-    }
-    func constant(_ name: String, _ shape: [Int64], _ range: ClosedRange<Float>) {
-      graph.initializer.append(
-        .with {
-          $0.name = name
-          $0.dataType = 1
-          $0.dims = shape
-          $0.floatData = (0..<shape.reduce(1, *)).map { _ in Float.random(in: range, using: &random)
-          }
-        })
-    }
-    func integers(_ name: String, _ values: [Int64]) -> Onnx_AttributeProto {
-      .with {
-        $0.name = name
-        $0.type = .ints
-        $0.ints = values
+      slices.removeAll(where: \.isEmpty)
+      slices.shuffle(using: &subject.random)
+      let sliced = try SlicedModel(name: "r", quantizer: subject.quantizer, slices: slices)
+      try await subject.expectSameBytes(sliced, "partition \(attempt): \(slices)")
+
+      // The giver of a value and its reader together, and what lies between them apart.
+      guard let (giver, between, reader) = detour(in: graph) else { continue }
+      let rest = graph.nodes.indices.filter { ![giver, between, reader].contains($0) }
+      let error = #expect(throws: SlicingError.self) {
+        try SlicedModel(
+          name: "r", quantizer: subject.quantizer,
+          slices: [[giver, reader], [between]] + rest.map { [$0] })
       }
+      guard case .cycle(let names) = error else { throw try #require(error) }
+      #expect(names.first == names.last && names.count >= 3)
     }
-    var names = ["x"]
-    for index in 0..<10 {
-      let name = "v\(index)"
-      var node = Onnx_NodeProto()
-      node.output = [name]
-      let last = names[names.count - 1]
-      switch index < 4 ? 0 : Int.random(in: 0...5, using: &random) {
-      case 0, 1:
-        constant("\(name).w", [2, 2, 3, 3], -0.4...0.4)
-        constant("\(name).b", [2], -0.1...0.1)
-        node.opType = "Conv"
-        node.input = [last, "\(name).w", "\(name).b"]
-        node.attribute = [integers("pads", [1, 1, 1, 1])]
-      case 2:
-        node.opType = "Relu"
-        node.input = [last]
-      case 3:
-        node.opType = "Add"
-        node.input = [last, names.randomElement(using: &random) ?? last]
-      case 4:
-        node.opType = Bool.random(using: &random) ? "MaxPool" : "AveragePool"
-        node.input = [last]
-        node.attribute = [
-          integers("kernel_shape", [3, 3]), integers("pads", [1, 1, 1, 1]),
-        ]
-        if node.opType == "AveragePool" {
-          node.attribute.append(
-            .with {
-              $0.name = "count_include_pad"
-              $0.type = .int
-              $0.i = 1
-            })
+  }
+
+  private func detour(in graph: Graph) -> (Int, Int, Int)? {
+    for (reader, node) in graph.nodes.enumerated() {
+      for (between, other) in graph.nodes[..<reader].enumerated()
+      where node.inputs.contains(other.output) {
+        for giver in graph.nodes[..<between].indices
+        where other.inputs.contains(graph.nodes[giver].output) {
+          return (giver, between, reader)
         }
-      default:
-        constant("\(name).c", [2, 1, 1], -1...1)
-        node.opType = "Add"
-        node.input = [last, "\(name).c"]
       }
-      names.append(name)
-      graph.node.append(node)
     }
-    graph.input = [shaped("x")]
-    graph.output = [shaped("v9")]
-    model.graph = graph
-    return model
+    return nil
+  }
+
+  @Test(arguments: 1...30) func dividedOrWholeGivesIdenticalBytes(seed: Int) async throws {
+    var subject = try Case(seed: seed)
+    for attempt in 0..<4 {
+      guard let node = subject.convolutions.randomElement(using: &subject.random),
+        case .convolution(let layer) = node.layer
+      else { return }
+      let shape = subject.quantizer.graph.values[node.output].shape
+      let split = ConvolutionSplit(
+        channels: .random(
+          in: 1...(layer.groups == 1 ? shape[1] : layer.groups), using: &subject.random),
+        rows: .random(in: 1...min(shape[2], 4), using: &subject.random),
+        columns: .random(in: 1...min(shape[3], 4), using: &subject.random))
+      var rules = SlicingRules(
+        divisions: [SlicingRules.Division(node: node.name, split: split)])
+      do {
+        let divided = try SlicedModel(name: "r", quantizer: subject.quantizer, rules: rules)
+        let parts = split.channels * split.rows * split.columns
+        #expect(divided.manifest.slices.count >= parts)
+        try await subject.expectSameBytes(divided, "\(attempt): \(split)")
+        rules.count = divided.manifest.slices.count + 1
+        let further = try SlicedModel(name: "r", quantizer: subject.quantizer, rules: rules)
+        try await subject.expectSameBytes(further, "\(attempt): \(split), and once more")
+      } catch SlicingError.tooFewPieces {
+      } catch let error as SlicingError where error.code == "indivisible" {
+        #expect(error.sentence.contains("nothing but padding"))
+      }
+    }
   }
 }

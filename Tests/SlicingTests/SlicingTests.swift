@@ -8,10 +8,10 @@ import Statements
 import SwiftProtobuf
 import Testing
 
-private let models = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+let models = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
   .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Models")
 
-private struct Sample {
+struct Sample {
   let graph: Graph
   let vectors: SampleVectors
   let quantizer: Quantizer
@@ -72,21 +72,24 @@ private struct Sample {
   @Test(arguments: [
     ("digits_lenet5", 1), ("digits_lenet5", 4), ("digits_lenet5", 6), ("digits_mlp", 3),
   ])
-  func slicedOrWholeGivesIdenticalBytes(name: String, count: Int) throws {
+  func slicedOrWholeGivesIdenticalBytes(name: String, count: Int) async throws {
     let sample = try Sample(name, calibrated: 4)
     let whole = Executor(program: try sample.quantizer.program())
-    let sliced = try SlicedModel(name: name, quantizer: sample.quantizer, count: count)
+    let sliced = try SlicedModel(
+      name: name, quantizer: sample.quantizer, rules: SlicingRules(count: count))
     #expect(sliced.manifest.slices.count == count)
+    let executor = try SlicedExecutor(sliced)
     for index in 0..<20 {
       let input = try BoundaryValues.bytes(
         sample.vectors.inputs[index], as: whole.program.inputs[0])
-      #expect(try sliced.run([input]) == whole.run([input]))
+      #expect(try await executor.run([input]) == whole.run([input]))
     }
   }
 
   @Test func everySliceIsAModelOfItsOwn() throws {
     let sample = try Sample("digits_lenet5", calibrated: 4)
-    let sliced = try SlicedModel(name: "lenet5", quantizer: sample.quantizer, count: 4)
+    let sliced = try SlicedModel(
+      name: "lenet5", quantizer: sample.quantizer, rules: SlicingRules(count: 4))
     var tensor = sample.vectors.tensor(0)
     for slice in sliced.manifest.slices {
       let graph = try Graph(bytes: #require(sliced.blobs[slice.onnx]))
@@ -102,13 +105,14 @@ private struct Sample {
   @Test func refusesMoreSlicesThanPieces() throws {
     let sample = try Sample("digits_mlp", calibrated: 2)
     #expect(throws: SlicingError.tooFewPieces(asked: 4, possible: 3)) {
-      try SlicedModel(name: "mlp", quantizer: sample.quantizer, count: 4)
+      try SlicedModel(name: "mlp", quantizer: sample.quantizer, rules: SlicingRules(count: 4))
     }
   }
 
   @Test func refusesADirectoryWithAChangedBlob() throws {
     let sample = try Sample("digits_mlp", calibrated: 2)
-    let sliced = try SlicedModel(name: "mlp", quantizer: sample.quantizer, count: 2)
+    let sliced = try SlicedModel(
+      name: "mlp", quantizer: sample.quantizer, rules: SlicingRules(count: 2))
     let directory = FileManager.default.temporaryDirectory
       .appendingPathComponent(UUID().uuidString)
     defer { try? FileManager.default.removeItem(at: directory) }

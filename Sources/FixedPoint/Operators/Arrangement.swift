@@ -152,7 +152,8 @@ private struct ArrangementKernel: Kernel {
       }
       let first = source + start * stride
       let step = run.step * stride
-      if block > 1 {
+      // Also where the axes below have one index each: it need not be their first.
+      if axis + 1 < axes.count {
         for index in 0..<run.count {
           copy(from: first + index * step, axis: axis + 1, into: target + index * block)
         }
