@@ -14,6 +14,14 @@ package enum Operator: Hashable, Sendable {
   case arrangement(Arrangement)
   case concatenation(Concatenation)
   case rescale(Rescaling)
+  case multiply(Multiplication)
+  case divide(Division)
+  case extremum(Extremum)
+  case function(UnaryFunction)
+  case reduce(Reduction)
+  case tensorProduct(TensorProduct)
+  case softmax(Softmax)
+  case normalize(Normalization)
 
   var family: any OperatorFamily {
     switch self {
@@ -28,6 +36,14 @@ package enum Operator: Hashable, Sendable {
     case .arrangement(let family): family
     case .concatenation(let family): family
     case .rescale(let family): family
+    case .multiply(let family): family
+    case .divide(let family): family
+    case .extremum(let family): family
+    case .function(let family): family
+    case .reduce(let family): family
+    case .tensorProduct(let family): family
+    case .softmax(let family): family
+    case .normalize(let family): family
     }
   }
 
@@ -93,6 +109,14 @@ extension Operator: CanonicalCodable {
     case Arrangement.tag: self = .arrangement(try decoder.record())
     case Concatenation.tag: self = .concatenation(try decoder.record())
     case Rescaling.tag: self = .rescale(try decoder.record())
+    case Multiplication.tag: self = .multiply(try decoder.record())
+    case Division.tag: self = .divide(try decoder.record())
+    case Extremum.tag: self = .extremum(try decoder.record())
+    case UnaryFunction.tag: self = .function(try decoder.record())
+    case Reduction.tag: self = .reduce(try decoder.record())
+    case TensorProduct.tag: self = .tensorProduct(try decoder.record())
+    case Softmax.tag: self = .softmax(try decoder.record())
+    case Normalization.tag: self = .normalize(try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Operator"))
     }
   }

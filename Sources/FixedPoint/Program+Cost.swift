@@ -21,8 +21,12 @@ extension Operator {
   /// Whether each element of the result is rounded from an accumulator.
   var requantizes: Bool {
     switch self {
-    case .convolution, .matrixProduct, .averagePool, .add, .rescale: true
-    case .relu, .maxPool, .reshape, .constant, .arrangement, .concatenation: false
+    case .convolution, .matrixProduct, .averagePool, .add, .rescale, .multiply, .divide, .function,
+      .tensorProduct, .softmax, .normalize:
+      true
+    case .reduce(let reduction):
+      if case .sum = reduction.operation { true } else { false }
+    case .relu, .maxPool, .reshape, .constant, .arrangement, .concatenation, .extremum: false
     }
   }
 }

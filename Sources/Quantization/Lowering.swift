@@ -35,7 +35,8 @@ struct Lowering {
 
   mutating func append(_ node: Graph.Node) throws(QuantizationError) {
     operands[node.output] = try rescaled(
-      lowered(node), to: Int(quantizer.exponents[node.output]), node.name)
+      lowered(node), to: Int(quantizer.exponents[node.output]), node.name,
+      saturates: saturates(node))
   }
 
   /// Appends what computes the node, at any exponent.
@@ -58,19 +59,35 @@ struct Lowering {
     _ node: Graph.Node, _ layer: GeneralLayer
   ) throws(QuantizationError) -> Operand {
     switch layer.form {
+    case .function(let form): return try function(node, form)
+    case .clip(let form): return try clip(node, form)
+    case .arithmetic(let form): return try arithmetic(node, form)
     case .arrangement(let form): return try arrangement(node, form)
     case .concatenation(let form): return try concatenation(node, form)
-    default:
-      throw .unsupported(
-        node: node.name,
-        "\(node.operatorName) in this form has no integer meaning, only a float one")
+    case .reduction(let form): return try reduction(node, form)
+    case .softmax(let form): return try softmax(node, form)
+    case .pool(let form): return try pool(node, form)
+    case .convolution(let form): return try convolution(node, form)
+    case .product(let form): return try product(node, form)
+    case .normalization(let form): return try normalization(node, form)
+    case .localResponse(let form): return try localResponse(node, form)
     }
   }
 
   // MARK: What the families share
 
   func shape(of node: Graph.Node) -> [Int] { quantizer.graph.values[node.output].shape }
-  func exponent(of node: Graph.Node) -> Int { Int(quantizer.exponents[node.output]) }
+
+  /// The exponent at which the node's result is computed: the value's own, or a coarser one where
+  /// the result is then clamped onto it.
+  func exponent(of node: Graph.Node) -> Int {
+    let exponent = Int(quantizer.exponents[node.output])
+    return saturates(node) ? max(exponent - Quantizer.saturationBits, -16) : exponent
+  }
+
+  private func saturates(_ node: Graph.Node) -> Bool {
+    quantizer.saturating.contains(node.name) && !node.layer.keepsExponent
+  }
 
   /// Appends an operation; throws where its parameters do not fit, naming the node.
   mutating func emit(
@@ -108,8 +125,7 @@ struct Lowering {
   mutating func constant(
     _ tensor: FloatTensor, _ name: String
   ) throws(QuantizationError) -> Operand {
-    let exponent = PowerOfTwo.exponent(fitting: Double(tensor.maxMagnitude), limit: 32767)
-      .clamped(to: -16...15)
+    let exponent = Self.exponent(fitting: Double(tensor.maxMagnitude))
     let integers = try integers(tensor.values, exponent: exponent, name)
     return try emit(
       .constant(Constant(shape: tensor.shape, exponent: Int8(exponent), values: integers)), name,
@@ -133,26 +149,52 @@ struct Lowering {
   }
 
   mutating func rescaled(
-    _ operand: Operand, to exponent: Int, _ name: String
+    _ operand: Operand, to exponent: Int, _ name: String, saturates: Bool = false
   ) throws(QuantizationError) -> Operand {
     guard operand.exponent != exponent else { return operand }
-    return try emit(.rescale(Rescaling(exponent: Int8(exponent))), name, reading: [operand])
+    return try emit(
+      .rescale(Rescaling(exponent: Int8(exponent), saturates: saturates)), name, reading: [operand])
   }
 
   mutating func reshaped(
     _ operand: Operand, to shape: [Int], _ name: String
   ) throws(QuantizationError) -> Operand {
-    try emit(.reshape(Reshape(shape: shape)), name, reading: [operand])
+    guard operand.shape != shape else { return operand }
+    return try emit(.reshape(Reshape(shape: shape)), name, reading: [operand])
   }
 
-  /// The float operand's value; throws, saying which, where it is computed.
+  /// The operand with its axes in another order.
+  mutating func transposed(
+    _ operand: Operand, _ order: [Int], _ name: String
+  ) throws(QuantizationError) -> Operand {
+    guard order != Array(order.indices) else { return operand }
+    let axes = order.map {
+      FixedPoint.Arrangement.Axis(whole: $0, count: operand.shape[$0])
+    }
+    return try emit(
+      .arrangement(FixedPoint.Arrangement(axes: axes)), name, reading: [operand])
+  }
+
+  /// The float operand's value, nil where the model computes it.
+  func knownConstant(_ node: Graph.Node, _ place: Int) -> FloatTensor? {
+    quantizer.graph.values[values(node)[place]].constant
+  }
+
+  /// The float operand's value; throws, saying which, where the model computes it.
   func constant(
     _ node: Graph.Node, _ place: Int
   ) throws(QuantizationError) -> FloatTensor {
-    guard let constant = quantizer.graph.values[values(node)[place]].constant else {
-      throw .unsupported(node: node.name, "operand \(place) is not constant")
+    guard let constant = knownConstant(node, place) else {
+      throw .unsupported(
+        node: node.name,
+        "\(node.operatorName) has an exact integer meaning only where operand \(place) is constant")
     }
     return constant
+  }
+
+  /// The largest exponent within -16...15 at which `magnitude` fits in int16.
+  static func exponent(fitting magnitude: Double) -> Int {
+    PowerOfTwo.exponent(fitting: magnitude, limit: 32767).clamped(to: -16...15)
   }
 }
 

@@ -9,14 +9,23 @@ package struct Quantizer: Sendable {
   /// Bits of a weight, sign included. Small weights keep shifts, and with them proofs, small.
   package static let weightBits = 8
 
+  /// Bits that a result has above its own exponent before it is clamped onto that.
+  static let saturationBits = 4
+
   package let graph: Graph
+  /// Nodes, by name, whose results are clamped to their range where others would end the run with a
+  /// range fault.
+  package let saturating: Set<String>
   /// By value index; constants are quantised where they are read.
   package let exponents: [Int8]
 
   /// `graph` is simplified first (`Graph.simplified`).
-  package init(_ graph: Graph, calibration: Calibration) throws(QuantizationError) {
+  package init(
+    _ graph: Graph, calibration: Calibration, saturating: Set<String> = []
+  ) throws(QuantizationError) {
     guard calibration.sampleCount > 0 else { throw .noSamples }
     self.graph = graph
+    self.saturating = saturating
     var exponents = [Int8](repeating: 0, count: graph.values.count)
     for input in graph.inputs {
       exponents[input] = try Self.exponent(
@@ -103,6 +112,9 @@ extension GeneralLayer {
   fileprivate var keepsExponent: Bool {
     switch form {
     case .arrangement(let arrangement): !arrangement.fills
+    case .function(.identity): true
+    case .pool(let pool): pool.isMaximum
+    case .reduction(let reduction): [.maximum, .minimum].contains(reduction.operation)
     default: false
     }
   }

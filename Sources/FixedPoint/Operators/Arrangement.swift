@@ -42,6 +42,11 @@ package struct Arrangement: OperatorFamily {
       self.runs = runs
     }
 
+    /// All `count` indices of the operand's axis `source`, as they are.
+    package init(whole source: Int, count: Int) {
+      self.init(source: source, runs: [Run(start: 0, step: count > 1 ? 1 : 0, count: count)])
+    }
+
     fileprivate init(source: Int?, runs: [Run]) { (self.source, self.runs) = (source, runs) }
   }
 

@@ -57,4 +57,17 @@ package struct GeneralPool: Sendable {
     }
     return result
   }
+
+  /// How many cells of the kernel an average counts along `axis`, by place of the result; its
+  /// divisor is their product over the axes.
+  package func cellCounts(along axis: Int) -> [Int] {
+    let (size, before) = (window.input[axis], window.before[axis])
+    return (0..<window.result[axis]).map { place in
+      let count = (0..<window.kernel[axis]).count { cell in
+        let source = place * window.strides[axis] + cell * window.dilations[axis] - before
+        return countsPads ? source < size + window.after[axis] : (0..<size).contains(source)
+      }
+      return max(1, count)
+    }
+  }
 }
