@@ -4,6 +4,9 @@ import ModelGraph
 
 /// Operators of several operands, element by element.
 extension Lowering {
+  /// A constant factor may be so small that 15 fractional bits are few.
+  private static let finestFactor = 30
+
   mutating func sum(_ node: Graph.Node) throws(QuantizationError) -> Operand {
     try added(operand(node, 0), operand(node, 1), to: exponent(of: node), node)
   }
@@ -17,7 +20,9 @@ extension Lowering {
     case .prelu: return try prelu(node)
     case .divide: return try quotient(node)
     case .multiply:
-      return try multiplied(operand(node, 0), operand(node, 1), to: exponent, node)
+      return try multiplied(
+        operand(node, 0, finest: Self.finestFactor), operand(node, 1, finest: Self.finestFactor),
+        to: exponent, node)
     case .subtract:
       return try added(operand(node, 0), operand(node, 1), subtracts: true, to: exponent, node)
     case .maximum, .minimum:
@@ -58,15 +63,14 @@ extension Lowering {
       node.name, reading: [left, right])
   }
 
-  /// x·y at `exponent`, or as near to it as one shift comes.
+  /// x·y at `exponent`, or at a coarser one where the product has no bits that fine.
   mutating func multiplied(
     _ left: Operand, _ right: Operand, to exponent: Int, _ node: Graph.Node
   ) throws(QuantizationError) -> Operand {
-    let product = left.exponent + right.exponent
-    let shift = (product - exponent).clamped(to: 0...Requantization.shiftLimit)
+    let factors = try factors(left, right, for: exponent, node.name)
     return try emit(
-      .multiply(Multiplication(exponent: Int8(clamping: product - shift))), node.name,
-      reading: [left, right])
+      .multiply(Multiplication(exponent: Int8(factors.exponent))), node.name,
+      reading: [factors.left, factors.right])
   }
 
   /// All operands come to the coarsest exponent among them: a finer one need not hold what is not
@@ -106,13 +110,17 @@ extension Lowering {
         throw .unrepresentable(node: node.name, "it divides by a constant 0")
       }
       let reciprocal = FloatTensor(shape: divisor.shape, values: divisor.values.map { 1 / $0 })
-      return try multiplied(left, constant(reciprocal, node.name), to: exponent, node)
+      return try multiplied(
+        left, constant(reciprocal, node.name, finest: Self.finestFactor), to: exponent, node)
     }
     let right = try operand(node, 1)
     // As near as the alignment comes.
-    let alignment = (exponent + right.exponent - left.exponent).clamped(to: -31...31)
+    let alignment = min(exponent + right.exponent - left.exponent, Requantization.shiftLimit)
+    guard alignment >= -Requantization.shiftLimit else {
+      throw .unrepresentable(node: node.name, "its operands differ too much in range")
+    }
     return try emit(
-      .divide(Division(exponent: Int8(clamping: alignment + left.exponent - right.exponent))),
+      .divide(Division(exponent: Int8(alignment + left.exponent - right.exponent))),
       node.name, reading: [left, right])
   }
 
@@ -163,7 +171,8 @@ extension Lowering {
     let positive = try emit(.relu(Relu()), node.name, reading: [operand])
     let negative = try added(
       operand, positive, subtracts: true, to: operand.exponent, node)
-    let scaled = try multiplied(negative, self.operand(node, 1), to: exponent, node)
+    let scaled = try multiplied(
+      negative, self.operand(node, 1, finest: Self.finestFactor), to: exponent, node)
     return try added(positive, scaled, to: exponent, node)
   }
 

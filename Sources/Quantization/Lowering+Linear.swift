@@ -177,12 +177,7 @@ extension Lowering {
   mutating func product(
     _ node: Graph.Node, _ form: GeneralProduct
   ) throws(QuantizationError) -> Operand {
-    let hasAddend = values(node).count > 2 && form.beta != 0
-    var addend = hasAddend ? try operand(node, 2) : nil
-    if let operand = addend, form.beta != 1 {
-      let beta = try constant(FloatTensor(shape: [], values: [form.beta]), node.name)
-      addend = try multiplied(operand, beta, to: operand.exponent, node)
-    }
+    let addend = try addend(node, form)
     let exponent = exponent(of: node)
     // Without the addend a product may be larger than the result.
     let productExponent = addend.map { min($0.exponent, exponent) - 1 } ?? exponent
@@ -202,16 +197,15 @@ extension Lowering {
     } else {
       let left = try matrixOperand(node, 0, turns: form.transposesLeft)
       let right = try matrixOperand(node, 1, turns: form.transposesRight)
-      // What alpha multiplies is larger or smaller than the result by as much.
-      let scale = form.alpha == 1 ? 0 : Int(Double(form.alpha.magnitude).exponent)
       guard form.alpha != 0 else {
-        throw .unsupported(node: node.name, "Gemm has an alpha of 0")
+        throw .unsupported(node: node.name, "its alpha of 0 leaves nothing of the product")
       }
-      let product = left.exponent + right.exponent
-      let shift = (product - productExponent - scale).clamped(to: 0...Requantization.shiftLimit)
+      // What alpha multiplies is larger or smaller than the result by as much.
+      let scale = form.alpha == 1 ? 0 : Int(form.alpha.magnitude.exponent)
+      let factors = try factors(left, right, for: productExponent + scale, node.name)
       result = try emit(
-        .tensorProduct(TensorProduct(exponent: Int8(clamping: product - shift))), node.name,
-        reading: [left, right])
+        .tensorProduct(TensorProduct(exponent: Int8(factors.exponent))), node.name,
+        reading: [factors.left, factors.right])
       if form.alpha != 1 {
         let alpha = try constant(FloatTensor(shape: [], values: [form.alpha]), node.name)
         result = try multiplied(result, alpha, to: productExponent, node)
@@ -219,6 +213,22 @@ extension Lowering {
     }
     if let addend { result = try added(result, addend, to: exponent, node) }
     return try reshaped(result, to: shape(of: node), node.name)
+  }
+
+  /// beta · C; nil where there is none.
+  private mutating func addend(
+    _ node: Graph.Node, _ form: GeneralProduct
+  ) throws(QuantizationError) -> Operand? {
+    guard values(node).count > 2, form.beta != 0 else { return nil }
+    if let known = knownConstant(node, 2) {
+      let scaled = FloatTensor(shape: known.shape, values: known.values.map { $0 * form.beta })
+      return try constant(scaled, node.name)
+    }
+    let operand = try operand(node, 2)
+    guard form.beta != 1 else { return operand }
+    let beta = try constant(FloatTensor(shape: [], values: [form.beta]), node.name)
+    let growth = max(0, Int(form.beta.magnitude.exponent) + 1)
+    return try multiplied(operand, beta, to: operand.exponent - growth, node)
   }
 
   /// The operand as a matrix: a vector is a row on the left and a column on the right.

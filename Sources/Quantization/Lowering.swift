@@ -108,9 +108,10 @@ struct Lowering {
     node.inputs.filter { quantizer.graph.values[$0].origin.isFloat }
   }
 
-  /// The tensor of float operand `place`; a constant becomes one, at its finest exponent.
+  /// The tensor of float operand `place`; a constant becomes one, at an exponent of at most
+  /// `finest`.
   mutating func operand(
-    _ node: Graph.Node, _ place: Int
+    _ node: Graph.Node, _ place: Int, finest: Int = 15
   ) throws(QuantizationError) -> Operand {
     let index = values(node)[place]
     let value = quantizer.graph.values[index]
@@ -118,14 +119,15 @@ struct Lowering {
     guard let constant = value.constant else {
       throw .unsupported(node: node.name, "it reads '\(value.name)' before it is computed")
     }
-    return try self.constant(constant, node.name)
+    return try self.constant(constant, node.name, finest: finest)
   }
 
-  /// A constant tensor at the finest exponent within -16...15 at which it fits.
+  /// A constant tensor at the finest exponent within -16...`finest` at which it fits.
   mutating func constant(
-    _ tensor: FloatTensor, _ name: String
+    _ tensor: FloatTensor, _ name: String, finest: Int = 15
   ) throws(QuantizationError) -> Operand {
-    let exponent = Self.exponent(fitting: Double(tensor.maxMagnitude))
+    let exponent = PowerOfTwo.exponent(fitting: Double(tensor.maxMagnitude), limit: 32767)
+      .clamped(to: -16...finest)
     let integers = try integers(tensor.values, exponent: exponent, name)
     return try emit(
       .constant(Constant(shape: tensor.shape, exponent: Int8(exponent), values: integers)), name,
@@ -154,6 +156,20 @@ struct Lowering {
     guard operand.exponent != exponent else { return operand }
     return try emit(
       .rescale(Rescaling(exponent: Int8(exponent), saturates: saturates)), name, reading: [operand])
+  }
+
+  /// Two operands of a product at `exponent`, the finer one made coarser where their exponents
+  /// together are more than one shift above it.
+  mutating func factors(
+    _ left: Operand, _ right: Operand, for exponent: Int, _ name: String
+  ) throws(QuantizationError) -> (left: Operand, right: Operand, exponent: Int) {
+    let shift = left.exponent + right.exponent - exponent
+    let excess = max(0, shift - Requantization.shiftLimit)
+    let (left, right) =
+      left.exponent > right.exponent
+      ? (try rescaled(left, to: left.exponent - excess, name), right)
+      : (left, try rescaled(right, to: right.exponent - excess, name))
+    return (left, right, min(exponent, left.exponent + right.exponent))
   }
 
   mutating func reshaped(

@@ -89,7 +89,9 @@ import Testing
         bytes += [UInt8(truncatingIfNeeded: value), UInt8(truncatingIfNeeded: value >> 8)]
       }
     }
-    #expect(Digest.of(bytes).description == "994b8fb725f0966ab106f0c220e0c44f714b504e5269dc8ba4099b3d8c32f09d")
+    #expect(
+      Digest.of(bytes).description
+        == "994b8fb725f0966ab106f0c220e0c44f714b504e5269dc8ba4099b3d8c32f09d")
   }
 
   @Test func namesTheFirstElementWithoutAResult() throws {

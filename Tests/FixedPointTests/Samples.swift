@@ -37,7 +37,7 @@ func program(
     outputTensors: [1], outputs: [boundary("y", output, exponent: exponent)])
 }
 
-/// Convolution, Relu, MaxPool, a residual Add, a mean, a reshape and a product: every family.
+/// Every family of operators in one program.
 func everyFamily(seed: UInt64 = 1) throws -> Program {
   var random = Seeded(state: seed)
   func weights(_ count: Int) -> [Int16] {
@@ -71,13 +71,42 @@ func everyFamily(seed: UInt64 = 1) throws -> Program {
         name: "sum", inputs: [6, 7],
         operator: .add(Addition(leftAlignment: 0, rightAlignment: 0, shift: 0, exponent: 7))),
       .init(
-        name: "gemm", inputs: [8],
+        name: "repeat", inputs: [8],
+        operator: .arrangement(
+          Arrangement(
+            axes: [
+              .init(source: 0, indices: [nil, 0, 0]), .init(source: 1, indices: [3, 2, 1, 0]),
+            ],
+            fill: -5))),
+      .init(
+        name: "join", inputs: [8, 9], operator: .concatenation(.init(axis: 0, operandCount: 2))),
+      .init(
+        name: "clamp", inputs: [10], operator: .rescale(Rescaling(exponent: 8, saturates: true))),
+      .init(name: "product", inputs: [11, 8], operator: .multiply(Multiplication(exponent: 4))),
+      .init(name: "quotient", inputs: [12, 7], operator: .divide(Division(exponent: 2))),
+      .init(name: "larger", inputs: [13, 13], operator: .extremum(Extremum(isMaximum: true))),
+      .init(
+        name: "sigmoid", inputs: [14],
+        operator: .function(
+          UnaryFunction(.hardSigmoid, parameters: [1 << 29, 1 << 31], exponent: 9))),
+      .init(name: "turn", inputs: [15], operator: .reshape(Reshape(shape: [4, 4]))),
+      .init(
+        name: "pairs", inputs: [15, 16], operator: .tensorProduct(TensorProduct(exponent: 6))),
+      .init(name: "shares", inputs: [17], operator: .softmax(Softmax(exponent: 14))),
+      .init(
+        name: "normal", inputs: [18], operator: .normalize(Normalization(epsilon: 9, exponent: 9))),
+      .init(
+        name: "total", inputs: [19],
+        operator: .reduce(
+          Reduction(.sum(multiplier: 3, shift: 4, exponent: 7), axes: [0]))),
+      .init(
+        name: "gemm", inputs: [20],
         operator: .matrixProduct(
           MatrixProduct(
             rows: LinearRows(weights: weights(12), biases: [1, 2, 3], shifts: [5, 6, 7]),
             exponent: 7))),
     ],
-    outputTensors: [9], outputs: [boundary("y", [1, 3], exponent: 7)])
+    outputTensors: [21], outputs: [boundary("y", [1, 3], exponent: 7)])
 }
 
 /// What one operation gives for operands of the given shapes, values and exponents.

@@ -45,6 +45,14 @@ struct OneNode {
       shape, (0..<shape.reduce(1, *)).map { _ in Float.random(in: range, using: &random) })
   }
 
+  /// Weights that are exact in 8 bits, so that only the arithmetic is measured.
+  func weights(_ shape: [Int]) -> Self {
+    var random = Seeded(state: UInt64(constants.count + 31))
+    return constant(
+      shape,
+      (0..<shape.reduce(1, *)).map { _ in Float(Int.random(in: -32...32, using: &random)) / 32 })
+  }
+
   func integers(_ values: [Int64]) -> Self {
     constant {
       $0.dims = [Int64(values.count)]

@@ -30,33 +30,6 @@ struct Sample {
 }
 
 @Suite struct SlicingTests {
-  @Test func refusesByNameAnOperatorThatOnlyTheFloatEvaluatorKnows() throws {
-    var model = Onnx_ModelProto()
-    model.opsetImport = [.with { $0.version = 17 }]
-    func describe(_ name: String) -> Onnx_ValueInfoProto {
-      .with {
-        $0.name = name
-        $0.type.tensorType.elemType = 1
-        $0.type.tensorType.shape.dim = [.with { $0.dimValue = 2 }]
-      }
-    }
-    (model.graph.input, model.graph.output) = ([describe("x")], [describe("y")])
-    model.graph.node = [
-      .with {
-        $0.name = "bend"
-        $0.opType = "Sigmoid"
-        ($0.input, $0.output) = (["x"], ["y"])
-      }
-    ]
-    let graph = try Graph(bytes: model.serializedBytes()).simplified()
-    let sample = [FloatTensor(shape: [2], values: [1, -1])]
-    let quantizer = try Quantizer(graph, calibration: Calibration(graph, samples: [sample]))
-    #expect(
-      throws: QuantizationError.unsupported(
-        node: "bend", "Sigmoid in this form has no integer meaning, only a float one")
-    ) { try quantizer.program() }
-  }
-
   /// Scored on vectors that did not calibrate.
   @Test(arguments: [("digits_lenet5", 16), ("digits_mlp", 60)])
   func integerProgramAgreesWithTheFloatModel(name: String, calibrated: Int) throws {

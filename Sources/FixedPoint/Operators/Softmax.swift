@@ -35,23 +35,36 @@ package struct Softmax: OperatorFamily {
 
   func kernel(operands: [Tensor], result: Tensor) -> any Kernel {
     let operand = operands[0].exponent
-    let bits = ElementaryFunction.fractionBits
-    let powers = (0..<1 << 16).map { distance in
-      let power = ElementaryFunction.exp(-Int128(distance) << (bits - Int128(operand)))
-      let shift = bits - Self.powerBits
-      return UInt32((power + (1 << (shift - 1))) >> shift)
-    }
     let width = result.shape[result.shape.count - 1]
     let logarithmBits = max(Int(operand), Int(exponent)) + Self.guardBits
     return SoftmaxKernel(
-      powers: powers, width: width, count: result.elementCount / width,
+      powers: Self.powers.table(operand, Self.powers(of:)), width: width,
+      count: result.elementCount / width,
       operand: Int64(operand), exponent: Int64(exponent),
       logarithmBits: isLogarithm ? Int64(logarithmBits) : nil)
   }
 }
 
+extension Softmax {
+  private static let powers = KeptTables<Int8, [UInt32]>()
+
+  /// round(exp(-d · 2^-exponent) · 2^23) by d.
+  private static func powers(of exponent: Int8) -> [UInt32] {
+    let bits = ElementaryFunction.fractionBits
+    let shift = bits - powerBits
+    var powers = [UInt32](repeating: 0, count: 1 << 16)
+    for distance in powers.indices {
+      let power = ElementaryFunction.exp(-Int128(distance) << (bits - Int128(exponent)))
+      powers[distance] = UInt32((power + (1 << (shift - 1))) >> shift)
+      // The function falls: what follows is 0 too.
+      if powers[distance] == 0 { break }
+    }
+    return powers
+  }
+}
+
 private struct SoftmaxKernel: Kernel {
-  /// round(exp(-d · 2^-operand) · 2^23) by d.
+  /// By the distance to the largest element.
   let powers: [UInt32]
   let width: Int
   let count: Int

@@ -1,5 +1,4 @@
 package import Primitives
-import Synchronization
 
 /// A function of one element: round(f(x)), half up, at the result's exponent.
 ///
@@ -92,8 +91,7 @@ package struct UnaryFunction: OperatorFamily {
   func steps(of operands: [Tensor], giving result: Tensor) -> Int { result.elementCount }
 
   func kernel(operands: [Tensor], result: Tensor) -> any Kernel {
-    FunctionKernel(
-      table: FunctionTable.table(of: self, at: operands[0].exponent), count: result.elementCount)
+    FunctionKernel(self, operand: operands[0].exponent, count: result.elementCount)
   }
 
   /// The result for the operand `integer` · 2^-`exponent`; nil for a range fault.
@@ -174,40 +172,42 @@ package struct UnaryFunction: OperatorFamily {
 
 /// A result for each int16, or none.
 private struct FunctionTable: Sendable {
-  private struct Key: Hashable {
+  struct Key: Hashable {
     let function: UnaryFunction
     let exponent: Int8
   }
 
-  /// Tables kept for the next program that needs them: 64 hold 8 MB.
-  private static let limit = 64
-  private static let kept = Mutex<[Key: FunctionTable]>([:])
+  static let kept = KeptTables<Key, FunctionTable>()
 
   /// By operand + 2^15.
   let values: [Int16]
   /// Empty where every operand has a result.
   let faults: [Bool]
 
-  static func table(of function: UnaryFunction, at exponent: Int8) -> FunctionTable {
-    let key = Key(function: function, exponent: exponent)
-    if let table = kept.withLock({ $0[key] }) { return table }
-    let table = FunctionTable((Int16.min...Int16.max).map { function($0, at: exponent) })
-    kept.withLock { tables in
-      if tables.count >= limit { tables.removeAll() }
-      tables[key] = table
-    }
-    return table
-  }
-
-  private init(_ results: [Int16?]) {
+  init(_ key: Key) {
+    let results = (Int16.min...Int16.max).map { key.function($0, at: key.exponent) }
     values = results.map { $0 ?? 0 }
     faults = results.contains(nil) ? results.map { $0 == nil } : []
   }
 }
 
 private struct FunctionKernel: Kernel {
-  let table: FunctionTable
+  /// Deriving a table takes as long as some thousand runs over fewer elements without one.
+  private static let tableWorthwhile = 256
+
+  let function: UnaryFunction
+  let operand: Int8
   let count: Int
+  let table: FunctionTable?
+
+  init(_ function: UnaryFunction, operand: Int8, count: Int) {
+    (self.function, self.operand, self.count) = (function, operand, count)
+    table =
+      count < Self.tableWorthwhile
+      ? nil
+      : FunctionTable.kept.table(
+        FunctionTable.Key(function: function, exponent: operand), FunctionTable.init)
+  }
 
   var scratchCount: Int { 0 }
 
@@ -215,12 +215,19 @@ private struct FunctionKernel: Kernel {
     _ operands: [UnsafePointer<Int16>], into result: UnsafeMutablePointer<Int16>,
     scratch: UnsafeMutablePointer<Int16>
   ) -> Int? {
-    let operand = operands[0]
+    let source = operands[0]
+    guard let table else {
+      for index in 0..<count {
+        guard let value = function(source[index], at: operand) else { return index }
+        result[index] = value
+      }
+      return nil
+    }
     if !table.faults.isEmpty {
-      for index in 0..<count where table.faults[Int(operand[index]) + 0x8000] { return index }
+      for index in 0..<count where table.faults[Int(source[index]) + 0x8000] { return index }
     }
     table.values.withUnsafeBufferPointer { values in
-      for index in 0..<count { result[index] = values[Int(operand[index]) &+ 0x8000] }
+      for index in 0..<count { result[index] = values[Int(source[index]) &+ 0x8000] }
     }
     return nil
   }
