@@ -86,7 +86,11 @@ struct Lowering {
   }
 
   private func saturates(_ node: Graph.Node) -> Bool {
-    quantizer.saturating.contains(node.name) && !node.layer.keepsExponent
+    guard quantizer.saturated.contains(node.output), !node.layer.keepsExponent else {
+      return false
+    }
+    if case .general(let layer) = node.layer { return !layer.isMovement }
+    return true
   }
 
   /// Appends an operation; throws where its parameters do not fit, naming the node.

@@ -13,19 +13,19 @@ package struct Quantizer: Sendable {
   static let saturationBits = 4
 
   package let graph: Graph
-  /// Nodes, by name, whose results are clamped to their range where others would end the run with a
-  /// range fault.
-  package let saturating: Set<String>
+  /// Values that are clamped to their range where others would end the run with a range fault.
+  package let saturated: Set<Int>
   /// By value index; constants are quantised where they are read.
   package let exponents: [Int8]
 
-  /// `graph` is simplified first (`Graph.simplified`).
+  /// `graph` is simplified first (`Graph.simplified`). The results of the nodes named by
+  /// `saturating` are clamped; operators that only move elements have nothing to clamp.
   package init(
     _ graph: Graph, calibration: Calibration, saturating: Set<String> = []
   ) throws(QuantizationError) {
     guard calibration.sampleCount > 0 else { throw .noSamples }
     self.graph = graph
-    self.saturating = saturating
+    saturated = Set(graph.nodes.lazy.filter { saturating.contains($0.name) }.map(\.output))
     var exponents = [Int8](repeating: 0, count: graph.values.count)
     for input in graph.inputs {
       exponents[input] = try Self.exponent(
@@ -50,14 +50,16 @@ package struct Quantizer: Sendable {
         .clamped(to: -16...15))
   }
 
-  private init(_ graph: Graph, exponents: [Int8]) {
-    (self.graph, self.exponents) = (graph, exponents)
+  private init(_ graph: Graph, exponents: [Int8], saturated: Set<Int>) {
+    (self.graph, self.exponents, self.saturated) = (graph, exponents, saturated)
   }
 
   /// The same integers for a graph in which convolutions were divided: each value has the exponent
-  /// of the one it is made of.
+  /// of the one it is made of, and is clamped where that is.
   package func following(_ split: SplitGraph) -> Quantizer {
-    Quantizer(split.graph, exponents: split.origins.map { exponents[$0] })
+    Quantizer(
+      split.graph, exponents: split.origins.map { exponents[$0] },
+      saturated: Set(split.origins.indices.filter { saturated.contains(split.origins[$0]) }))
   }
 
   package func boundary(_ value: Int) throws(QuantizationError) -> BoundarySpecification {
@@ -115,6 +117,14 @@ extension GeneralLayer {
     case .function(.identity): true
     case .pool(let pool): pool.isMaximum
     case .reduction(let reduction): [.maximum, .minimum].contains(reduction.operation)
+    default: false
+    }
+  }
+
+  /// Whether elements only change their places.
+  var isMovement: Bool {
+    switch form {
+    case .arrangement, .concatenation: true
     default: false
     }
   }

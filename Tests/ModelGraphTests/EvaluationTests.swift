@@ -57,7 +57,8 @@ import Testing
   @Test func aWrittenGraphReadsBackAsTheSameFunction() throws {
     let graph = try Graph(bytes: sampleBytes("digits_lenet5.onnx")).simplified()
     let bytes = try graph.onnxBytes(
-      nodes: graph.nodes.indices, inputs: graph.inputs, outputs: graph.outputs, name: "copy")
+      nodes: Array(graph.nodes.indices), inputs: graph.inputs, outputs: graph.outputs,
+      name: "copy")
     let copy = try Graph(bytes: bytes)
     let input = FloatTensor(
       shape: [1, 1, 28, 28], values: (0..<784).map { Float($0 % 17) / 16 })
