@@ -176,11 +176,13 @@ KERNEL_INLINE lanes wide_reduce_long(lanes_wide a) {
 }
 
 /// The sum over the lanes.
-KERNEL_INLINE uint64_t wide_total(lanes_wide a) {
+KERNEL_INLINE uint64_t lanes_total(lanes a) {
   uint64_t parts[LANES];
-  lanes_store(parts, wide_reduce_long(a));
+  lanes_store(parts, a);
   return field_add(field_add(parts[0], parts[1]), field_add(parts[2], parts[3]));
 }
+
+KERNEL_INLINE uint64_t wide_total(lanes_wide a) { return lanes_total(wide_reduce_long(a)); }
 
 // Products with a number that multiplies many others. The others are cut into limbs of 22, 21 and
 // 21 bits, and the number is kept times each limb's power of two, so that the partial products, of
@@ -244,4 +246,45 @@ KERNEL_INLINE lanes narrow_reduce(lanes_narrow a) {
     lanes_low_half_times_epsilon(lanes_high_half(a.upper))));
   lanes flipped = lanes_flip(_mm256_slli_epi64(a.upper, 32));
   return lanes_borrow(flipped, complement, _mm256_cmpgt_epi64(complement, flipped));
+}
+
+// Products of integers with elements: an integer of 32 bits with the limbs of an element, signed.
+
+/// In the low half of each lane.
+typedef __m256i lanes_integer;
+
+/// A sum of at most 2^9 products, a column for each limb.
+typedef struct {
+  lanes s0, s1, s2;
+} lanes_integer_sum;
+
+KERNEL_INLINE lanes_integer integer_load_int16(const int16_t *p) {
+  return _mm256_cvtepi16_epi64(_mm_loadl_epi64((const __m128i *)p));
+}
+
+KERNEL_INLINE lanes_integer integer_load_int32(const int32_t *p) {
+  return _mm256_cvtepi32_epi64(_mm_loadu_si128((const __m128i *)p));
+}
+
+KERNEL_INLINE lanes_integer_sum integer_sum_zero(void) {
+  lanes zero = _mm256_setzero_si256();
+  return (lanes_integer_sum){zero, zero, zero};
+}
+
+KERNEL_INLINE void integer_sum_add(lanes_integer_sum *sum, lanes_integer a, lanes_limbs b) {
+  sum->s0 = _mm256_add_epi64(sum->s0, _mm256_mul_epi32(a, b.x0));
+  sum->s1 = _mm256_add_epi64(sum->s1, _mm256_mul_epi32(a, b.x1));
+  sum->s2 = _mm256_add_epi64(sum->s2, _mm256_mul_epi32(a, b.x2));
+}
+
+KERNEL_INLINE void integer_sum_subtract(lanes_integer_sum *sum, lanes_integer a, lanes_limbs b) {
+  sum->s0 = _mm256_sub_epi64(sum->s0, _mm256_mul_epi32(a, b.x0));
+  sum->s1 = _mm256_sub_epi64(sum->s1, _mm256_mul_epi32(a, b.x1));
+  sum->s2 = _mm256_sub_epi64(sum->s2, _mm256_mul_epi32(a, b.x2));
+}
+
+KERNEL_INLINE lanes integer_sum_reduce(const lanes_integer_sum *sum) {
+  lanes s1 = lanes_multiply(lanes_from_signed(sum->s1), lanes_set(UINT64_C(1) << 22));
+  lanes s2 = lanes_multiply(lanes_from_signed(sum->s2), lanes_set(UINT64_C(1) << 43));
+  return lanes_add(lanes_from_signed(sum->s0), lanes_add(s1, s2));
 }

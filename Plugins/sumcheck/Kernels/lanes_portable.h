@@ -49,6 +49,7 @@ KERNEL_INLINE lanes wide_reduce(lanes_wide a) {
 }
 
 KERNEL_INLINE lanes wide_reduce_long(lanes_wide a) { return wide_reduce(a); }
+KERNEL_INLINE uint64_t lanes_total(lanes a) { return a; }
 KERNEL_INLINE uint64_t wide_total(lanes_wide a) { return wide_reduce(a); }
 
 /// A number that multiplies many others: nothing of it is worth keeping here.
@@ -66,3 +67,21 @@ KERNEL_INLINE lanes_narrow narrow_plus_element(lanes_narrow a, lanes b) {
   return wide_plus(a, (lanes_wide){b, 0});
 }
 KERNEL_INLINE lanes narrow_reduce(lanes_narrow a) { return wide_reduce(a); }
+
+/// Products of integers of 32 bits with elements.
+typedef int64_t lanes_integer;
+typedef __int128 lanes_integer_sum;
+
+KERNEL_INLINE lanes_integer integer_load_int16(const int16_t *p) { return *p; }
+KERNEL_INLINE lanes_integer integer_load_int32(const int32_t *p) { return *p; }
+KERNEL_INLINE lanes_integer_sum integer_sum_zero(void) { return 0; }
+KERNEL_INLINE void integer_sum_add(lanes_integer_sum *sum, lanes_integer a, lanes_limbs b) {
+  *sum += (lanes_integer_sum)a * b;
+}
+KERNEL_INLINE void integer_sum_subtract(lanes_integer_sum *sum, lanes_integer a, lanes_limbs b) {
+  *sum -= (lanes_integer_sum)a * b;
+}
+KERNEL_INLINE lanes integer_sum_reduce(const lanes_integer_sum *sum) {
+  return *sum >= 0 ? field_reduce((field_wide)*sum)
+                   : field_subtract(0, field_reduce((field_wide)-*sum));
+}

@@ -319,27 +319,6 @@ static sumcheck_quadratic PATH(product_fold_round_extension)(
       extension_store(out, i, lanes_plus_factor_base(before, load(a + i), &factor));               \
     }                                                                                              \
   }                                                                                                \
-  static sumcheck_extension PATH(inner_##kind)(                                                    \
-    const type *values, sumcheck_vector weights, size_t begin, size_t end) {                       \
-    mixed_sum sum = mixed_sum_zero();                                                              \
-    for (size_t i = begin; i < end; i += LANES) {                                                  \
-      mixed_sum_add(&sum, load(values + i), extension_load(weights, i));                           \
-    }                                                                                              \
-    return mixed_sum_total(&sum);                                                                  \
-  }                                                                                                \
-  static void PATH(combine_rows_##kind)(                                                           \
-    sumcheck_vector out, const type *rows, size_t row_stride, sumcheck_vector weights,             \
-    size_t row_count, size_t begin, size_t end) {                                                  \
-    for (size_t j = begin; j < end; j += LANES) {                                                  \
-      mixed_sum sum = mixed_sum_zero();                                                            \
-      for (size_t i = 0; i < row_count; i++) {                                                     \
-        lanes_extension weight = {lanes_set(weights.c0[i]), lanes_set(weights.c1[i])};             \
-        mixed_sum_add(&sum, load(rows + i * row_stride + j), weight);                              \
-      }                                                                                            \
-      lanes_extension value = {wide_reduce_long(sum.c0), wide_reduce_long(sum.c1)};                \
-      extension_store(out, j, value);                                                              \
-    }                                                                                              \
-  }                                                                                                \
   KERNEL_TILE void fold_tile_##kind(                                                               \
     sumcheck_vector out, const type *f, size_t distance, const lanes_factor *r, size_t begin,      \
     size_t count) {                                                                                \
@@ -352,17 +331,6 @@ static sumcheck_quadratic PATH(product_fold_round_extension)(
     size_t end) {                                                                                  \
     lanes_factor factor = factor_set(r);                                                           \
     fold_tile_##kind(out, f, half, &factor, begin, end - begin);                                   \
-  }                                                                                                \
-  static sumcheck_quadratic PATH(product_round_##kind)(                                            \
-    const type *f, sumcheck_vector w, size_t half, size_t begin, size_t end) {                     \
-    mixed_sum at_zero = mixed_sum_zero(), leading = mixed_sum_zero();                              \
-    for (size_t i = begin; i < end; i += LANES) {                                                  \
-      lanes f0 = load(f + i), f1 = load(f + half + i);                                             \
-      lanes_extension w0 = extension_load(w, i), w1 = extension_load(w, half + i);                 \
-      mixed_sum_add(&at_zero, f0, w0);                                                             \
-      mixed_sum_add(&leading, lanes_subtract(f1, f0), lanes_minus(w1, w0));                        \
-    }                                                                                              \
-    return (sumcheck_quadratic){mixed_sum_total(&at_zero), mixed_sum_total(&leading)};             \
   }                                                                                                \
   static sumcheck_quadratic PATH(product_fold_round_##kind)(                                       \
     sumcheck_vector folded, const type *f, sumcheck_vector w, size_t quarter,                      \
@@ -381,6 +349,166 @@ static sumcheck_quadratic PATH(product_fold_round_extension)(
 BASE_SOURCE(int16, int16_t, lanes_load_int16)
 BASE_SOURCE(int32, int32_t, lanes_load_int32)
 BASE_SOURCE(base, uint64_t, lanes_load)
+
+static sumcheck_extension PATH(inner_base)(
+  const uint64_t *values, sumcheck_vector weights, size_t begin, size_t end) {
+  mixed_sum sum = mixed_sum_zero();
+  for (size_t i = begin; i < end; i += LANES) {
+    mixed_sum_add(&sum, lanes_load(values + i), extension_load(weights, i));
+  }
+  return mixed_sum_total(&sum);
+}
+
+static void PATH(combine_rows_base)(
+  sumcheck_vector out, const uint64_t *rows, size_t row_stride, sumcheck_vector weights,
+  size_t row_count, size_t begin, size_t end) {
+  for (size_t j = begin; j < end; j += LANES) {
+    mixed_sum sum = mixed_sum_zero();
+    for (size_t i = 0; i < row_count; i++) {
+      lanes_extension weight = {lanes_set(weights.c0[i]), lanes_set(weights.c1[i])};
+      mixed_sum_add(&sum, lanes_load(rows + i * row_stride + j), weight);
+    }
+    lanes_extension value = {wide_reduce_long(sum.c0), wide_reduce_long(sum.c1)};
+    extension_store(out, j, value);
+  }
+}
+
+static sumcheck_quadratic PATH(product_round_base)(
+  const uint64_t *f, sumcheck_vector w, size_t half, size_t begin, size_t end) {
+  mixed_sum at_zero = mixed_sum_zero(), leading = mixed_sum_zero();
+  for (size_t i = begin; i < end; i += LANES) {
+    lanes f0 = lanes_load(f + i), f1 = lanes_load(f + half + i);
+    mixed_sum_add(&at_zero, f0, extension_load(w, i));
+    mixed_sum_add(&leading, lanes_subtract(f1, f0), difference_load(w, half, i));
+  }
+  return (sumcheck_quadratic){mixed_sum_total(&at_zero), mixed_sum_total(&leading)};
+}
+
+/// Products with integers: as many are summed as a column holds, and then settled into elements.
+#define INTEGER_LIMIT 512
+
+/// Columns of a row combination at once, and rows that stream past them at once.
+#define COMBINED_COLUMNS 256
+#define COMBINED_ROWS 8
+
+typedef struct {
+  lanes_integer_sum c0, c1;
+} integer_sums;
+
+typedef struct {
+  lanes_limbs c0, c1;
+} extension_limbs;
+
+KERNEL_INLINE integer_sums integer_sums_zero(void) {
+  return (integer_sums){integer_sum_zero(), integer_sum_zero()};
+}
+
+KERNEL_INLINE extension_limbs extension_limbs_of(lanes_extension a) {
+  return (extension_limbs){lanes_limbs_of(a.c0), lanes_limbs_of(a.c1)};
+}
+
+KERNEL_INLINE void integer_sums_add(integer_sums *sums, lanes_integer a, extension_limbs b) {
+  integer_sum_add(&sums->c0, a, b.c0);
+  integer_sum_add(&sums->c1, a, b.c1);
+}
+
+KERNEL_INLINE void integer_sums_subtract(
+  integer_sums *sums, lanes_integer a, extension_limbs b) {
+  integer_sum_subtract(&sums->c0, a, b.c0);
+  integer_sum_subtract(&sums->c1, a, b.c1);
+}
+
+KERNEL_INLINE lanes_extension integer_sums_reduce(const integer_sums *sums) {
+  return (lanes_extension){integer_sum_reduce(&sums->c0), integer_sum_reduce(&sums->c1)};
+}
+
+KERNEL_INLINE sumcheck_extension integer_sums_total(const integer_sums *sums) {
+  lanes_extension value = integer_sums_reduce(sums);
+  return (sumcheck_extension){lanes_total(value.c0), lanes_total(value.c1)};
+}
+
+/// Elements whose products with integers `integer_sums` can hold.
+KERNEL_INLINE size_t integer_tile(size_t left) {
+  return left < INTEGER_LIMIT * LANES ? left : INTEGER_LIMIT * LANES;
+}
+
+#define INTEGER_SOURCE(kind, type)                                                                 \
+  static sumcheck_extension PATH(inner_##kind)(                                                    \
+    const type *values, sumcheck_vector weights, size_t begin, size_t end) {                       \
+    sumcheck_extension total = {0, 0};                                                             \
+    for (size_t start = begin; start < end; start += INTEGER_LIMIT * LANES) {                      \
+      integer_sums sums = integer_sums_zero();                                                     \
+      for (size_t i = start; i < start + integer_tile(end - start); i += LANES) {                  \
+        extension_limbs weight = extension_limbs_of(extension_load(weights, i));                   \
+        integer_sums_add(&sums, integer_load_##kind(values + i), weight);                          \
+      }                                                                                            \
+      total = extension_add(total, integer_sums_total(&sums));                                     \
+    }                                                                                              \
+    return total;                                                                                  \
+  }                                                                                                \
+  static sumcheck_quadratic PATH(product_round_##kind)(                                            \
+    const type *f, sumcheck_vector w, size_t half, size_t begin, size_t end) {                     \
+    sumcheck_quadratic total = {{0, 0}, {0, 0}};                                                   \
+    for (size_t start = begin; start < end; start += INTEGER_LIMIT / 2 * LANES) {                  \
+      size_t count = integer_tile(2 * (end - start)) / 2;                                          \
+      integer_sums at_zero = integer_sums_zero(), leading = integer_sums_zero();                   \
+      for (size_t i = start; i < start + count; i += LANES) {                                      \
+        extension_limbs weight = extension_limbs_of(extension_load(w, i));                         \
+        integer_sums_add(&at_zero, integer_load_##kind(f + i), weight);                            \
+      }                                                                                            \
+      /* Not by f1 - f0, which may have 33 bits. */                                                \
+      for (size_t i = start; i < start + count; i += LANES) {                                      \
+        extension_limbs weight = extension_limbs_of(difference_load(w, half, i));                  \
+        integer_sums_add(&leading, integer_load_##kind(f + half + i), weight);                     \
+        integer_sums_subtract(&leading, integer_load_##kind(f + i), weight);                       \
+      }                                                                                            \
+      total.at_zero = extension_add(total.at_zero, integer_sums_total(&at_zero));                  \
+      total.leading = extension_add(total.leading, integer_sums_total(&leading));                  \
+    }                                                                                              \
+    return total;                                                                                  \
+  }                                                                                                \
+  /* Adds up to COMBINED_ROWS rows, each times its weight, to the sums of some columns. */         \
+  KERNEL_TILE void combine_tile_##kind(                                                            \
+    integer_sums *sums, const type *rows, size_t row_stride, const extension_limbs *weights,       \
+    size_t row_count, size_t columns) {                                                            \
+    for (size_t j = 0; j < columns; j += LANES) {                                                  \
+      integer_sums sum = sums[j / LANES];                                                          \
+      for (size_t i = 0; i < row_count; i++) {                                                     \
+        integer_sums_add(&sum, integer_load_##kind(rows + i * row_stride + j), weights[i]);        \
+      }                                                                                            \
+      sums[j / LANES] = sum;                                                                       \
+    }                                                                                              \
+  }                                                                                                \
+  static void PATH(combine_rows_##kind)(                                                           \
+    sumcheck_vector out, const type *rows, size_t row_stride, sumcheck_vector weights,             \
+    size_t row_count, size_t begin, size_t end) {                                                  \
+    for (size_t start = begin; start < end; start += COMBINED_COLUMNS) {                           \
+      size_t columns = end - start < COMBINED_COLUMNS ? end - start : COMBINED_COLUMNS;            \
+      lanes_extension zero = extension_set((sumcheck_extension){0, 0});                            \
+      for (size_t j = start; j < start + columns; j += LANES) extension_store(out, j, zero);       \
+      for (size_t first = 0; first < row_count; first += INTEGER_LIMIT) {                          \
+        size_t last = row_count - first < INTEGER_LIMIT ? row_count : first + INTEGER_LIMIT;       \
+        integer_sums sums[COMBINED_COLUMNS / LANES];                                               \
+        for (size_t j = 0; j < columns; j += LANES) sums[j / LANES] = integer_sums_zero();         \
+        for (size_t row = first; row < last; row += COMBINED_ROWS) {                               \
+          size_t count = last - row < COMBINED_ROWS ? last - row : COMBINED_ROWS;                  \
+          extension_limbs factors[COMBINED_ROWS];                                                  \
+          for (size_t i = 0; i < count; i++) {                                                     \
+            factors[i] = extension_limbs_of((lanes_extension){                                     \
+              lanes_set(weights.c0[row + i]), lanes_set(weights.c1[row + i])});                    \
+          }                                                                                        \
+          combine_tile_##kind(                                                                     \
+            sums, rows + row * row_stride + start, row_stride, factors, count, columns);           \
+        }                                                                                          \
+        for (size_t j = 0; j < columns; j += LANES) {                                              \
+          lanes_extension sum = integer_sums_reduce(&sums[j / LANES]);                             \
+          extension_store(out, start + j, lanes_plus(extension_load(out, start + j), sum));        \
+        }                                                                                          \
+      }                                                                                            \
+    }                                                                                              \
+  }
+INTEGER_SOURCE(int16, int16_t)
+INTEGER_SOURCE(int32, int32_t)
 
 // MARK: With an equality: one block of eq.low, weighed by the caller with eq.high
 
