@@ -239,5 +239,28 @@ extension KernelTests {
       #expect(sumcheck_histogram_int32(&few, few.count, int32s, int32s.count) == 4)
       #expect(few == [1, 0, 0, 2])
     }
+
+    @Test(arguments: [(1, 1, 5), (4, 16, 9), (7, 33, 12), (9, 56, 27)])
+    func slidesAWindow(rowCount: Int, width: Int, columns: Int) {
+      var numbers = Numbers(seed: UInt64(width))
+      let weights: [Int16] = numbers.integers(rowCount * columns)
+      let operand: [Int16] = numbers.integers(500)
+      let offsets = (0..<columns).map { _ in UInt32(numbers.next() % 400) }
+      let stride = width + 3
+      onEachPath { path in
+        var sums = [Int32](repeating: -1, count: rowCount * stride)
+        sumcheck_slide_int16(
+          &sums, stride, operand, offsets, weights, columns, rowCount, width)
+        for row in 0..<rowCount {
+          for x in 0..<stride {
+            let sum = (0..<columns).reduce(UInt16(0)) { sum, k in
+              sum &+ UInt16(truncatingIfNeeded: weights[row * columns + k])
+                &* UInt16(truncatingIfNeeded: operand[Int(offsets[k]) + min(x, width)])
+            }
+            #expect(sums[row * stride + x] == (x < width ? Int32(sum) : -1), "\(path)")
+          }
+        }
+      }
+    }
   }
 }

@@ -3,6 +3,7 @@
 #include "lanes_avx2.h"
 #include "blake3_lanes.h"
 #include "encoder_lanes.h"
+#include "slide_lanes.h"
 #include "loops.h"
 #pragma clang attribute pop
 #endif

@@ -305,3 +305,10 @@ size_t sumcheck_histogram_int32(
   }
   return outside;
 }
+
+void sumcheck_slide_int16(
+  int32_t *sums, size_t sums_stride, const int16_t *operand, const uint32_t *offsets,
+  const int16_t *weights, size_t columns, size_t row_count, size_t width) {
+  sumcheck_table_selected()->slide_int16(
+    sums, sums_stride, operand, offsets, weights, columns, row_count, width);
+}

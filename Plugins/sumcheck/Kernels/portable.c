@@ -1,4 +1,5 @@
 #include "lanes_portable.h"
 #include "blake3_lanes.h"
 #include "encoder_lanes.h"
+#include "slide_lanes.h"
 #include "loops.h"

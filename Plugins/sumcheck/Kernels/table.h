@@ -72,6 +72,8 @@
         size_t, size_t, uint64_t *)                                                                \
   entry(void, encode_base, const sumcheck_encoder *, uint64_t *, size_t, const uint64_t *,         \
         size_t, size_t, uint64_t *)                                                                \
+  entry(void, slide_int16, int32_t *, size_t, const int16_t *, const uint32_t *, const int16_t *,  \
+        size_t, size_t, size_t)                                                                    \
   entry(void, blake3_inputs, uint8_t *, const uint8_t *, size_t, size_t, const blake3_mode *)      \
   entry(void, blake3_chunks, uint8_t *, const uint8_t *, uint64_t, const blake3_mode *)            \
   entry(void, blake3_parents, uint8_t *, const uint8_t *, const blake3_mode *)

@@ -264,6 +264,15 @@ void sumcheck_histogram_int16(uint32_t *counts, const int16_t *values, size_t co
 size_t sumcheck_histogram_int32(
   uint32_t *counts, size_t size, const int32_t *values, size_t count);
 
+// MARK: Accumulators
+
+/// sums[r * sums_stride + x] = the sum over k of weights[r * columns + k] * operand[offsets[k] + x]
+/// modulo 2^16, in [0, 2^16), for r below row_count and x below width: one line of a convolution's
+/// results, with the operand padded beforehand. Reads up to 15 elements beyond each line's last.
+void sumcheck_slide_int16(
+  int32_t *sums, size_t sums_stride, const int16_t *operand, const uint32_t *offsets,
+  const int16_t *weights, size_t columns, size_t row_count, size_t width);
+
 // MARK: Reed-Solomon code
 
 /// Encodes rows of 2^message_log elements into 2^(message_log + rate_log): the row is the
