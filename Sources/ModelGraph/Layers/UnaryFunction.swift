@@ -138,11 +138,8 @@ package struct Clip: Sendable {
     let (least, greatest) = (-Float.greatestFiniteMagnitude, Float.greatestFiniteMagnitude)
     if reader.opset < 11 {
       try reader.allow(["min", "max"], operands: 1...1)
-      return GeneralLayer(
-        .function(
-          .clip(
-            low: reader.float("min", default: least), high: reader.float("max", default: greatest))),
-        shape: shape)
+      let bounds = (reader.float("min", default: least), reader.float("max", default: greatest))
+      return GeneralLayer(.function(.clip(low: bounds.0, high: bounds.1)), shape: shape)
     }
     try reader.allow([], operands: 1...3)
     let low = reader.hasSlot(1) ? try reader.constantScalar(1) : least
