@@ -76,7 +76,10 @@ extension KernelTests {
     func sumsFractions(count: Int) {
       var numbers = Numbers(seed: UInt64(count))
       let arrays = (0..<4).map { _ in numbers.extensions(count) }
-      let numerators: [[Int32]?] = [numbers.integers(count), numbers.integers(count), nil]
+      let numerators: [[Int32]?] = [
+        numbers.integers(count), numbers.integers(count), nil,
+        (0..<count).map { Int32($0 * $0 % 3 % 2) },
+      ]
       onEachPath { path in
         let layer = Layer(arrays)
         let cut = count / 2
@@ -110,6 +113,12 @@ extension KernelTests {
       let numerators: [[Int32]?] = [
         nil, numbers.integers(4 * quarter), numbers.integers(4 * quarter),
       ]
+      // Bits, as lookups have: the same in each quarter, in each half, and in neither.
+      let bits = (0..<3).map { kind in
+        let count = [quarter, 2 * quarter, 4 * quarter][kind]
+        let some = (0..<count).map { _ in Int32(numbers.next() % 2) }
+        return (0..<4 * quarter).map { some[$0 % count] }
+      }
       let (lambda, r) = (numbers.extensions(1)[0], numbers.extensions(1)[0])
       let low = equality(numbers.extensions(lowVariables))
       let high = equality(numbers.extensions(highVariables))
@@ -123,8 +132,6 @@ extension KernelTests {
         let eq = sumcheck_tensor(low: vl.c, high: vHigh.c, low_count: low.count)
         let wide = sumcheck_tensor(low: vl.c, high: vDoubled.c, low_count: low.count)
 
-        let layer = Layer(arrays)
-        let folded = Self.folded(arrays, lambda, r)
         func expectSecondRound(
           of arrays: [[Extension]], in layer: Layer, _ body: (Int, Int) -> sumcheck_quadratic
         ) {
@@ -136,17 +143,23 @@ extension KernelTests {
             #expect(Array(vector.values[..<(2 * quarter)]) == values, "\(path)")
           }
         }
-        let first = sumcheck_fraction_round(
-          layer.c, lambda.c, wide, 2 * quarter, 0, doubled.count)
-        #expect(coefficients(first) == Self.round(arrays, lambda, firstWeights), "\(path)")
-        expectSecondRound(of: arrays, in: layer) {
-          sumcheck_fraction_fold_round(layer.c, r.c, eq, quarter, $0, $1)
+        for kind in [nil, 0, 1, 2] {
+          var arrays = arrays
+          if let kind { arrays[0] = Self.leaves(bits[kind], count: 4 * quarter) }
+          let layer = Layer(arrays)
+          let first = sumcheck_fraction_round(
+            layer.c, lambda.c, wide, 2 * quarter, 0, doubled.count)
+          #expect(coefficients(first) == Self.round(arrays, lambda, firstWeights), "\(path)")
+          expectSecondRound(of: arrays, in: layer) {
+            sumcheck_fraction_fold_round(layer.c, r.c, eq, quarter, $0, $1)
+          }
         }
-        #expect(folded.count == 4)
 
         for (n0, n1) in [
           (numerators[0], numerators[0]), (numerators[0], numerators[1]),
-          (numerators[1], numerators[0]), (numerators[1], numerators[2]),
+          (numerators[1], numerators[0]), (numerators[1], numerators[2]), (bits[0], bits[0]),
+          (bits[0], nil), (bits[1], bits[0]), (bits[1], bits[1]), (bits[2], bits[0]),
+          (bits[0], numerators[1]),
         ] {
           let leaves = [
             Self.leaves(n0, count: 4 * quarter), Self.leaves(n1, count: 4 * quarter), arrays[2],

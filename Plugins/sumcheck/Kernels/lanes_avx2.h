@@ -107,6 +107,15 @@ KERNEL_INLINE lanes lanes_times_fourth_root(lanes a) {
     lanes_flip(_mm256_slli_epi64(a, 48)), _mm256_srli_epi64(a, 16), _mm256_srli_epi64(a, 48));
 }
 
+/// `a` in the lanes where `bit` is 1, 0 where it is 0.
+KERNEL_INLINE lanes lanes_where(lanes a, lanes bit) {
+  return _mm256_and_si256(a, _mm256_sub_epi64(_mm256_setzero_si256(), bit));
+}
+
+KERNEL_INLINE bool lanes_equal(lanes a, lanes b) {
+  return _mm256_movemask_epi8(_mm256_cmpeq_epi64(a, b)) == -1;
+}
+
 /// Lane i of x[j] becomes lane j of x[i].
 KERNEL_INLINE void lanes_transpose(lanes x[LANES]) {
   lanes a = _mm256_unpacklo_epi64(x[0], x[1]), b = _mm256_unpackhi_epi64(x[0], x[1]);

@@ -19,6 +19,8 @@ KERNEL_INLINE lanes lanes_multiply(lanes a, lanes b) { return field_multiply(a, 
 KERNEL_INLINE lanes lanes_times_fourth_root(lanes a) {
   return field_reduce((field_wide)a << 48);
 }
+KERNEL_INLINE lanes lanes_where(lanes a, lanes bit) { return a & (0 - bit); }
+KERNEL_INLINE bool lanes_equal(lanes a, lanes b) { return a == b; }
 KERNEL_INLINE void lanes_transpose(lanes x[LANES]) { (void)x; }
 /// A sum of up to 2^29 products, low + carry 2^128.
 typedef struct {

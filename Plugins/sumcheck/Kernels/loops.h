@@ -2,6 +2,8 @@
 // number of lanes; kernels.c gives what is left over to the portable path.
 #include "table.h"
 
+#include <string.h>
+
 /// Values of a tile: loops over tiles keep what they share in the first-level cache.
 #define TILE 64
 
@@ -84,6 +86,10 @@ KERNEL_INLINE lanes_extension lanes_plus_factor_base(
 
 KERNEL_INLINE lanes_extension lanes_times_base(lanes_extension a, lanes b) {
   return (lanes_extension){lanes_multiply(a.c0, b), lanes_multiply(a.c1, b)};
+}
+
+KERNEL_INLINE lanes_extension extension_where(lanes_extension a, lanes bit) {
+  return (lanes_extension){lanes_where(a.c0, bit), lanes_where(a.c1, bit)};
 }
 
 /// low + r * (high - low).
@@ -512,21 +518,45 @@ INTEGER_SOURCE(int32, int32_t)
 
 // MARK: With an equality: one block of eq.low, weighed by the caller with eq.high
 
-KERNEL_TILE void equality_tile(
+/// Two coefficients of the values of a tile.
+typedef struct {
+  uint64_t c0[TILE], c1[TILE];
+} tile_buffer;
+
+KERNEL_INLINE sumcheck_vector tile_vector(tile_buffer *buffer) {
+  return (sumcheck_vector){buffer->c0, buffer->c1};
+}
+
+KERNEL_INLINE sumcheck_vector vector_at(sumcheck_vector v, size_t i) {
+  return (sumcheck_vector){v.c0 + i, v.c1 + i};
+}
+
+/// out[k] = f[half + k] - f[k].
+KERNEL_TILE void difference_tile(
+  sumcheck_vector out, sumcheck_vector f, size_t half, size_t count) {
+  for (size_t k = 0; k < count; k += LANES) extension_store(out, k, difference_load(f, half, k));
+}
+
+/// Adds eq * a * b.
+KERNEL_TILE void weighted_tile(
+  extension_sum *sum, sumcheck_vector a, sumcheck_vector b, sumcheck_vector eq, size_t count) {
+  extension_sum total = *sum;
+  for (size_t k = 0; k < count; k += LANES) {
+    lanes_extension product = lanes_times(extension_load(a, k), extension_load(b, k));
+    extension_sum_add(&total, product, extension_load(eq, k));
+  }
+  *sum = total;
+}
+
+/// Adds eq * f * h at 0 and its coefficient of X^2, for the pairs `half` apart.
+KERNEL_INLINE void equality_tile(
   round_sums *sums, sumcheck_vector f, sumcheck_vector h, sumcheck_vector eq, size_t half,
-  size_t base, size_t begin, size_t count) {
-  extension_sum at_zero = sums->at_zero, leading = sums->leading;
-  for (size_t k = begin; k < begin + count; k += LANES) {
-    lanes_extension product = lanes_times(
-      extension_load(f, base + k), extension_load(h, base + k));
-    extension_sum_add(&at_zero, product, extension_load(eq, k));
-  }
-  for (size_t k = begin; k < begin + count; k += LANES) {
-    lanes_extension product = lanes_times(
-      difference_load(f, half, base + k), difference_load(h, half, base + k));
-    extension_sum_add(&leading, product, extension_load(eq, k));
-  }
-  *sums = (round_sums){at_zero, leading};
+  size_t count) {
+  weighted_tile(&sums->at_zero, f, h, eq, count);
+  tile_buffer df, dh;
+  difference_tile(tile_vector(&df), f, half, count);
+  difference_tile(tile_vector(&dh), h, half, count);
+  weighted_tile(&sums->leading, tile_vector(&df), tile_vector(&dh), eq, count);
 }
 
 static sumcheck_quadratic PATH(equality_round)(
@@ -534,7 +564,8 @@ static sumcheck_quadratic PATH(equality_round)(
   size_t count) {
   round_sums sums = round_sums_zero();
   for (size_t k = 0; k < count; k += TILE) {
-    equality_tile(&sums, f, h, eq, half, base, k, tile_size(count - k));
+    sumcheck_vector ft = vector_at(f, base + k), ht = vector_at(h, base + k);
+    equality_tile(&sums, ft, ht, vector_at(eq, k), half, tile_size(count - k));
   }
   return round_sums_total(&sums);
 }
@@ -548,7 +579,8 @@ static sumcheck_quadratic PATH(equality_fold_round)(
     size_t size = tile_size(count - k);
     fold_pairs(f, quarter, &factor, base + k, size);
     fold_pairs(h, quarter, &factor, base + k, size);
-    equality_tile(&sums, f, h, eq, quarter, base, k, size);
+    sumcheck_vector ft = vector_at(f, base + k), ht = vector_at(h, base + k);
+    equality_tile(&sums, ft, ht, vector_at(eq, k), quarter, size);
   }
   return round_sums_total(&sums);
 }
@@ -584,66 +616,119 @@ KERNEL_INLINE lanes load_numerator(const int32_t *p, size_t i) {
   return p ? lanes_load_int32(p + i) : lanes_set(1);
 }
 
+/// Whether count numerators are 0 or 1, as those of lookups are.
+KERNEL_INLINE bool numerators_are_bits(const int32_t *p, size_t count) {
+  uint32_t bits = 0;
+  if (p) {
+    for (size_t k = 0; k < count; k++) bits |= (uint32_t)p[k];
+  }
+  return bits < 2;
+}
+
 static void PATH(fraction_sum_leaves)(
   sumcheck_vector p, sumcheck_vector q, const int32_t *p0, const int32_t *p1, sumcheck_vector q0,
   sumcheck_vector q1, size_t begin, size_t end) {
-  for (size_t i = begin; i < end; i += LANES) {
-    lanes_extension d0 = extension_load(q0, i), d1 = extension_load(q1, i);
-    lanes_extension n0 = p1 ? lanes_times_base(d0, lanes_load_int32(p1 + i)) : d0;
-    lanes_extension n1 = p0 ? lanes_times_base(d1, lanes_load_int32(p0 + i)) : d1;
-    extension_store(p, i, lanes_plus(n0, n1));
-    extension_store(q, i, lanes_times(d0, d1));
+  for (size_t start = begin; start < end; start += TILE) {
+    size_t stop = start + tile_size(end - start);
+    bool areBits = numerators_are_bits(p0 ? p0 + start : NULL, stop - start)
+      && numerators_are_bits(p1 ? p1 + start : NULL, stop - start);
+    for (size_t i = start; i < stop; i += LANES) {
+      lanes_extension d0 = extension_load(q0, i), d1 = extension_load(q1, i);
+      lanes n0 = load_numerator(p0, i), n1 = load_numerator(p1, i);
+      lanes_extension sum =
+        areBits ? lanes_plus(extension_where(d0, n1), extension_where(d1, n0))
+                : lanes_plus(lanes_times_base(d0, n1), lanes_times_base(d1, n0));
+      extension_store(p, i, sum);
+      extension_store(q, i, lanes_times(d0, d1));
+    }
   }
 }
 
-/// Adds eq[begin + k] * (a b + c d)[base + k] for the values of a tile.
+/// Adds eq * (a b + c d).
 KERNEL_TILE void cross_tile(
   extension_sum *sum, sumcheck_vector a, sumcheck_vector b, sumcheck_vector c, sumcheck_vector d,
-  sumcheck_vector eq, size_t base, size_t begin, size_t count) {
+  sumcheck_vector eq, size_t count) {
   extension_sum total = *sum;
-  for (size_t k = begin; k < begin + count; k += LANES) {
-    size_t i = base + k;
+  for (size_t k = 0; k < count; k += LANES) {
     // One coefficient after the other: both at once need more registers than there are.
     lanes_wide first = wide_two_products(
-      lanes_load(a.c0 + i), lanes_load(b.c0 + i), lanes_load(c.c0 + i), lanes_load(d.c0 + i));
+      lanes_load(a.c0 + k), lanes_load(b.c0 + k), lanes_load(c.c0 + k), lanes_load(d.c0 + k));
     lanes_wide second = wide_two_products(
-      lanes_load(a.c1 + i), lanes_load(b.c1 + i), lanes_load(c.c1 + i), lanes_load(d.c1 + i));
+      lanes_load(a.c1 + k), lanes_load(b.c1 + k), lanes_load(c.c1 + k), lanes_load(d.c1 + k));
     lanes_extension value;
     value.c0 = wide_reduce(wide_plus(first, wide_seven_times(second)));
     __asm__("" ::: "memory");
     lanes_wide left = wide_two_products(
-      lanes_load(a.c0 + i), lanes_load(b.c1 + i), lanes_load(c.c0 + i), lanes_load(d.c1 + i));
+      lanes_load(a.c0 + k), lanes_load(b.c1 + k), lanes_load(c.c0 + k), lanes_load(d.c1 + k));
     lanes_wide right = wide_two_products(
-      lanes_load(a.c1 + i), lanes_load(b.c0 + i), lanes_load(c.c1 + i), lanes_load(d.c0 + i));
+      lanes_load(a.c1 + k), lanes_load(b.c0 + k), lanes_load(c.c1 + k), lanes_load(d.c0 + k));
     value.c1 = wide_reduce(wide_plus(left, right));
     extension_sum_add(&total, value, extension_load(eq, k));
   }
   *sum = total;
 }
 
-/// out[k] = f[half + begin + k] - f[begin + k].
-KERNEL_TILE void difference_tile(
-  sumcheck_vector out, sumcheck_vector f, size_t half, size_t begin, size_t count) {
+/// Adds eq * (a b + c bit), where every bit is 0 or 1.
+KERNEL_TILE void masked_tile(
+  extension_sum *sum, sumcheck_vector a, sumcheck_vector b, sumcheck_vector c,
+  const uint64_t *bit, sumcheck_vector eq, size_t count) {
+  extension_sum total = *sum;
   for (size_t k = 0; k < count; k += LANES) {
-    extension_store(out, k, difference_load(f, half, begin + k));
+    lanes_extension product = lanes_times(extension_load(a, k), extension_load(b, k));
+    lanes_extension masked = extension_where(extension_load(c, k), lanes_load(bit + k));
+    extension_sum_add(&total, lanes_plus(product, masked), extension_load(eq, k));
   }
+  *sum = total;
+}
+
+// The numerators of lookups are bits, and mostly the same in both halves: binding their variable
+// leaves them as they are. A tile is looked at before it is computed; others end the look at once.
+
+/// Whether the values `distance` on are the same.
+KERNEL_INLINE bool tile_repeats(sumcheck_vector f, size_t distance, size_t count) {
+  for (size_t k = 0; k < count; k += LANES) {
+    if (!lanes_equal(lanes_load(f.c0 + k), lanes_load(f.c0 + distance + k))) return false;
+    if (!lanes_equal(lanes_load(f.c1 + k), lanes_load(f.c1 + distance + k))) return false;
+  }
+  return true;
+}
+
+KERNEL_INLINE bool tile_is_bits(sumcheck_vector f, size_t count) {
+  for (size_t k = 0; k < count; k++) {
+    if (f.c0[k] > 1 || f.c1[k] != 0) return false;
+  }
+  return true;
+}
+
+KERNEL_INLINE void fold_numerators(
+  sumcheck_vector p, size_t distance, const lanes_factor *r, size_t begin, size_t count) {
+  if (tile_repeats(vector_at(p, begin), distance, count)) return;
+  fold_tile(p, p, distance, r, begin, count);
 }
 
 /// Adds eq * (p0 q1 + p1 q0) at 0 and its coefficient of X^2, for the pairs `half` apart.
 KERNEL_INLINE void fraction_tile(
-  round_sums *sums, sumcheck_fractions layer, sumcheck_vector eq, size_t half, size_t base,
-  size_t begin, size_t count) {
+  round_sums *sums, sumcheck_fractions layer, sumcheck_vector eq, size_t half, size_t begin,
+  size_t count) {
+  sumcheck_vector p0 = vector_at(layer.p0, begin), p1 = vector_at(layer.p1, begin);
+  sumcheck_vector q0 = vector_at(layer.q0, begin), q1 = vector_at(layer.q1, begin);
+  if (tile_is_bits(p0, count)) {
+    masked_tile(&sums->at_zero, p1, q0, q1, p0.c0, eq, count);
+  } else {
+    cross_tile(&sums->at_zero, p0, q1, p1, q0, eq, count);
+  }
+  tile_buffer dp0, dp1, dq0, dq1;
+  difference_tile(tile_vector(&dp1), p1, half, count);
+  difference_tile(tile_vector(&dq0), q0, half, count);
+  if (tile_repeats(p0, half, count)) {
+    weighted_tile(&sums->leading, tile_vector(&dp1), tile_vector(&dq0), eq, count);
+    return;
+  }
+  difference_tile(tile_vector(&dp0), p0, half, count);
+  difference_tile(tile_vector(&dq1), q1, half, count);
   cross_tile(
-    &sums->at_zero, layer.p0, layer.q1, layer.p1, layer.q0, eq, base, begin, count);
-  uint64_t differences[8][TILE];
-  sumcheck_vector p0 = {differences[0], differences[1]}, p1 = {differences[2], differences[3]};
-  sumcheck_vector q0 = {differences[4], differences[5]}, q1 = {differences[6], differences[7]};
-  difference_tile(p0, layer.p0, half, base + begin, count);
-  difference_tile(p1, layer.p1, half, base + begin, count);
-  difference_tile(q0, layer.q0, half, base + begin, count);
-  difference_tile(q1, layer.q1, half, base + begin, count);
-  sumcheck_vector weights = {eq.c0 + begin, eq.c1 + begin};
-  cross_tile(&sums->leading, p0, q1, p1, q0, weights, 0, 0, count);
+    &sums->leading, tile_vector(&dp0), tile_vector(&dq1), tile_vector(&dp1), tile_vector(&dq0),
+    eq, count);
 }
 
 /// p1 += lambda q1.
@@ -664,7 +749,7 @@ static sumcheck_quadratic PATH(fraction_round)(
     size_t size = tile_size(count - k);
     lambda_tile(layer, &factor, base + k, size);
     lambda_tile(layer, &factor, base + half + k, size);
-    fraction_tile(&sums, layer, eq, half, base, k, size);
+    fraction_tile(&sums, layer, vector_at(eq, k), half, base + k, size);
   }
   return round_sums_total(&sums);
 }
@@ -676,64 +761,99 @@ static sumcheck_quadratic PATH(fraction_fold_round)(
   round_sums sums = round_sums_zero();
   for (size_t k = 0; k < count; k += TILE) {
     size_t size = tile_size(count - k);
-    fold_pairs(layer.p0, quarter, &factor, base + k, size);
+    fold_numerators(layer.p0, 2 * quarter, &factor, base + k, size);
+    fold_numerators(layer.p0, 2 * quarter, &factor, base + quarter + k, size);
     fold_pairs(layer.p1, quarter, &factor, base + k, size);
     fold_pairs(layer.q0, quarter, &factor, base + k, size);
     fold_pairs(layer.q1, quarter, &factor, base + k, size);
-    fraction_tile(&sums, layer, eq, quarter, base, k, size);
+    fraction_tile(&sums, layer, vector_at(eq, k), quarter, base + k, size);
   }
   return round_sums_total(&sums);
 }
 
-/// eq * (p0 q1 + (p1 + lambda q1) q0) of the leaves, at 0 and leading.
+/// Whether a tile's numerators are bits, and the same in both halves.
+KERNEL_INLINE bool numerators_repeat(const int32_t *p, size_t half, size_t count) {
+  if (p == NULL) return true;
+  return memcmp(p, p + half, count * sizeof *p) == 0 && numerators_are_bits(p, count);
+}
+
+/// A round at the leaves: what leads is lambda * q0 q1 where no numerator changes, and kept apart.
+typedef struct {
+  round_sums sums;
+  extension_sum leading_times_lambda;
+} leaves_sums;
+
+/// Adds eq * (p0 q1 + (p1 + lambda q1) q0), where `areBits` is of p0 and p1.
 KERNEL_TILE void leaves_tile(
-  round_sums *sums, const int32_t *p0, const int32_t *p1, sumcheck_vector q0, sumcheck_vector q1,
-  const lanes_factor *lambda, sumcheck_vector eq, size_t half, size_t base, size_t begin,
-  size_t count) {
-  extension_sum at_zero = sums->at_zero, leading = sums->leading;
-  for (size_t k = begin; k < begin + count; k += LANES) {
-    size_t i = base + k;
-    lanes_extension d0 = extension_load(q0, i), d1 = extension_load(q1, i);
-    lanes_extension n1 = {load_numerator(p1, i), lanes_set(0)};
-    lanes_extension value = lanes_plus(
-      lanes_times_base(d1, load_numerator(p0, i)),
-      lanes_times(lanes_plus_factor(n1, d1, lambda), d0));
-    extension_sum_add(&at_zero, value, extension_load(eq, k));
+  extension_sum *sum, const int32_t *p0, const int32_t *p1, sumcheck_vector q0, sumcheck_vector q1,
+  const lanes_factor *lambda, sumcheck_vector eq, size_t count, bool areBits) {
+  extension_sum total = *sum;
+  for (size_t k = 0; k < count; k += LANES) {
+    lanes_extension d0 = extension_load(q0, k), d1 = extension_load(q1, k);
+    lanes_extension n1 = {load_numerator(p1, k), lanes_set(0)};
+    lanes n0 = load_numerator(p0, k);
+    lanes_extension left = areBits ? extension_where(d1, n0) : lanes_times_base(d1, n0);
+    lanes_extension value = lanes_plus(left, lanes_times(lanes_plus_factor(n1, d1, lambda), d0));
+    extension_sum_add(&total, value, extension_load(eq, k));
   }
-  for (size_t k = begin; k < begin + count; k += LANES) {
-    size_t i = base + k;
-    lanes_extension d0 = difference_load(q0, half, i), d1 = difference_load(q1, half, i);
-    lanes n0 = lanes_subtract(load_numerator(p0, half + i), load_numerator(p0, i));
+  *sum = total;
+}
+
+/// Adds what leads of the same, for numerators that may change.
+KERNEL_TILE void leaves_difference_tile(
+  extension_sum *sum, const int32_t *p0, const int32_t *p1, sumcheck_vector q0, sumcheck_vector q1,
+  const lanes_factor *lambda, sumcheck_vector eq, size_t half, size_t count) {
+  extension_sum total = *sum;
+  for (size_t k = 0; k < count; k += LANES) {
+    lanes_extension d0 = difference_load(q0, half, k), d1 = difference_load(q1, half, k);
+    lanes n0 = lanes_subtract(load_numerator(p0, half + k), load_numerator(p0, k));
     lanes_extension n1 = {
-      lanes_subtract(load_numerator(p1, half + i), load_numerator(p1, i)), lanes_set(0)};
+      lanes_subtract(load_numerator(p1, half + k), load_numerator(p1, k)), lanes_set(0)};
     lanes_extension value = lanes_plus(
       lanes_times_base(d1, n0), lanes_times(lanes_plus_factor(n1, d1, lambda), d0));
-    extension_sum_add(&leading, value, extension_load(eq, k));
+    extension_sum_add(&total, value, extension_load(eq, k));
   }
-  *sums = (round_sums){at_zero, leading};
+  *sum = total;
 }
 
 static sumcheck_quadratic PATH(fraction_round_leaves)(
   const int32_t *p0, const int32_t *p1, sumcheck_vector q0, sumcheck_vector q1,
   sumcheck_extension lambda, sumcheck_vector eq, size_t half, size_t base, size_t count) {
   lanes_factor factor = factor_set(lambda);
-  round_sums sums = round_sums_zero();
+  leaves_sums sums = {round_sums_zero(), extension_sum_zero()};
   for (size_t k = 0; k < count; k += TILE) {
-    leaves_tile(&sums, p0, p1, q0, q1, &factor, eq, half, base, k, tile_size(count - k));
+    size_t i = base + k, size = tile_size(count - k);
+    const int32_t *n0 = p0 ? p0 + i : NULL, *n1 = p1 ? p1 + i : NULL;
+    sumcheck_vector d0 = vector_at(q0, i), d1 = vector_at(q1, i), weights = vector_at(eq, k);
+    bool repeat = numerators_repeat(n0, half, size) && numerators_repeat(n1, half, size);
+    leaves_tile(&sums.sums.at_zero, n0, n1, d0, d1, &factor, weights, size, repeat);
+    if (repeat) {
+      tile_buffer b0, b1;
+      difference_tile(tile_vector(&b0), d0, half, size);
+      difference_tile(tile_vector(&b1), d1, half, size);
+      weighted_tile(
+        &sums.leading_times_lambda, tile_vector(&b0), tile_vector(&b1), weights, size);
+    } else {
+      leaves_difference_tile(&sums.sums.leading, n0, n1, d0, d1, &factor, weights, half, size);
+    }
   }
-  return round_sums_total(&sums);
+  sumcheck_quadratic total = round_sums_total(&sums.sums);
+  sumcheck_extension product = extension_sum_total(&sums.leading_times_lambda);
+  total.leading = extension_add(total.leading, extension_multiply(product, lambda));
+  return total;
 }
 
 /// The fold of a numerator.
 KERNEL_TILE void numerator_tile(
   sumcheck_vector out, const int32_t *p, size_t distance, const lanes_factor *r, size_t begin,
   size_t count) {
-  if (p) {
+  if (p && memcmp(p + begin, p + distance + begin, count * sizeof *p) != 0) {
     fold_tile_int32(out, p, distance, r, begin, count);
     return;
   }
-  lanes_extension one = {lanes_set(1), lanes_set(0)};
-  for (size_t i = begin; i < begin + count; i += LANES) extension_store(out, i, one);
+  for (size_t i = begin; i < begin + count; i += LANES) {
+    extension_store(out, i, (lanes_extension){load_numerator(p, i), lanes_set(0)});
+  }
 }
 
 static sumcheck_quadratic PATH(fraction_fold_round_leaves)(
@@ -752,7 +872,7 @@ static sumcheck_quadratic PATH(fraction_fold_round_leaves)(
       fold_tile(folded.q1, q1, half, &fold, i, size);
       lambda_tile(folded, &factor, i, size);
     }
-    fraction_tile(&sums, folded, eq, quarter, base, k, size);
+    fraction_tile(&sums, folded, vector_at(eq, k), quarter, base + k, size);
   }
   return round_sums_total(&sums);
 }
