@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define BLAKE3_ROTATE(x, count) ((x) >> (count) | (x) << (32 - (count)))
+
 static inline uint32_t load_word(const uint8_t *bytes) {
   return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16
     | (uint32_t)bytes[3] << 24;

@@ -41,7 +41,7 @@ static const uint32_t blake3_initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0
   step(v[2], v[7], v[8], v[13], m[n], m[o])                                                        \
   step(v[3], v[4], v[9], v[14], m[p], m[q])
 
-/// The mixing of four words of the state with two of the block.
+/// The mixing of four words of the state with two of the block; BLAKE3_ROTATE is the includer's.
 #define BLAKE3_STEP(a, b, c, d, x, y)                                                              \
   a += b + (x);                                                                                    \
   d = BLAKE3_ROTATE(d ^ a, 16);                                                                    \
@@ -51,7 +51,6 @@ static const uint32_t blake3_initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0
   d = BLAKE3_ROTATE(d ^ a, 8);                                                                     \
   c += d;                                                                                          \
   b = BLAKE3_ROTATE(b ^ c, 7);
-#define BLAKE3_ROTATE(x, count) ((x) >> (count) | (x) << (32 - (count)))
 #define BLAKE3_MIX(...) BLAKE3_ROUND(BLAKE3_STEP, __VA_ARGS__)
 
 /// What the key makes of every compression.

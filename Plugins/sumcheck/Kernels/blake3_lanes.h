@@ -53,6 +53,21 @@ static inline void words_start(words value[8], const blake3_mode *mode) {
   for (int i = 0; i < 8; i++) value[i] = WORDS_SET(mode->value[i]);
 }
 
+/// Opaque, since the compiler would else move the shuffle, which some rotations are, from one
+/// operand to two.
+KERNEL_INLINE void words_rotate(words *x, int count) {
+  WORDS_OPAQUE(*x);
+  *x = *x >> count | *x << (32 - count);
+}
+
+/// `x` is the xor of two words of the state.
+#define BLAKE3_ROTATE(x, count)                                                                    \
+  ({                                                                                               \
+    words rotated = (x);                                                                           \
+    words_rotate(&rotated, count);                                                                 \
+    rotated;                                                                                       \
+  })
+
 typedef struct {
   words low, high;
 } words_counter;

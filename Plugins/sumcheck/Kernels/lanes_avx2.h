@@ -7,6 +7,9 @@
 #define LANES 4
 #define PATH(name) name##_avx2
 
+/// Keeps the compiler from taking the computation of a vector apart.
+#define WORDS_OPAQUE(vector) __asm__("" : "+x"(vector))
+
 typedef __m256i lanes;
 
 KERNEL_INLINE lanes lanes_set(uint64_t v) { return _mm256_set1_epi64x((long long)v); }

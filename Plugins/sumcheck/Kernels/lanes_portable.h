@@ -5,6 +5,9 @@
 #define LANES 1
 #define PATH(name) name##_portable
 
+/// Nothing: without AVX the vector is in several registers.
+#define WORDS_OPAQUE(vector)
+
 typedef uint64_t lanes;
 
 KERNEL_INLINE lanes lanes_load(const uint64_t *p) { return *p; }
