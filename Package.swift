@@ -108,6 +108,9 @@ let package = Package(
       "ReexecPlugin", ["CBourseProver", "Primitives", "Statements", "FixedPoint"],
       path: "Plugins/reexec"),
     .target(name: "CSumcheckKernels", path: "Plugins/sumcheck/Kernels"),
+    library(
+      "Sumcheck", ["CSumcheckKernels", "Primitives", "Statements", "FixedPoint"],
+      path: "Plugins/sumcheck/Sumcheck"),
     .target(
       name: "ExampleCPlugin", dependencies: ["CBourseProver"], path: "Plugins/example-c",
       exclude: ["README.md"], publicHeadersPath: "."),
@@ -147,6 +150,12 @@ let package = Package(
         "Statements", "Primitives", logging, serviceLifecycle,
       ]),
     tests("SumcheckKernels", ["CSumcheckKernels"]),
+    tests(
+      "Sumcheck",
+      [
+        "Sumcheck", "Quantization", "Slicing", "FixedPoint", "ModelGraph", "Statements",
+        "Primitives",
+      ]),
     tests("Layout", []),
   ],
   swiftLanguageModes: [.v6]

@@ -1,0 +1,115 @@
+package import FixedPoint
+
+extension Circuit {
+  /// Throws, naming the operation, where the program has something that cannot be proven.
+  package init(_ program: Program, _ parameters: Parameters) throws(CircuitError) {
+    var builder = CircuitBuilder(
+      try program.rearrangedForProof(), limbBits: parameters.limbBits)
+    try builder.compile()
+    var columns = builder.columns
+    var tables: [(Table, Int)] = []
+    for table in Self.tables(of: builder.lookups) {
+      tables.append((table, columns.count))
+      columns.append(
+        Column(content: .multiplicities(table), layout: Layout([1 << table.log])))
+    }
+    // The largest first, so that every block begins at a multiple of its size.
+    var end = 0
+    for index in columns.indices.sorted(by: {
+      (columns[$1].layout.size, $0) < (columns[$0].layout.size, $1)
+    }) {
+      columns[index].offset = end
+      end += columns[index].layout.size
+    }
+    let trees = Self.trees(lookups: builder.lookups, tables: tables.map(\.0))
+    guard end <= CircuitBuilder.sizeLimit,
+      trees.reduce(0, { $0 + 1 << $1.log }) <= CircuitBuilder.sizeLimit
+    else {
+      throw CircuitError(
+        node: "program", reason: "the slice needs more than 2^24 cells; cut the model further")
+    }
+    self.program = builder.program
+    self.parameters = parameters
+    sources = builder.sources
+    lookups = builder.lookups
+    accumulators = builder.accumulators
+    checks = builder.checks
+    links = builder.links
+    self.columns = columns
+    self.tables = tables
+    self.trees = trees
+    rowCount = max(1, (end + (1 << parameters.messageLog) - 1) >> parameters.messageLog)
+    vectorLog = parameters.messageLog + rowCount.ceilingLog
+  }
+
+  /// Those that the lookups name, in a fixed order.
+  private static func tables(of lookups: [Lookup]) -> [Table] {
+    var bits: Set<Int64> = []
+    var others: [Table] = []
+    for lookup in lookups {
+      switch lookup.second {
+      case .bits(let scale): bits.formUnion(scale.values)
+      case .value:
+        for table in [Table.relu, .sign] where table.tag == lookup.tag {
+          if !others.contains(table) { others.append(table) }
+        }
+      }
+    }
+    return others + bits.sorted().map { .range(bits: Int($0)) }
+  }
+
+  /// Fills trees greedily: each is the largest power of two that its blocks fill, the last is padded.
+  private static func trees(lookups: [Lookup], tables: [Table]) -> [Tree] {
+    let blocks: [(block: Block, log: Int)] =
+      lookups.enumerated().map { (.lookup($0.offset), Layout($0.element.shape).log) }
+      + tables.enumerated().map { (.table($0.offset), $0.element.log) }
+    let order = blocks.indices.sorted { (blocks[$1].log, $0) < (blocks[$0].log, $1) }
+    var rest = order[...]
+    var trees: [Tree] = []
+    while !rest.isEmpty {
+      let total = rest.reduce(0) { $0 + 1 << blocks[$1].log }
+      let padded = total.ceilingLog
+      // More than three quarters full, or small: one tree holds them all.
+      let isLast = total > 3 << max(padded - 2, 0) || padded <= 12
+      let log = isLast ? padded : padded - 1
+      var taken = 0
+      var members: [Block] = []
+      while let next = rest.first, taken + 1 << blocks[next].log <= 1 << log {
+        members.append(blocks[next].block)
+        taken += 1 << blocks[next].log
+        rest.removeFirst()
+      }
+      trees.append(Tree(log: log, blocks: members))
+    }
+    return trees
+  }
+}
+
+extension Program {
+  /// The same function, in the form that costs least to prove. A maximum commutes with a ramp and
+  /// the pool is smaller, so an activation moves behind it.
+  func rearrangedForProof() throws(CircuitError) -> Program {
+    var operations = operations
+    var readers: [Int: Int] = [:]
+    for operation in operations { for input in operation.inputs { readers[input, default: 0] += 1 } }
+    for index in operations.indices.dropFirst() {
+      guard case .maxPool = operations[index].operator else { continue }
+      let before = operations[index].inputs[0] - inputs.count
+      // Only neighbours trade places, so that every operation still reads lower numbers.
+      guard before == index - 1, case .relu = operations[before].operator,
+        readers[inputs.count + before] == 1, !outputTensors.contains(inputs.count + before)
+      else { continue }
+      let (relu, pool) = (operations[before], operations[index])
+      operations[before] = Operation(
+        name: pool.name, inputs: relu.inputs, operator: pool.operator)
+      operations[index] = Operation(
+        name: relu.name, inputs: pool.inputs, operator: relu.operator)
+    }
+    do {
+      return try Program(
+        inputs: inputs, operations: operations, outputTensors: outputTensors, outputs: outputs)
+    } catch {
+      throw CircuitError(node: error.node ?? "program", reason: error.sentence)
+    }
+  }
+}

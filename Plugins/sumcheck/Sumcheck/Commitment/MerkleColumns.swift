@@ -1,0 +1,71 @@
+/// The Merkle tree over the columns of an encoded matrix. Leaves and inner nodes are hashed under
+/// keys of their own, so that neither can be taken for the other.
+enum MerkleColumns {
+  static let leafKey = Blake3.key("bourse/sumcheck/leaf/1")
+  static let nodeKey = Blake3.key("bourse/sumcheck/node/1")
+
+  /// Of the column's elements, 8 little-endian bytes each.
+  static func leaf(_ column: [Goldilocks]) -> [UInt8] {
+    var words = column.map(\.value.littleEndian)
+    return words.withUnsafeMutableBytes { Blake3.hash(UnsafeRawBufferPointer($0), key: leafKey) }
+      .hash
+  }
+
+  static func node(_ left: [UInt8], _ right: [UInt8]) -> [UInt8] {
+    Blake3.hash(left + right, key: nodeKey).hash
+  }
+
+  /// Calls `body`, level by level from the leaves, for every known node whose sibling is not known;
+  /// both sides of a proof visit them in this order.
+  static func forEachSibling(
+    _ positions: [Int], log: Int, _ body: (_ level: Int, _ index: Int) -> Void
+  ) {
+    var known = positions
+    for level in 0..<log {
+      var parents: [Int] = []
+      for (place, index) in known.enumerated() {
+        let sibling = index ^ 1
+        let isKnown =
+          place > 0 && known[place - 1] == sibling
+          || place + 1 < known.count && known[place + 1] == sibling
+        if !isKnown { body(level, sibling) }
+        if parents.last != index >> 1 { parents.append(index >> 1) }
+      }
+      known = parents
+    }
+  }
+
+  static func siblingCount(_ positions: [Int], log: Int) -> Int {
+    var count = 0
+    forEachSibling(positions, log: log) { _, _ in count += 1 }
+    return count
+  }
+
+  /// The root over the leaves at ascending, distinct positions, with the siblings that
+  /// `forEachSibling` names, all of them used.
+  static func root(
+    _ leaves: [(position: Int, hash: [UInt8])], siblings: [[UInt8]], log: Int
+  ) -> [UInt8] {
+    var known = leaves
+    var next = siblings.makeIterator()
+    for _ in 0..<log {
+      var parents: [(position: Int, hash: [UInt8])] = []
+      var place = 0
+      while place < known.count {
+        let (index, hash) = known[place]
+        let other: [UInt8]
+        if place + 1 < known.count, known[place + 1].position == index ^ 1 {
+          other = known[place + 1].hash
+          place += 1
+        } else {
+          other = next.next() ?? []
+        }
+        let parent = index & 1 == 0 ? node(hash, other) : node(other, hash)
+        parents.append((index >> 1, parent))
+        place += 1
+      }
+      known = parents
+    }
+    return known[0].hash
+  }
+}

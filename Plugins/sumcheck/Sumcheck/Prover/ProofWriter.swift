@@ -1,0 +1,25 @@
+/// Writes a proof in order and absorbs every message before the next challenge can be drawn.
+struct ProofWriter {
+  private(set) var bytes: [UInt8] = []
+  var transcript: Transcript
+
+  init(transcript: Transcript) { self.transcript = transcript }
+
+  mutating func append(_ element: Extension) {
+    transcript.absorb(element)
+    for value in [element.c0.value, element.c1.value] { append(unabsorbed: value) }
+  }
+
+  mutating func append(_ hash: [UInt8]) {
+    transcript.absorb(hash)
+    append(unabsorbed: hash)
+  }
+
+  mutating func append(unabsorbed bytes: some Collection<UInt8>) {
+    self.bytes.append(contentsOf: bytes)
+  }
+
+  mutating func append(unabsorbed word: UInt64) {
+    withUnsafeBytes(of: word.littleEndian) { bytes.append(contentsOf: $0) }
+  }
+}

@@ -1,0 +1,101 @@
+import CSumcheckKernels
+
+/// A vector over E as the kernels take it: one array per coefficient, zero at first.
+final class ExtensionVector {
+  let count: Int
+  private let memory: UnsafeMutableRawPointer
+
+  init(count: Int) {
+    self.count = count
+    memory = UnsafeMutableRawPointer.allocate(byteCount: max(16 * count, 16), alignment: 64)
+    memory.initializeMemory(as: UInt64.self, repeating: 0, count: 2 * count)
+  }
+
+  convenience init(_ elements: some Collection<Extension>) {
+    self.init(count: elements.count)
+    for (index, element) in elements.enumerated() { self[index] = element }
+  }
+
+  deinit { memory.deallocate() }
+
+  private var words: UnsafeMutablePointer<UInt64> {
+    memory.assumingMemoryBound(to: UInt64.self)
+  }
+
+  var view: sumcheck_vector { view(from: 0) }
+
+  func view(from start: Int) -> sumcheck_vector {
+    sumcheck_vector(c0: words + start, c1: words + count + start)
+  }
+
+  subscript(index: Int) -> Extension {
+    get {
+      Extension(Goldilocks(canonical: words[index]), Goldilocks(canonical: words[count + index]))
+    }
+    set { (words[index], words[count + index]) = (newValue.c0.value, newValue.c1.value) }
+  }
+
+  static func equality(_ point: some Collection<Extension>) -> ExtensionVector {
+    let result = ExtensionVector(count: 1 << point.count)
+    sumcheck_equality(result.view, point.map(\.kernel), point.count, Extension.one.kernel)
+    return result
+  }
+
+  var elements: [Extension] { (0..<count).map { self[$0] } }
+}
+
+/// int32 values of a padded block, zero at first.
+final class IntegerVector {
+  let count: Int
+  let values: UnsafeMutablePointer<Int32>
+
+  init(count: Int) {
+    self.count = count
+    values = UnsafeMutableRawPointer.allocate(byteCount: max(4 * count, 4), alignment: 64)
+      .bindMemory(to: Int32.self, capacity: max(count, 1))
+    values.initialize(repeating: 0, count: count)
+  }
+
+  deinit { values.deallocate() }
+}
+
+extension Extension {
+  init(_ kernel: sumcheck_extension) {
+    self.init(Goldilocks(canonical: kernel.c0), Goldilocks(canonical: kernel.c1))
+  }
+
+  var kernel: sumcheck_extension { sumcheck_extension(c0: c0.value, c1: c1.value) }
+}
+
+/// eq(point, ·) as a tensor product of two tables, which loses its first variables one by one.
+struct EqualityTable {
+  private var high: ExtensionVector
+  private var low: ExtensionVector
+
+  init(_ point: some Collection<Extension>) {
+    let point = Array(point)
+    // A low table that stays in the first cache.
+    let split = point.count - min(point.count, 8)
+    high = .equality(point[..<split])
+    low = .equality(point[split...])
+  }
+
+  var highCount: Int { high.count }
+  var lowCount: Int { low.count }
+
+  var tensor: sumcheck_tensor {
+    sumcheck_tensor(low: low.view, high: high.view, low_count: lowCount)
+  }
+
+  /// Leaves the first variable out: both its values together weigh 1.
+  mutating func dropFirst() {
+    if high.count > 1 { high = Self.halved(high) } else { low = Self.halved(low) }
+  }
+
+  private static func halved(_ table: ExtensionVector) -> ExtensionVector {
+    let half = table.count / 2
+    let result = ExtensionVector(count: half)
+    sumcheck_extension_add(result.view, table.view, table.view(from: half), half)
+    return result
+  }
+}
