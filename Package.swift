@@ -43,6 +43,7 @@ let package = Package(
     .executable(name: "bourse", targets: ["bourse"]),
     .executable(name: "bourse-prover-host", targets: ["bourse-prover-host"]),
     .library(name: "bourse-reexec", type: .dynamic, targets: ["ReexecPlugin"]),
+    .library(name: "bourse-sumcheck", type: .dynamic, targets: ["SumcheckPlugin"]),
     .library(name: "bourse-example-c", type: .dynamic, targets: ["ExampleCPlugin"]),
     .library(name: "CBourseProver", targets: ["CBourseProver"]),
   ],
@@ -111,6 +112,9 @@ let package = Package(
     library(
       "Sumcheck", ["CSumcheckKernels", "Primitives", "Statements", "FixedPoint"],
       path: "Plugins/sumcheck/Sumcheck"),
+    library(
+      "SumcheckPlugin", ["CBourseProver", "Primitives", "Statements", "FixedPoint", "Sumcheck"],
+      path: "Plugins/sumcheck/Plugin"),
     .target(
       name: "ExampleCPlugin", dependencies: ["CBourseProver"], path: "Plugins/example-c",
       exclude: ["README.md"], publicHeadersPath: "."),

@@ -24,6 +24,7 @@ enum Layout {
   /// A plugin lives in another process: of the host it may see only the interface and the records.
   static let plugins: [String: Set<String>] = [
     "reexec": ["CBourseProver", "Primitives", "Statements", "FixedPoint"],
+    "sumcheck": ["CBourseProver", "Primitives", "Statements", "FixedPoint"],
     "example-c": ["CBourseProver"],
   ]
 

@@ -2,7 +2,6 @@ import FixedPoint
 import Foundation
 import ModelGraph
 import Quantization
-import Slicing
 import Statements
 
 @testable import Sumcheck
@@ -10,10 +9,10 @@ import Statements
 /// One run of a program, with what proves and checks it.
 struct Run {
   let circuit: Circuit
-  let tensors: [[Int16]]
+  var tensors: [[Int16]]
   let inputs: [[UInt8]]
-  let outputs: [[UInt8]]
-  let context = [UInt8](repeating: 7, count: 32)
+  var outputs: [[UInt8]]
+  var context = [UInt8](repeating: 7, count: 32)
 
   init(
     _ program: Program, inputs: [[UInt8]],
@@ -22,35 +21,150 @@ struct Run {
     circuit = try Circuit(program, parameters)
     self.inputs = inputs
     outputs = try Executor(program: program).run(inputs)
-    tensors = try Self.tensors(of: circuit.program, inputs)
+    tensors = try Prover(circuit, threads: 1).run(inputs).tensors
   }
 
-  /// Every tensor of a run, by a program that gives them all.
-  static func tensors(of program: Program, _ inputs: [[UInt8]]) throws -> [[Int16]] {
-    let whole = try Program(
-      inputs: program.inputs, operations: program.operations,
-      outputTensors: Array(program.tensors.indices),
-      outputs: program.tensors.map {
-        BoundarySpecification(
-          name: "t", elementType: .int16, shape: $0.shape, exponent: $0.exponent)!
-      })
-    return try Executor(program: whole).run(inputs).map { bytes in
-      bytes.withUnsafeBytes { buffer in
-        (0..<bytes.count / 2).map {
-          Int16(littleEndian: buffer.loadUnaligned(fromByteOffset: 2 * $0, as: Int16.self))
-        }
-      }
-    }
+  init(
+    _ program: Program, seed: UInt64,
+    _ parameters: Parameters = Parameters(limbBits: 8, messageLog: 8, rateLog: 1)
+  ) throws {
+    var generator = SeededGenerator(seed: seed)
+    try self.init(
+      program,
+      inputs: program.inputs.map { input in
+        Self.bytes((0..<input.elementCount).map { _ in Int16.random(in: -300...300, using: &generator) })
+      }, parameters)
   }
 
-  func prove(threads: Int = 1) -> [UInt8] {
-    Prover(circuit, threads: threads).prove(
+  var prover: Prover { Prover(circuit, threads: 1) }
+
+  func prove(threads: Int = 1) throws -> [UInt8] {
+    try Prover(circuit, threads: threads).prove(
       tensors: tensors, inputs: inputs, outputs: outputs, context: context)
   }
 
   func verify(_ proof: [UInt8]) throws {
     try Verifier(circuit).verify(
       inputs: inputs, outputs: outputs, context: context, proof: proof)
+  }
+
+  /// The error with which a proof is refused, nil where it is accepted.
+  func refusal(_ proof: [UInt8]) -> VerificationError? {
+    do throws(VerificationError) {
+      try Verifier(circuit).verify(
+        inputs: inputs, outputs: outputs, context: context, proof: proof)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  /// The run with one element of one tensor changed, and everything after it computed from the lie:
+  /// only the relation of that tensor's own operation is broken.
+  func lying(tensor: Int, element: Int, by delta: Int) throws -> Run {
+    var run = self
+    run.tensors[tensor][element] = Int16(truncatingIfNeeded: Int(tensors[tensor][element]) + delta)
+    let program = circuit.program
+    for (index, operation) in program.operations.enumerated() {
+      let result = program.inputs.count + index
+      guard result > tensor else { continue }
+      let operands = operation.inputs.map { program.tensors[$0] }
+      let single = try Program(
+        inputs: operands.map { boundary($0) },
+        operations: [
+          .init(
+            name: operation.name, inputs: Array(operation.inputs.indices),
+            operator: operation.operator)
+        ], outputTensors: [operation.inputs.count], outputs: [boundary(program.tensors[result])])
+      run.tensors[result] = Self.integers(
+        try Executor(program: single).run(operation.inputs.map { Self.bytes(run.tensors[$0]) })[0])
+    }
+    run.outputs = program.outputTensors.map { Self.bytes(run.tensors[$0]) }
+    return run
+  }
+
+  static func bytes(_ integers: [Int16]) -> [UInt8] {
+    integers.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8(truncatingIfNeeded: $0 >> 8)] }
+  }
+
+  static func integers(_ bytes: [UInt8]) -> [Int16] {
+    stride(from: 0, to: bytes.count, by: 2).map {
+      Int16(bitPattern: UInt16(bytes[$0]) | UInt16(bytes[$0 + 1]) << 8)
+    }
+  }
+}
+
+func boundary(_ tensor: Tensor) -> BoundarySpecification {
+  BoundarySpecification(
+    name: "t", elementType: .int16, shape: tensor.shape, exponent: tensor.exponent)!
+}
+
+/// Programs of a few dozen elements.
+enum SmallProgram {
+  /// A chain over one input; every operation reads the result before it, or what it says.
+  static func chain(
+    _ shape: [Int], _ operators: [Operator], reading: [Int: [Int]] = [:], outputs: [Int]? = nil
+  ) throws -> Program {
+    let input = Tensor(shape: shape, exponent: 0)
+    var tensors = [input]
+    var operations: [Program.Operation] = []
+    for (index, step) in operators.enumerated() {
+      let reads = reading[index] ?? (step.operandCount == 0 ? [] : [index])
+      operations.append(.init(name: "node-\(index)", inputs: reads, operator: step))
+      tensors.append(try step.result(of: reads.map { tensors[$0] }))
+    }
+    let numbers = outputs ?? [operators.count]
+    return try Program(
+      inputs: [boundary(input)], operations: operations, outputTensors: numbers,
+      outputs: numbers.map { boundary(tensors[$0]) })
+  }
+
+  static func rows(
+    _ count: Int, columns: Int, shifts: [UInt8], seed: UInt64, magnitude: Int16 = 100
+  ) -> LinearRows {
+    var generator = SeededGenerator(seed: seed)
+    return LinearRows(
+      weights: (0..<count * columns).map { _ in
+        Int16.random(in: -magnitude...magnitude, using: &generator)
+      },
+      biases: (0..<count).map { _ in Int64.random(in: -5000...5000, using: &generator) },
+      shifts: (0..<count).map { shifts[$0 % shifts.count] })
+  }
+
+  static func convolution(
+    _ count: Int, channels: Int, _ window: Window, groups: Int = 1, shifts: [UInt8] = [6],
+    seed: UInt64 = 1, magnitude: Int16 = 100
+  ) -> Operator {
+    .convolution(
+      Convolution(
+        rows: rows(
+          count, columns: channels / groups * window.cellCount, shifts: shifts, seed: seed,
+          magnitude: magnitude), groups: groups, window: window, exponent: 0))
+  }
+
+  static func matrix(
+    _ count: Int, columns: Int, shifts: [UInt8] = [7], seed: UInt64 = 2
+  ) -> Operator {
+    .matrixProduct(
+      MatrixProduct(rows: rows(count, columns: columns, shifts: shifts, seed: seed), exponent: 0))
+  }
+
+  /// Every relation once: an image network in the small, of odd sizes.
+  static func network() throws -> Program {
+    try chain(
+      [1, 2, 5, 7],
+      [
+        convolution(
+          3, channels: 2, Window(kernel: (3, 3), pads: (1, 1, 1, 1)), shifts: [6, 4, 9]),
+        .relu(Relu()),
+        .maxPool(MaxPool(window: Window(kernel: (2, 2), stride: (2, 2), pads: (0, 0, 1, 1)))),
+        .averagePool(
+          AveragePool(window: Window(kernel: (2, 2)), multiplier: 3, shift: 3, exponent: 0)),
+        .reshape(Reshape(shape: [1, 18])),
+        matrix(5, columns: 18),
+        .relu(Relu()),
+        .add(Addition(leftAlignment: 1, rightAlignment: 1, shift: 1, exponent: 0)),
+      ], reading: [7: [6, 7]])
   }
 }
 

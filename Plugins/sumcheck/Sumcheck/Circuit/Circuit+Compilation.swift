@@ -38,6 +38,7 @@ extension Circuit {
     self.columns = columns
     self.tables = tables
     self.trees = trees
+    cellCount = end
     rowCount = max(1, (end + (1 << parameters.messageLog) - 1) >> parameters.messageLog)
     vectorLog = parameters.messageLog + rowCount.ceilingLog
   }
@@ -86,30 +87,88 @@ extension Circuit {
 }
 
 extension Program {
-  /// The same function, in the form that costs least to prove. A maximum commutes with a ramp and
-  /// the pool is smaller, so an activation moves behind it.
+  /// The same function, in the form that costs least to prove.
   func rearrangedForProof() throws(CircuitError) -> Program {
-    var operations = operations
-    var readers: [Int: Int] = [:]
-    for operation in operations { for input in operation.inputs { readers[input, default: 0] += 1 } }
-    for index in operations.indices.dropFirst() {
-      guard case .maxPool = operations[index].operator else { continue }
-      let before = operations[index].inputs[0] - inputs.count
-      // Only neighbours trade places, so that every operation still reads lower numbers.
-      guard before == index - 1, case .relu = operations[before].operator,
-        readers[inputs.count + before] == 1, !outputTensors.contains(inputs.count + before)
-      else { continue }
-      let (relu, pool) = (operations[before], operations[index])
-      operations[before] = Operation(
-        name: pool.name, inputs: relu.inputs, operator: pool.operator)
-      operations[index] = Operation(
-        name: relu.name, inputs: pool.inputs, operator: relu.operator)
-    }
+    var rewriting = Rewriting(self)
+    rewriting.divideLargePools()
+    rewriting.movePoolsBeforeRamps()
     do {
       return try Program(
-        inputs: inputs, operations: operations, outputTensors: outputTensors, outputs: outputs)
+        inputs: inputs, operations: rewriting.operations,
+        outputTensors: rewriting.outputTensors, outputs: outputs)
     } catch {
       throw CircuitError(node: error.node ?? "program", reason: error.sentence)
     }
+  }
+}
+
+/// Equivalences of programs.
+private struct Rewriting {
+  private let inputCount: Int
+  private(set) var operations: [Program.Operation]
+  private(set) var outputTensors: [Int]
+
+  init(_ program: Program) {
+    inputCount = program.inputs.count
+    (operations, outputTensors) = (program.operations, program.outputTensors)
+  }
+
+  /// A maximum over a rectangle is one over its columns of one over its rows.
+  mutating func divideLargePools() {
+    var result: [Program.Operation] = []
+    // Old tensor numbers to new ones.
+    var number = Array(0..<inputCount)
+    for operation in operations {
+      let reads = operation.inputs.map { number[$0] }
+      if case .maxPool(let pool) = operation.operator,
+        pool.window.cellCount > CircuitBuilder.windowLimit
+      {
+        let passes = pool.window.passes
+        result.append(
+          .init(name: operation.name, inputs: reads, operator: .maxPool(MaxPool(window: passes.0))))
+        result.append(
+          .init(
+            name: operation.name, inputs: [inputCount + result.count - 1],
+            operator: .maxPool(MaxPool(window: passes.1))))
+      } else {
+        result.append(
+          .init(name: operation.name, inputs: reads, operator: operation.operator))
+      }
+      number.append(inputCount + result.count - 1)
+    }
+    operations = result
+    outputTensors = outputTensors.map { number[$0] }
+  }
+
+  /// A maximum commutes with a ramp, and what a pool leaves is smaller.
+  mutating func movePoolsBeforeRamps() {
+    var readers: [Int: Int] = [:]
+    for operation in operations {
+      for input in operation.inputs { readers[input, default: 0] += 1 }
+    }
+    for index in operations.indices.dropFirst() {
+      // Only neighbours trade places, so that every operation still reads lower numbers.
+      let (ramp, pool) = (operations[index - 1], operations[index])
+      let between = inputCount + index - 1
+      guard case .maxPool = pool.operator, case .relu = ramp.operator, pool.inputs == [between],
+        readers[between] == 1, !outputTensors.contains(between)
+      else { continue }
+      operations[index - 1] = .init(name: pool.name, inputs: ramp.inputs, operator: pool.operator)
+      operations[index] = .init(name: ramp.name, inputs: pool.inputs, operator: ramp.operator)
+    }
+  }
+}
+
+extension Window {
+  /// Along rows, then along columns.
+  fileprivate var passes: (Window, Window) {
+    (
+      Window(
+        kernel: (1, kernelWidth), stride: (1, strideWidth), pads: (0, padLeft, 0, padRight),
+        dilation: (1, dilationWidth)),
+      Window(
+        kernel: (kernelHeight, 1), stride: (strideHeight, 1), pads: (padTop, 0, padBottom, 0),
+        dilation: (dilationHeight, 1))
+    )
   }
 }

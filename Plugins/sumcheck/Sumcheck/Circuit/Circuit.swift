@@ -12,7 +12,7 @@ package struct Circuit: Sendable {
     case output(Int)
     case constant([Int16])
     case column(Int)
-    /// A linear image of other tensors; it exists nowhere.
+    /// A linear image of other tensors, without a constant; it exists nowhere.
     case derived(LinearForm)
   }
 
@@ -151,27 +151,15 @@ package struct Circuit: Sendable {
     case .tensor(let tensor): program.tensors[tensor].shape
     case .column(let column): columns[column].layout.shape
     case .output(let output): program.outputs[output].shape
+    case .one: []
     }
   }
 
+  /// Cells of the committed vector, without what pads it.
+  let cellCount: Int
+
   /// Leaves of all trees.
   var leafCount: Int { trees.reduce(0) { $0 + 1 << $1.log } }
-}
-
-/// What a verifier key fixes beside the program. Nothing of it is ever read from a proof.
-package struct Parameters: Hashable, Sendable {
-  /// log2 of the largest range table.
-  package let limbBits: Int
-  /// log2 of the length of a row before it is encoded.
-  package let messageLog: Int
-  /// The code has rate 2^-rateLog.
-  package let rateLog: Int
-
-  var codeLog: Int { messageLog + rateLog }
-
-  /// Columns opened: ceil(102 / -log2((1 + 2^-rateLog) / 2)), so that a matrix outside the unique
-  /// decoding radius survives with probability at most 2^-102.
-  var queryCount: Int { rateLog == 1 ? 246 : 151 }
 }
 
 /// Why a slice cannot be compiled.

@@ -39,6 +39,13 @@ struct CircuitBuilder {
         switch operation.operator {
         case .constant(let constant): sources.append(.constant(constant.values))
         case .reshape: derive(tensor, reshape(operation.inputs[0], to: shape(tensor)))
+        case .arrangement(let arrangement):
+          derive(tensor, arrange(arrangement, operation.inputs[0]))
+        case .concatenation(let concatenation):
+          derive(tensor, concatenate(operation.inputs, axis: concatenation.axis, into: tensor))
+        case .rescale(let rescaling):
+          define(tensor)
+          try relate(tensor, rescaling, operation.inputs[0])
         case .convolution(let convolution):
           define(tensor)
           try relate(tensor, convolution, operation.inputs[0])
@@ -57,6 +64,7 @@ struct CircuitBuilder {
         case .add(let addition):
           define(tensor)
           relate(tensor, addition, operation.inputs)
+        default: throw Obstacle(reason: "this operator has no relation in sumcheck yet")
         }
       } catch {
         throw CircuitError(node: operation.name, reason: error.reason)

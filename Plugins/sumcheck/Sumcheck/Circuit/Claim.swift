@@ -38,6 +38,7 @@ extension Circuit {
       switch wire {
       case .column(let column): columns.append((column, functional))
       case .output(let output): known.append((.output(output), functional))
+      case .one: known.append((.constant([1]), functional))
       case .tensor(let tensor):
         switch sources[tensor] {
         case .column(let column): columns.append((column, functional))

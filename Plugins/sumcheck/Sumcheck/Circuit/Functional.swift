@@ -60,16 +60,18 @@ struct Functional: Sendable {
     case .identity: return self
     case .reshape: return reshaped(to: source)
     case .axes(let maps):
+      let unread = source.indices.filter { axis in !maps.contains { $0.source == axis } }
       return Functional(
-        shape: source, factors: factors.map { Self.pullBack($0, maps, shape: shape, source: source) }
-      )
+        shape: source,
+        factors: factors.map { Self.pullBack($0, maps, shape: shape, source: source) }
+          + unread.map { Factor(axes: [$0], values: [.one]) })
     }
   }
 
   private static func pullBack(
     _ factor: Factor, _ maps: [AxisMap], shape: [Int], source: [Int]
   ) -> Factor {
-    let axes = factor.axes.map { maps[$0].source }
+    let axes = factor.axes.compactMap { maps[$0].source }
     // Axis by axis, so that the cost is a sum over axes and not a product.
     var values = factor.values
     var sizes = factor.axes.map { shape[$0] }
@@ -77,7 +79,7 @@ struct Functional: Sendable {
       let map = maps[axis]
       let outer = sizes[..<place].reduce(1, *)
       let inner = sizes[(place + 1)...].reduce(1, *)
-      let size = source[map.source]
+      let size = map.source.map { source[$0] } ?? 1
       var next = [Extension](repeating: .zero, count: outer * size * inner)
       for block in 0..<outer {
         for (position, reads) in map.positions.enumerated() {

@@ -1,8 +1,11 @@
-/// What a form reads: a tensor of the program, a committed column, or an output of the statement.
+/// What a form reads: a tensor of the program, a committed column, an output of the
+/// statement, or a constant.
 enum Wire: Hashable, Sendable {
   case tensor(Int)
   case column(Int)
   case output(Int)
+  /// The scalar 1.
+  case one
 }
 
 /// An integer per cell, that may differ along one axis.

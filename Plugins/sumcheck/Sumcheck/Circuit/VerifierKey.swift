@@ -29,29 +29,6 @@ package struct VerifierKey: Hashable, Sendable, CanonicalCodable {
   }
 }
 
-extension Parameters: CanonicalCodable {
-  package func encode(into encoder: inout CanonicalEncoder) {
-    encoder.append(UInt8(limbBits))
-    encoder.append(UInt8(messageLog))
-    encoder.append(UInt8(rateLog))
-  }
-
-  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
-    limbBits = Int(try decoder.integer(UInt8.self))
-    messageLog = Int(try decoder.integer(UInt8.self))
-    rateLog = Int(try decoder.integer(UInt8.self))
-    guard [8, 16].contains(limbBits), Self.messageLogs.contains(messageLog),
-      (1...2).contains(rateLog)
-    else {
-      throw start.failure(.invalid("the parameters are none that sumcheck uses"))
-    }
-  }
-
-  /// Every code is longer than the number of columns opened.
-  static let messageLogs = 8...14
-}
-
 extension Circuit {
   /// What the key says, hashed: the program by its canonical bytes, in the form it is proven in, and
   /// the parameters.

@@ -4,17 +4,19 @@ enum View: Hashable, Sendable {
   case identity
   /// The same elements in row-major order.
   case reshape
-  /// Axis a of the result reads axis `axes[a].source`; every axis of the source is read once.
+  /// Axis a of the result reads axis `axes[a].source`; axes of the source that none reads have size
+  /// 1, and none is read twice.
   case axes([AxisMap])
 }
 
 /// One axis of a view: position i of the result is the sum of the source's positions
 /// `positions[i]`, none of which is 0, several a window's sum.
 struct AxisMap: Hashable, Sendable {
-  let source: Int
+  /// Nil where the result repeats what its other axes read; positions are then 0.
+  let source: Int?
   let positions: [[Int]]
 
-  init(source: Int, positions: [[Int]]) { (self.source, self.positions) = (source, positions) }
+  init(source: Int?, positions: [[Int]]) { (self.source, self.positions) = (source, positions) }
 
   static func identity(axis: Int, size: Int) -> AxisMap {
     AxisMap(source: axis, positions: (0..<size).map { [$0] })

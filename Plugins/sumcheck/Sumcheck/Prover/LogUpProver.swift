@@ -12,13 +12,14 @@ struct LogUpProver {
   private static let grain = 1 << 12
 
   func prove(
-    _ proof: inout ProofWriter
-  ) -> (claims: [Claim], accumulators: [AccumulatorProof]) {
+    _ proof: inout ProofWriter, _ supervision: Supervision
+  ) throws(Cancelled) -> (claims: [Claim], accumulators: [AccumulatorProof]) {
     var claims: [Claim] = []
     var accumulators: [AccumulatorProof] = []
     for tree in circuit.trees {
+      try supervision.checkpoint(.lookups, 0)
       let layers = Layers(leaves(of: tree), log: tree.log, parallel)
-      let point = layers.prove(&proof)
+      let point = try layers.prove(&proof, supervision)
       open(tree, at: point, &proof, &claims, &accumulators)
     }
     return (claims, accumulators)
@@ -214,7 +215,9 @@ private struct Layers {
   }
 
   /// Sends the root and every layer; gives the point at the leaves.
-  func prove(_ proof: inout ProofWriter) -> [Extension] {
+  func prove(
+    _ proof: inout ProofWriter, _ supervision: Supervision
+  ) throws(Cancelled) -> [Extension] {
     var numerator: Extension
     var denominator: Extension
     if log == 0 {
@@ -226,6 +229,8 @@ private struct Layers {
     proof.append(denominator)
     var point: [Extension] = []
     for level in 0..<log {
+      // The work doubles from layer to layer.
+      try supervision.checkpoint(.lookups, 1 / Double(1 << (log - level)))
       let lambda = proof.transcript.challenge()
       var rounds = EqualityRounds(claim: numerator + lambda * denominator)
       let isLeaves = level == log - 1

@@ -165,6 +165,7 @@ private struct Assembly {
     case .output(let output):
       add(tensors[circuit.program.outputTensors[output]], term, shape: shape, to: sums)
     case .tensor(let tensor): add(tensors[tensor], term, shape: shape, to: sums)
+    case .one: add([1], term, shape: shape, to: sums)
     }
   }
 
@@ -189,7 +190,7 @@ private struct Assembly {
     // Offsets of every combination of the outer axes' sources, then the innermost axis.
     func descend(_ axis: Int, element: Int, offset: Int) {
       let map = maps[axis]
-      let stride = strides[map.source]
+      let stride = map.source.map { strides[$0] } ?? 0
       if axis == shape.count - 1 {
         values.withUnsafeBufferPointer { values in
           for (position, reads) in map.positions.enumerated() {

@@ -15,8 +15,17 @@ extension CircuitBuilder {
       shifts: .uniform(Int64(addition.shift)))
   }
 
-  /// The same elements in row-major order: no relation, another way to read.
-  func reshape(_ operand: Int, to shape: [Int]) -> LinearForm {
-    LinearForm(shape: shape, [.init(.tensor(operand), view: .reshape)])
+  /// The accumulator is 2^a·x, where the result's exponent is the larger by a.
+  mutating func relate(
+    _ tensor: Int, _ rescaling: Rescaling, _ operand: Int
+  ) throws(Obstacle) {
+    guard !rescaling.saturates else { throw Obstacle(reason: "a conversion that saturates") }
+    let shift = Int64(program.tensors[operand].exponent) - Int64(rescaling.exponent)
+    requantize(
+      tensor,
+      .init(
+        form: LinearForm(
+          shape: shape(tensor), [.init(.tensor(operand), scale: .uniform(1 << max(-shift, 0)))])),
+      shifts: .uniform(max(shift, 0)))
   }
 }

@@ -1,0 +1,228 @@
+import FixedPoint
+import Testing
+
+@testable import Sumcheck
+
+/// Statements that are not so, and proofs that are not theirs.
+@Suite struct RefusalTests {
+  private static let network: Run? = try? Run(SmallProgram.network(), seed: 5)
+
+  /// For every tensor that an operation makes, one element is changed and all that follows is
+  /// computed from the lie.
+  @Test(arguments: [1, -1, 64, 1 << 14, Int(Int16.min)])
+  func refusesAWitnessThatLiesInOneRelation(delta: Int) throws {
+    let run = try #require(Self.network)
+    let program = run.circuit.program
+    for tensor in program.inputs.count..<program.tensors.count {
+      guard case .derived = run.circuit.sources[tensor] else {
+        let count = run.tensors[tensor].count
+        for element in Set([0, count / 2, count - 1]) {
+          guard let lying = try? run.lying(tensor: tensor, element: element, by: delta) else {
+            continue
+          }
+          let refusal = lying.refusal(try lying.prove())
+          #expect(refusal != nil, "tensor \(tensor), element \(element)")
+        }
+        continue
+      }
+    }
+  }
+
+  @Test func refusesEveryOtherStatement() throws {
+    let run = try #require(Self.network)
+    let proof = try run.prove()
+    #expect(run.refusal(proof) == nil)
+    let verifier = Verifier(run.circuit)
+    func refused(_ inputs: [[UInt8]], _ outputs: [[UInt8]], _ context: [UInt8]) -> Bool {
+      do throws(VerificationError) {
+        try verifier.verify(inputs: inputs, outputs: outputs, context: context, proof: proof)
+        return false
+      } catch {
+        return true
+      }
+    }
+    for byte in run.inputs[0].indices {
+      var inputs = run.inputs
+      inputs[0][byte] ^= 1
+      #expect(refused(inputs, run.outputs, run.context), "input byte \(byte)")
+    }
+    for byte in run.outputs[0].indices {
+      var outputs = run.outputs
+      outputs[0][byte] ^= 0x80
+      #expect(refused(run.inputs, outputs, run.context), "output byte \(byte)")
+    }
+    for byte in run.context.indices {
+      var context = run.context
+      context[byte] ^= 4
+      #expect(refused(run.inputs, run.outputs, context), "context byte \(byte)")
+    }
+    #expect(refused(run.inputs + run.inputs, run.outputs, run.context))
+    #expect(refused(run.inputs, [], run.context))
+    #expect(refused([Array(run.inputs[0].dropLast(2))], run.outputs, run.context))
+  }
+
+  @Test func refusesAProofOfAnotherProgram() throws {
+    let run = try #require(Self.network)
+    let proof = try run.prove()
+    let program = run.circuit.program
+    func altered(_ change: (Program.Operation) -> Operator?) throws -> Verifier {
+      var operations = program.operations
+      for (index, operation) in operations.enumerated() {
+        guard let other = change(operation) else { continue }
+        operations[index] = .init(
+          name: operation.name, inputs: operation.inputs, operator: other)
+        break
+      }
+      return Verifier(
+        try Circuit(
+          Program(
+            inputs: program.inputs, operations: operations, outputTensors: program.outputTensors,
+            outputs: program.outputs), run.circuit.parameters))
+    }
+    func changed(_ rows: LinearRows, weight: Int16, bias: Int64) -> LinearRows {
+      var (weights, biases) = (rows.weights, rows.biases)
+      weights[2] += weight
+      biases[0] += bias
+      return LinearRows(weights: weights, biases: biases, shifts: rows.shifts)
+    }
+    for (weight, bias) in [(Int16(1), Int64(0)), (0, 1)] {
+      let verifier = try altered { operation in
+        guard case .convolution(let old) = operation.operator else { return nil }
+        return .convolution(
+          Convolution(
+            rows: changed(old.rows, weight: weight, bias: bias), groups: old.groups,
+            window: old.window, exponent: old.exponent))
+      }
+      #expect(throws: VerificationError.self) {
+        try verifier.verify(
+          inputs: run.inputs, outputs: run.outputs, context: run.context, proof: proof)
+      }
+    }
+    for other in [
+      Parameters(limbBits: 16, messageLog: 8, rateLog: 1),
+      Parameters(limbBits: 8, messageLog: 9, rateLog: 1),
+      Parameters(limbBits: 8, messageLog: 8, rateLog: 2),
+    ] {
+      let verifier = Verifier(try Circuit(program, other))
+      #expect(throws: VerificationError.self) {
+        try verifier.verify(
+          inputs: run.inputs, outputs: run.outputs, context: run.context, proof: proof)
+      }
+    }
+  }
+
+  /// Every eighth byte in turn, one bit of it, and every length.
+  @Test func refusesEveryChangedByte() throws {
+    let program = try SmallProgram.chain(
+      [1, 3], [SmallProgram.matrix(2, columns: 3), .relu(Relu())])
+    let run = try Run(program, seed: 2)
+    let proof = try run.prove()
+    #expect(run.refusal(proof) == nil)
+    for byte in stride(from: 3, to: proof.count, by: proof.count / 400) {
+      var changed = proof
+      changed[byte] ^= 1 << UInt8(byte % 8)
+      #expect(run.refusal(changed) != nil, "byte \(byte)")
+    }
+    for length in [0, 1, 31, 32, proof.count / 2, proof.count - 1] {
+      #expect(run.refusal(Array(proof[..<length])) != nil)
+    }
+    #expect(run.refusal(proof + [0]) == .length)
+  }
+
+  @Test func refusesAnElementThatIsNotCanonical() throws {
+    let run = try #require(Self.network)
+    var proof = try run.prove()
+    // The first element follows the root.
+    for byte in 32..<40 { proof[byte] = 0xFF }
+    #expect(run.refusal(proof) == .element)
+  }
+
+  /// Padding is read by nothing: neither does it help a lie nor does it harm a proof.
+  @Test func readsNothingOfPadding() throws {
+    let run = try #require(Self.network)
+    let lying = try run.lying(tensor: 1, element: 3, by: 1)
+    for (run, isTrue) in [(run, true), (lying, false)] {
+      let witness = Witness(run.circuit, tensors: run.tensors)
+      for column in run.circuit.columns {
+        guard case .tensor = column.content else { continue }
+        var isReal = [Bool](repeating: false, count: column.layout.size)
+        column.layout.forEachRow { _, cell in
+          for index in 0..<(column.layout.shape.last ?? 1) { isReal[cell + index] = true }
+        }
+        for cell in isReal.indices where !isReal[cell] {
+          witness.vector.values[column.offset + cell] = Int32(cell * 7919 % 70000 - 35000)
+        }
+      }
+      let proof = try run.prover.prove(
+        witness, inputs: run.inputs, outputs: run.outputs, context: run.context)
+      #expect((run.refusal(proof) == nil) == isTrue)
+    }
+  }
+
+  /// Quotient and remainder moved together keep the equation and break a range: a remainder of 2^s,
+  /// one below 0, and a quotient that differs by a multiple of p over 2^s.
+  @Test(arguments: [1, -1, 1 << 10])
+  func refusesAShiftedQuotient(delta: Int) throws {
+    for shifts in [[UInt8(0)], [5], [8], [9], [16], [20]] {
+      let program = try SmallProgram.chain(
+        [2, 3], [SmallProgram.matrix(3, columns: 3, shifts: shifts), .relu(Relu())])
+      let input: [Int16] = [1, -2, 1, 2, 0, 1]
+      guard let run = try? Run(program, inputs: [Run.bytes(input)]) else { continue }
+      #expect(run.refusal(try run.prove()) == nil)
+      let lying = try run.lying(tensor: 1, element: 2, by: delta)
+      #expect(lying.refusal(try lying.prove()) != nil, "shift \(shifts)")
+    }
+  }
+
+  /// With a maximum of 0 over negative values, padding must not read as 0.
+  @Test func refusesAMaximumTakenFromPadding() throws {
+    let program = try SmallProgram.chain(
+      [1, 1, 3, 3],
+      [.maxPool(MaxPool(window: Window(kernel: (2, 2), stride: (2, 2), pads: (1, 1, 0, 0))))])
+    let run = try Run(
+      program, inputs: [Run.bytes([-5, -6, -7, -8, -9, -10, -11, -12, -13])])
+    #expect(run.refusal(try run.prove()) == nil)
+    for element in 0..<4 {
+      var lying = run
+      lying.tensors[1][element] = 0
+      lying.outputs = [Run.bytes(lying.tensors[1])]
+      #expect(lying.refusal(try lying.prove()) != nil, "element \(element)")
+    }
+  }
+
+  @Test func refusesForgedMultiplicities() throws {
+    let run = try #require(Self.network)
+    let lying = try run.lying(tensor: 1, element: 0, by: 1)
+    for (table, column) in run.circuit.tables {
+      for (run, delta) in [(run, Int32(1)), (run, -1), (lying, 1), (lying, -1)] {
+        let witness = Witness(run.circuit, tensors: run.tensors)
+        witness.vector.values[run.circuit.columns[column].offset] += delta
+        let proof = try run.prover.prove(
+          witness, inputs: run.inputs, outputs: run.outputs, context: run.context)
+        #expect(run.refusal(proof) != nil, "\(table)")
+      }
+    }
+  }
+
+  @Test func refusesToCompileWhatItCannotProve() throws {
+    let program = try SmallProgram.chain(
+      [1, 2, 30, 30],
+      [.maxPool(MaxPool(window: Window(kernel: (9, 9))))])
+    #expect(
+      throws: CircuitError(node: "node-0", reason: "a max pool of 9 cells along an axis; at most 8")
+    ) {
+      try Circuit(program, Parameters(limbBits: 8, messageLog: 8, rateLog: 1))
+    }
+  }
+
+  @Test func refusesAKeyOfOtherParameters() throws {
+    let run = try #require(Self.network)
+    let key = VerifierKey(program: run.circuit.program, parameters: run.circuit.parameters)
+    #expect(try VerifierKey(canonicalBytes: key.canonicalBytes) == key)
+    for (byte, value) in [(0, UInt8(2)), (1, 7), (1, 17), (2, 7), (2, 15), (3, 0), (3, 3)] {
+      var bytes = key.canonicalBytes
+      bytes[byte] = value
+      #expect(throws: (any Error).self) { try VerifierKey(canonicalBytes: bytes) }
+    }
+  }
+}
