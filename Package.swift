@@ -154,12 +154,7 @@ let package = Package(
         "Statements", "Primitives", logging, serviceLifecycle,
       ]),
     tests("SumcheckKernels", ["CSumcheckKernels"]),
-    tests(
-      "Sumcheck",
-      [
-        "Sumcheck", "Quantization", "Slicing", "FixedPoint", "ModelGraph", "Statements",
-        "Primitives",
-      ]),
+    tests("Sumcheck", ["Sumcheck", "FixedPoint", "Statements", "Primitives"]),
     tests("Layout", []),
   ],
   swiftLanguageModes: [.v6]

@@ -1,7 +1,4 @@
 import FixedPoint
-import Foundation
-import ModelGraph
-import Quantization
 import Statements
 
 @testable import Sumcheck
@@ -32,7 +29,8 @@ struct Run {
     try self.init(
       program,
       inputs: program.inputs.map { input in
-        Self.bytes((0..<input.elementCount).map { _ in Int16.random(in: -300...300, using: &generator) })
+        Self.bytes(
+          (0..<input.elementCount).map { _ in Int16.random(in: -300...300, using: &generator) })
       }, parameters)
   }
 
@@ -166,20 +164,22 @@ enum SmallProgram {
         .add(Addition(leftAlignment: 1, rightAlignment: 1, shift: 1, exponent: 0)),
       ], reading: [7: [6, 7]])
   }
-}
 
-enum SampleModel {
-  static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Models")
-
-  static func quantizer(_ name: String) throws -> (Quantizer, SampleVectors) {
-    let bytes = [UInt8](try Data(contentsOf: folder.appendingPathComponent("\(name).onnx")))
-    let graph = try Graph(bytes: bytes).simplified()
-    let vectors = try SampleVectors(
-      path: folder.appendingPathComponent("\(name).vectors.json").path)
-    return (
-      try Quantizer(graph, calibration: Calibration(graph, samples: vectors.samples(0..<4))),
-      vectors
-    )
+  /// LeNet-5 in its full size, with weights drawn at random.
+  static func lenet() throws -> Program {
+    let pool = Operator.maxPool(MaxPool(window: Window(kernel: (2, 2), stride: (2, 2))))
+    return try chain(
+      [1, 1, 28, 28],
+      [
+        convolution(
+          6, channels: 1, Window(kernel: (5, 5), pads: (2, 2, 2, 2)), shifts: [7]),
+        .relu(Relu()), pool,
+        convolution(16, channels: 6, Window(kernel: (5, 5)), shifts: [9, 8]),
+        .relu(Relu()), pool,
+        .reshape(Reshape(shape: [1, 400])),
+        matrix(120, columns: 400, shifts: [9]), .relu(Relu()),
+        matrix(84, columns: 120, shifts: [9]), .relu(Relu()),
+        matrix(10, columns: 84, shifts: [8]),
+      ])
   }
 }

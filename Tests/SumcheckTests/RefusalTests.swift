@@ -1,4 +1,5 @@
 import FixedPoint
+import Primitives
 import Testing
 
 @testable import Sumcheck

@@ -1,5 +1,4 @@
 import FixedPoint
-import Quantization
 import Testing
 
 @testable import Sumcheck
@@ -10,14 +9,14 @@ import Testing
     Parameters(limbBits: 8, messageLog: 8, rateLog: 2),
   ]
 
-  @Test func provesASampleModel() throws {
-    let (quantizer, vectors) = try SampleModel.quantizer("digits_mlp")
-    let program = try quantizer.program()
-    let input = try BoundaryValues.bytes(vectors.inputs[0], as: program.inputs[0])
-    let run = try Run(program, inputs: [input], try Parameters(for: program))
+  @Test func provesLeNet5() throws {
+    let program = try SmallProgram.lenet()
+    let run = try Run(program, seed: 1, try Parameters(for: program))
     let proof = try run.prove()
     try run.verify(proof)
     #expect(try run.prove(threads: 2) == proof)
+    let bytes = Estimate(of: run.circuit).proofBytes
+    #expect(Double(abs(bytes - proof.count)) < 0.1 * Double(proof.count), "\(bytes)")
   }
 
   @Test(arguments: parameters)
@@ -46,7 +45,9 @@ import Testing
         .arrangement(
           Arrangement(
             axes: [.init(source: 1, indices: [0]), .init(source: nil, indices: [0, nil, 0])]
-              + [.init(source: 0, indices: Array(0..<5)), .init(source: 2, indices: [3, 1])])),
+              + [
+                .init(source: 0, indices: [0, 1, 2, 3, 4]), .init(source: 2, indices: [3, 1]),
+              ])),
         .reshape(Reshape(shape: [3, 10])),
         .concatenation(Concatenation(axis: 0, operandCount: 2)),
         .rescale(Rescaling(exponent: -2)),

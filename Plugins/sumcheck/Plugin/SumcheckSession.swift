@@ -166,7 +166,9 @@ struct SumcheckFailure: Error {
   let status: bourse_status
   let sentence: String
 
-  init(status: bourse_status, sentence: String) { (self.status, self.sentence) = (status, sentence) }
+  init(status: bourse_status, sentence: String) {
+    (self.status, self.sentence) = (status, sentence)
+  }
 
   init(_ error: ExecutionError) {
     if case .rangeFault = error { status = BOURSE_RANGE_FAULT } else { status = BOURSE_MALFORMED }
@@ -174,7 +176,8 @@ struct SumcheckFailure: Error {
   }
 
   static let wrongRole = SumcheckFailure(
-    status: BOURSE_MALFORMED, sentence: "The session is a verifier's; open one of the prover's role.")
+    status: BOURSE_MALFORMED,
+    sentence: "The session is a verifier's; open one of the prover's role.")
 }
 
 extension UnsafeBufferPointer<UInt8> {

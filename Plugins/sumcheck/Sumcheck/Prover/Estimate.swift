@@ -1,3 +1,5 @@
+import FixedPoint
+
 /// What a proof of a circuit takes, before it is made.
 package struct Estimate: Sendable {
   /// Cells committed and looked up: proving time is proportional to it.

@@ -297,7 +297,8 @@ private struct Layers {
     _ proof: inout ProofWriter
   ) -> Pair {
     guard log > 3 else {
-      let p = ExtensionVector((0..<numerators.count).map { Extension(Int64(numerators.values[$0])) })
+      let p = ExtensionVector(
+        (0..<numerators.count).map { Extension(Int64(numerators.values[$0])) })
       return prove(p, leaves, lambda, at: point, &rounds, &proof)
     }
     let half = leaves.count / 2

@@ -5,7 +5,7 @@ package struct Supervision {
 
   package init(_ report: @escaping (String, Double) -> Bool) { self.report = report }
 
-  package static let none = Supervision { _, _ in true }
+  package static var none: Supervision { Supervision { _, _ in true } }
 
   /// Between steps of a few milliseconds.
   func checkpoint(_ phase: Phase, _ fraction: Double = 0) throws(Cancelled) {

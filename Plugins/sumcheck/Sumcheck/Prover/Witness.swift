@@ -208,7 +208,9 @@ private struct Assembly {
         }
       }
     }
-    if shape.isEmpty { sums[0] &+= scale &* Int32(values[0]) } else {
+    if shape.isEmpty {
+      sums[0] &+= scale &* Int32(values[0])
+    } else {
       descend(0, element: 0, offset: 0)
     }
   }
@@ -267,7 +269,8 @@ extension WeightedSum {
           var sum: Int32 = 0
           for column in 0..<columns {
             sum &+=
-              Int32(operand[index * columns + column]) &* Int32(rows.weights[row * columns + column])
+              Int32(operand[index * columns + column])
+              &* Int32(rows.weights[row * columns + column])
           }
           sums[index * rows.rowCount + row] = sum
         }

@@ -6,7 +6,8 @@ extension CircuitBuilder {
   mutating func relate(_ tensor: Int, _ pool: MaxPool, _ operand: Int) throws(Obstacle) {
     guard pool.window.cellCount <= Self.windowLimit else {
       throw Obstacle(
-        reason: "a max pool of \(pool.window.cellCount) cells along an axis; at most \(Self.windowLimit)")
+        reason:
+          "a max pool of \(pool.window.cellCount) cells along an axis; at most \(Self.windowLimit)")
     }
     let (shape, source) = (shape(tensor), shape(operand))
     var factors: [Circuit.ProductCheck.Factor] = []

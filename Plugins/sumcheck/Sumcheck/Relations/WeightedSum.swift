@@ -31,7 +31,9 @@ struct WeightedSum: Sendable {
     let axes = zip(Layout(innerShape).split(inner), innerShape).map {
       Multilinear.equality(Array($0), count: $1)
     }
-    let cells = axes.reduce([.one]) { product, axis in product.flatMap { left in axis.map { left * $0 } } }
+    let cells = axes.reduce([.one]) { product, axis in
+      product.flatMap { left in axis.map { left * $0 } }
+    }
     let columns = rows.weights.count / rows.rowCount
     let groupRows = rows.rowCount / groups
     return (0..<groups).reduce(.zero) { sum, group in

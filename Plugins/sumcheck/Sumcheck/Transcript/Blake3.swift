@@ -53,7 +53,9 @@ struct Blake3 {
 
   /// The key of a purpose: the hash of its name. Each purpose hashes under a key of its own, so no
   /// hash made for one means anything for another.
-  static func key(_ purpose: String) -> SIMD8<UInt32> { hash(Array(purpose.utf8)).output(0).lowHalf }
+  static func key(_ purpose: String) -> SIMD8<UInt32> {
+    hash(Array(purpose.utf8)).output(0).lowHalf
+  }
 
   static func bytes(_ words: SIMD8<UInt32>) -> [UInt8] {
     var bytes: [UInt8] = []
@@ -102,9 +104,10 @@ struct Blake3 {
     var first = Flag.chunkStart
     while bytes.count - start > blockLength {
       let block = bytes.loadUnaligned(fromByteOffset: start, as: SIMD16<UInt32>.self)
-      chain = compress(
-        chain, block, counter: index, length: UInt32(blockLength), flags: flags | first
-      ).lowHalf
+      chain =
+        compress(
+          chain, block, counter: index, length: UInt32(blockLength), flags: flags | first
+        ).lowHalf
       first = 0
       start += blockLength
     }

@@ -37,7 +37,8 @@ extension ProofReader {
       let one = (claim - (.one - coordinate) * zero) * coordinate.inverse
       let linear = higher.reduce(one - zero) { $0 - $1 }
       let challenge = transcript.challenge()
-      claim = zero + challenge * higher.reversed().reduce(.zero) { ($0 + $1) * challenge }
+      claim =
+        zero + challenge * higher.reversed().reduce(.zero) { ($0 + $1) * challenge }
         + challenge * linear
       point.append(challenge)
     }
