@@ -20,13 +20,20 @@ let serviceLifecycle = Target.Dependency.product(
 let unixSignals = Target.Dependency.product(
   name: "UnixSignals", package: "swift-service-lifecycle")
 
+// The prover and the verifier of `sumcheck` are built for the processors that have AVX2.
+#if arch(x86_64)
+  let vectorSettings: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=x86-64-v3"])]
+#else
+  let vectorSettings: [SwiftSetting] = []
+#endif
+
 func library(
   _ name: String, _ dependencies: [Target.Dependency], path: String? = nil,
-  exclude: [String] = []
+  exclude: [String] = [], settings: [SwiftSetting] = []
 ) -> Target {
   .target(
     name: name, dependencies: dependencies, path: path, exclude: exclude,
-    swiftSettings: swiftSettings)
+    swiftSettings: swiftSettings + settings)
 }
 
 func tests(
@@ -111,7 +118,7 @@ let package = Package(
     .target(name: "CSumcheckKernels", path: "Plugins/sumcheck/Kernels"),
     library(
       "Sumcheck", ["CSumcheckKernels", "Primitives", "Statements", "FixedPoint"],
-      path: "Plugins/sumcheck/Sumcheck"),
+      path: "Plugins/sumcheck/Sumcheck", settings: vectorSettings),
     library(
       "SumcheckPlugin", ["CBourseProver", "Primitives", "Statements", "FixedPoint", "Sumcheck"],
       path: "Plugins/sumcheck/Plugin"),

@@ -88,6 +88,33 @@ import Testing
     try run.verify(try run.prove())
   }
 
+  /// With operands of other shapes, and functions of which one has no value for some integers.
+  @Test func provesArithmetic() throws {
+    let program = try SmallProgram.chain(
+      [2, 3, 4],
+      [
+        .arrangement(
+          Arrangement(
+            axes: [.init(source: 0, indices: [1]), .init(source: 1, indices: [2, 0, 1])]
+              + [.init(source: 2, indices: [1])])),
+        .multiply(Multiplication(exponent: -4)),
+        .add(
+          Addition(
+            leftAlignment: 4, rightAlignment: 0, subtracts: true, shift: 1, exponent: -1)),
+        .function(UnaryFunction(.sigmoid, exponent: 10)),
+        .function(UnaryFunction(.sqrt, exponent: 8)),
+        .multiply(Multiplication(exponent: 9)),
+      ], reading: [1: [0, 1], 2: [2, 1], 5: [4, 5]])
+    let run = try Run(program, seed: 3)
+    try run.verify(try run.prove())
+    for tensor in 2...6 {
+      for delta in [1, -1, 1 << 12] {
+        guard let lying = try? run.lying(tensor: tensor, element: 5, by: delta) else { continue }
+        #expect(lying.refusal(try lying.prove()) != nil, "tensor \(tensor) by \(delta)")
+      }
+    }
+  }
+
   @Test func dividesLargePools() throws {
     let program = try SmallProgram.chain(
       [1, 2, 7, 6],

@@ -8,7 +8,7 @@ extension Circuit {
     try builder.compile()
     var columns = builder.columns
     var tables: [(Table, Int)] = []
-    for table in Self.tables(of: builder.lookups) {
+    for table in Self.tables(of: builder.lookups, functions: builder.functions.count) {
       tables.append((table, columns.count))
       columns.append(
         Column(content: .multiplicities(table), layout: Layout([1 << table.log])))
@@ -35,6 +35,7 @@ extension Circuit {
     accumulators = builder.accumulators
     checks = builder.checks
     links = builder.links
+    functions = builder.functions
     self.columns = columns
     self.tables = tables
     self.trees = trees
@@ -44,19 +45,14 @@ extension Circuit {
   }
 
   /// Those that the lookups name, in a fixed order.
-  private static func tables(of lookups: [Lookup]) -> [Table] {
-    var bits: Set<Int64> = []
-    var others: [Table] = []
-    for lookup in lookups {
-      switch lookup.second {
-      case .bits(let scale): bits.formUnion(scale.values)
-      case .value:
-        for table in [Table.relu, .sign] where table.tag == lookup.tag {
-          if !others.contains(table) { others.append(table) }
-        }
-      }
+  private static func tables(of lookups: [Lookup], functions: Int) -> [Table] {
+    let bits = lookups.reduce(into: Set<Int64>()) { bits, lookup in
+      if case .bits(let scale) = lookup.second { bits.formUnion(scale.values) }
     }
-    return others + bits.sorted().map { .range(bits: Int($0)) }
+    let valued = [Table.relu, .sign] + (0..<functions).map { .function($0) }
+    let tags = Set(lookups.map(\.tag))
+    return valued.filter { tags.contains($0.tag) }
+      + bits.sorted().map { .range(bits: Int($0)) }
   }
 
   /// Fills trees greedily: each is the largest power of two that its blocks fill, the last is padded.

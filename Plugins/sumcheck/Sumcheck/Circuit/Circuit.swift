@@ -48,11 +48,13 @@ package struct Circuit: Sendable {
     case relu
     /// (v, v >= 2^7) for v in 0..<2^8: the high limb of x + 2^15 with the sign of x >= 0.
     case sign
+    /// The rows of one of the circuit's functions.
+    case function(Int)
 
     var log: Int {
       switch self {
       case .range(let bits): bits
-      case .relu: 16
+      case .relu, .function: 16
       case .sign: 8
       }
     }
@@ -63,6 +65,7 @@ package struct Circuit: Sendable {
       case .range: 1
       case .relu: 2
       case .sign: 3
+      case .function(let index): 4 + Int64(index)
       }
     }
   }
@@ -131,6 +134,7 @@ package struct Circuit: Sendable {
   let checks: [ProductCheck]
   /// Forms that are 0 on every cell: outputs that are linear images of other tensors.
   let links: [LinearForm]
+  let functions: [FunctionRows]
   /// A table and the column of its multiplicities.
   let tables: [(table: Table, column: Int)]
   let trees: [Tree]

@@ -16,6 +16,7 @@ struct CircuitBuilder {
   var accumulators: [Circuit.Accumulator] = []
   var checks: [Circuit.ProductCheck] = []
   var links: [LinearForm] = []
+  var functions: [FunctionRows] = []
   /// Tensors that an activation's table bounds, so that their producer need not.
   private let boundedByReader: Set<Int>
 
@@ -24,7 +25,10 @@ struct CircuitBuilder {
     self.limbBits = limbBits
     var bounded: Set<Int> = []
     for operation in program.operations {
-      if case .relu = operation.operator { bounded.insert(operation.inputs[0]) }
+      switch operation.operator {
+      case .relu, .function: bounded.insert(operation.inputs[0])
+      default: break
+      }
     }
     boundedByReader = bounded
   }
@@ -46,6 +50,12 @@ struct CircuitBuilder {
         case .rescale(let rescaling):
           define(tensor)
           try relate(tensor, rescaling, operation.inputs[0])
+        case .multiply(let multiplication):
+          define(tensor)
+          relate(tensor, multiplication, operation.inputs)
+        case .function(let function):
+          define(tensor)
+          try relate(tensor, function, operation.inputs[0])
         case .convolution(let convolution):
           define(tensor)
           try relate(tensor, convolution, operation.inputs[0])
@@ -64,7 +74,12 @@ struct CircuitBuilder {
         case .add(let addition):
           define(tensor)
           relate(tensor, addition, operation.inputs)
-        default: throw Obstacle(reason: "this operator has no relation in sumcheck yet")
+        case .divide: throw Obstacle(reason: "a division of two tensors")
+        case .extremum: throw Obstacle(reason: "a maximum or minimum of two tensors")
+        case .reduce: throw Obstacle(reason: "a reduction over axes")
+        case .tensorProduct: throw Obstacle(reason: "a product of two computed matrices")
+        case .softmax: throw Obstacle(reason: "a softmax")
+        case .normalize: throw Obstacle(reason: "a normalisation by computed moments")
         }
       } catch {
         throw CircuitError(node: operation.name, reason: error.reason)

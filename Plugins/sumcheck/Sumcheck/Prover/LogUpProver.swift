@@ -40,7 +40,7 @@ struct LogUpProver {
       case .table(let index):
         let (table, column) = circuit.tables[index]
         let counts = witness.vector.values + circuit.columns[column].offset
-        let rows = table.rows
+        let rows = circuit.rows(of: table)
         for row in 0..<size { numerators.values[offset + row] = -counts[row] }
         sumcheck_denominators_int32(
           q.view(from: offset), rows.first, rows.second,
@@ -153,14 +153,16 @@ struct LogUpProver {
   }
 }
 
-extension Circuit.Table {
-  /// Both columns, as integers.
-  var rows: (first: [Int32], second: [Int32]) {
-    let first = (0..<Int32(1 << log)).map { $0 }
-    switch self {
+extension Circuit {
+  /// Both columns of a table, as integers.
+  func rows(of table: Table) -> (first: [Int32], second: [Int32]) {
+    let first = Array(0..<Int32(1 << table.log))
+    switch table {
     case .range(let bits): return (first, first.map { _ in Int32(bits) })
     case .relu: return (first, first.map { max($0 - 1 << 15, 0) })
     case .sign: return (first, first.map { $0 >= 1 << 7 ? 1 : 0 })
+    case .function(let index):
+      return (functions[index].firsts, functions[index].seconds.map { Int32($0) })
     }
   }
 }

@@ -7,7 +7,8 @@ struct ProofWriter {
 
   mutating func append(_ element: Extension) {
     transcript.absorb(element)
-    for value in [element.c0.value, element.c1.value] { append(unabsorbed: value) }
+    append(unabsorbed: element.c0.value)
+    append(unabsorbed: element.c1.value)
   }
 
   mutating func append(_ hash: [UInt8]) {

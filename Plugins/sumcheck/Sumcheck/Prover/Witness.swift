@@ -142,8 +142,11 @@ private struct Assembly {
       }
       for term in form.terms { add(term, shape: form.shape, to: sums) }
       let width = form.shape.last ?? 1
+      // Remainders of at most 16 bits need no more of the accumulator.
+      let mask: Int32 =
+        quantity.accumulator.map { circuit.accumulators[$0].isNarrow } ?? false ? 0xFFFF : -1
       layout.forEachRow { element, cell in
-        (result.values + cell).update(from: sums + element, count: width)
+        for index in 0..<width { result.values[cell + index] = sums[element + index] & mask }
       }
     }
     return result
@@ -215,7 +218,7 @@ private struct Assembly {
     }
   }
 
-  /// The accumulator modulo 2^32, row-major.
+  /// The accumulator modulo 2^32, or 2^16 where it is narrow, row-major.
   private func accumulate(_ accumulator: Circuit.Accumulator) -> [Int32] {
     switch accumulator {
     case .weighted(let sum): return sum.accumulate(tensors[sum.source])
@@ -254,70 +257,5 @@ extension Scale {
         }
       }
     }
-  }
-}
-
-extension WeightedSum {
-  /// Without bias, modulo 2^32.
-  func accumulate(_ operand: [Int16]) -> [Int32] {
-    let columns = rows.weights.count / rows.rowCount
-    guard let window else {
-      let count = operand.count / columns
-      var sums = [Int32](repeating: 0, count: count * rows.rowCount)
-      for index in 0..<count {
-        for row in 0..<rows.rowCount {
-          var sum: Int32 = 0
-          for column in 0..<columns {
-            sum &+=
-              Int32(operand[index * columns + column])
-              &* Int32(rows.weights[row * columns + column])
-          }
-          sums[index * rows.rowCount + row] = sum
-        }
-      }
-      return sums
-    }
-    let (channels, height, width) = (sourceShape[1], sourceShape[2], sourceShape[3])
-    let (rowCount, resultHeight, resultWidth) = (resultShape[1], resultShape[2], resultShape[3])
-    let (groupChannels, groupRows) = (channels / groups, rowCount / groups)
-    let plane = resultHeight * resultWidth
-    var sums = [Int32](repeating: 0, count: resultShape.reduce(1, *))
-    sums.withUnsafeMutableBufferPointer { sums in
-      operand.withUnsafeBufferPointer { operand in
-        for image in 0..<resultShape[0] {
-          for row in 0..<rowCount {
-            let result = sums.baseAddress.unsafelyUnwrapped + (image * rowCount + row) * plane
-            for channel in 0..<groupChannels {
-              let source =
-                (image * channels + row / groupRows * groupChannels + channel) * height * width
-              for y in 0..<window.kernelHeight {
-                for x in 0..<window.kernelWidth {
-                  let cell = (channel * window.kernelHeight + y) * window.kernelWidth + x
-                  let weight = Int32(rows.weights[row * columns + cell])
-                  if weight == 0 { continue }
-                  let inside = (0..<resultWidth).filter {
-                    window.horizontal.position(output: $0, cell: x, size: width) != nil
-                  }
-                  guard let first = inside.first, let last = inside.last else { continue }
-                  let left = x * window.dilationWidth - window.padLeft
-                  for output in 0..<resultHeight {
-                    guard
-                      let line = window.vertical.position(output: output, cell: y, size: height)
-                    else { continue }
-                    let line0 = source + line * width + left
-                    let target = result + output * resultWidth
-                    for position in first...last {
-                      target[position] &+=
-                        weight &* Int32(operand[line0 &+ position &* window.strideWidth])
-                    }
-                  }
-                }
-              }
-            }
-          }
-        }
-      }
-    }
-    return sums
   }
 }

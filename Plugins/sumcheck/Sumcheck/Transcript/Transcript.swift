@@ -20,8 +20,8 @@ struct Transcript {
 
   mutating func absorb(_ element: Extension) {
     output = nil
-    for value in [element.c0.value, element.c1.value] {
-      withUnsafeBytes(of: value.littleEndian) { pending.append(contentsOf: $0) }
+    withUnsafeBytes(of: (element.c0.value.littleEndian, element.c1.value.littleEndian)) {
+      pending.append(contentsOf: $0)
     }
   }
 

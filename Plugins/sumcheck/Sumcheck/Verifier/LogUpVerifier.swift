@@ -130,7 +130,7 @@ struct LogUpVerifier {
       circuit.claim(
         LinearForm(shape: circuit.columns[column].layout.shape, [.init(.column(column))]),
         at: point, is: multiplicity))
-    let row = table.row(at: point)
+    let row = circuit.row(of: table, at: point)
     return (
       -multiplicity, denominator(first: row.first, second: row.second, tag: table.tag)
     )
@@ -141,16 +141,28 @@ struct LogUpVerifier {
   }
 }
 
-extension Circuit.Table {
-  /// The extensions of both columns of the table at a point.
-  func row(at point: ArraySlice<Extension>) -> (first: Extension, second: Extension) {
+extension Circuit {
+  /// The extensions of both columns of a table at a point.
+  func row(
+    of table: Table, at point: ArraySlice<Extension>
+  ) -> (first: Extension, second: Extension) {
     let first = Multilinear.index(point)
-    switch self {
+    switch table {
     case .range(let bits): return (first, Extension(Int64(bits)))
     case .sign: return (first, point.first ?? .zero)
     case .relu:
       // The ramp begins where the top bit is set, and its value is the other bits.
       return (first, (point.first ?? .zero) * Multilinear.index(point.dropFirst()))
+    case .function(let index):
+      let rows = functions[index]
+      let weights = Multilinear.equality(Array(point), count: rows.seconds.count)
+      let second = DotProduct(weights[...]).of(rows.seconds[...])
+      // Rows that repeat another stand elsewhere than the index says.
+      let moved = rows.firsts.indices.reduce(first) { sum, row in
+        let distance = Int64(rows.firsts[row]) - Int64(row)
+        return distance == 0 ? sum : sum + weights[row] * Goldilocks(distance)
+      }
+      return (moved, second)
     }
   }
 }
