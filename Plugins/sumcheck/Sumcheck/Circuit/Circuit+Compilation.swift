@@ -55,7 +55,8 @@ extension Circuit {
       + bits.sorted().map { .range(bits: Int($0)) }
   }
 
-  /// Fills trees greedily: each is the largest power of two that its blocks fill, the last is padded.
+  /// Fills trees greedily: each is the largest power of two that its blocks fill, the last is
+  /// padded.
   private static func trees(lookups: [Lookup], tables: [Table]) -> [Tree] {
     let blocks: [(block: Block, log: Int)] =
       lookups.enumerated().map { (.lookup($0.offset), Layout($0.element.shape).log) }

@@ -2,8 +2,8 @@ package import FixedPoint
 import Statements
 
 /// A program compiled into what a proof speaks about: committed columns, lookups, products and
-/// linear equations (`docs/sumcheck.md`). Prover and verifier derive it from the verifier key alone,
-/// so a proof can choose nothing.
+/// linear equations (`docs/sumcheck.md`). Prover and verifier derive it from the verifier key
+/// alone, so a proof can choose nothing.
 package struct Circuit: Sendable {
   /// Where the verifier finds a tensor.
   enum Source: Sendable {

@@ -129,8 +129,8 @@ struct CircuitBuilder {
 
   /// 0 <= quantity < 2^bits on every cell of the mask.
   ///
-  /// Beyond `limbBits` bits the high part h is committed, and both h and quantity - 2^limbBits·h are
-  /// checked: then quantity = 2^limbBits·h + l with both in their ranges, as integers, because
+  /// Beyond `limbBits` bits the high part h is committed, and both h and quantity - 2^limbBits·h
+  /// are checked: then quantity = 2^limbBits·h + l with both in their ranges, as integers, because
   /// neither side reaches p.
   mutating func checkRange(_ quantity: Circuit.Quantity, bits: Scale, mask: Mask) {
     let (low, high) = (bits.mapped { min($0, limbBits) }, bits.mapped { max($0 - limbBits, 0) })

@@ -68,8 +68,8 @@ extension Circuit {
 }
 
 extension Scale {
-  /// The extension of the integers at a point of the shape's block, where they go on over the padding
-  /// of all axes but their own, whose padding is 0.
+  /// The extension of the integers at a point of the shape's block, where they go on over the
+  /// padding of all axes but their own, whose padding is 0.
   func value(at point: ArraySlice<Extension>, shape: [Int]) -> Extension {
     switch self {
     case .uniform(let value): return Extension(value)

@@ -24,8 +24,8 @@ struct Layout: Hashable, Sendable {
     }
   }
 
-  /// Calls `body` for every run of elements along the last axis: where it begins in row-major order,
-  /// and where in the block.
+  /// Calls `body` for every run of elements along the last axis: where it begins in row-major
+  /// order, and where in the block.
   func forEachRow(_ body: (_ element: Int, _ cell: Int) -> Void) {
     guard let width = shape.last else { return body(0, 0) }
     let outer = Layout(Array(shape.dropLast()))

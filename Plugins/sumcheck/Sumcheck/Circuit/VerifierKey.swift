@@ -30,8 +30,8 @@ package struct VerifierKey: Hashable, Sendable, CanonicalCodable {
 }
 
 extension Circuit {
-  /// What the key says, hashed: the program by its canonical bytes, in the form it is proven in, and
-  /// the parameters.
+  /// What the key says, hashed: the program by its canonical bytes, in the form it is proven in,
+  /// and the parameters.
   var digest: [UInt8] {
     Blake3.hash(VerifierKey(program: program, parameters: parameters).canonicalBytes).hash
   }

@@ -1,5 +1,5 @@
-/// How a tensor is read as one of another shape: a linear map with entries 0 and 1 that acts on each
-/// axis apart, or keeps row-major order.
+/// How a tensor is read as one of another shape: a linear map with entries 0 and 1 that acts on
+/// each axis apart, or keeps row-major order.
 enum View: Hashable, Sendable {
   case identity
   /// The same elements in row-major order.

@@ -5,14 +5,13 @@ enum MerkleColumns {
   static let nodeKey = Blake3.key("bourse/sumcheck/node/1")
 
   /// Of the column's elements, 8 little-endian bytes each.
-  static func leaf(_ column: [Goldilocks]) -> [UInt8] {
-    var words = column.map(\.value.littleEndian)
-    return words.withUnsafeMutableBytes { Blake3.hash(UnsafeRawBufferPointer($0), key: leafKey) }
-      .hash
+  static func leaf(_ column: [Goldilocks]) -> SIMD8<UInt32> {
+    let words = column.map(\.value.littleEndian)
+    return words.withUnsafeBytes { Blake3.hash($0, key: leafKey) }.digest
   }
 
-  static func node(_ left: [UInt8], _ right: [UInt8]) -> [UInt8] {
-    Blake3.hash(left + right, key: nodeKey).hash
+  static func node(_ left: SIMD8<UInt32>, _ right: SIMD8<UInt32>) -> SIMD8<UInt32> {
+    Blake3.hash(block: SIMD16(lowHalf: left, highHalf: right), key: nodeKey).digest
   }
 
   /// Calls `body`, level by level from the leaves, for every known node whose sibling is not known;
@@ -44,21 +43,21 @@ enum MerkleColumns {
   /// The root over the leaves at ascending, distinct positions, with the siblings that
   /// `forEachSibling` names, all of them used.
   static func root(
-    _ leaves: [(position: Int, hash: [UInt8])], siblings: [[UInt8]], log: Int
-  ) -> [UInt8] {
+    _ leaves: [(position: Int, hash: SIMD8<UInt32>)], siblings: [SIMD8<UInt32>], log: Int
+  ) -> SIMD8<UInt32> {
     var known = leaves
     var next = siblings.makeIterator()
     for _ in 0..<log {
-      var parents: [(position: Int, hash: [UInt8])] = []
+      var parents: [(position: Int, hash: SIMD8<UInt32>)] = []
       var place = 0
       while place < known.count {
         let (index, hash) = known[place]
-        let other: [UInt8]
+        let other: SIMD8<UInt32>
         if place + 1 < known.count, known[place + 1].position == index ^ 1 {
           other = known[place + 1].hash
           place += 1
         } else {
-          other = next.next() ?? []
+          other = next.next() ?? .zero
         }
         let parent = index & 1 == 0 ? node(hash, other) : node(other, hash)
         parents.append((index >> 1, parent))

@@ -31,7 +31,7 @@ package struct Prover: Sendable {
     _ supervision: Supervision = .none
   ) throws(Cancelled) -> [UInt8] {
     try supervision.checkpoint(.witness)
-    let witness = Witness(circuit, tensors: tensors)
+    let witness = Witness(circuit, tensors: tensors, parallel)
     return try prove(
       witness, inputs: inputs, outputs: outputs, context: context, supervision)
   }

@@ -1,22 +1,98 @@
+import CSumcheckKernels
 import FixedPoint
 
 extension Circuit.Accumulator {
   /// Whether the remainders have at most 16 bits, so that the accumulator matters modulo 2^16 only.
   var isNarrow: Bool {
     switch self {
-    case .weighted(let sum): sum.rows.shifts.allSatisfy { $0 <= 16 }
+    case .weighted(let sum): sum.isNarrow
     case .product: false
     }
   }
 }
 
 extension WeightedSum {
-  /// Without bias, modulo 2^16 where all shifts are within 16, otherwise modulo 2^32; row-major.
-  func accumulate(_ operand: [Int16]) -> [Int32] {
+  /// Products below which lines stay on one thread.
+  private static let grain = 1 << 20
+
+  fileprivate var isNarrow: Bool { rows.shifts.allSatisfy { $0 <= 16 } }
+
+  /// Without bias, modulo 2^16 where that is enough, otherwise modulo 2^32; row-major.
+  func accumulate(_ operand: [Int16], _ parallel: Parallel) -> [Int32] {
     guard let window else { return matrixSums(operand) }
-    return rows.shifts.allSatisfy { $0 <= 16 }
-      ? sums(operand, window, UInt16.self, zero: SIMD16<UInt16>.zero)
-      : sums(operand, window, UInt32.self, zero: SIMD16<UInt32>.zero)
+    let slide = SlidingOperand(self, window)
+    var sums = [Int32](repeating: 0, count: resultShape.reduce(1, *))
+    for image in 0..<resultShape[0] {
+      let padded = slide.padded(operand, image: image)
+      padded.withUnsafeBufferPointer { padded in
+        sums.withUnsafeMutableBufferPointer { sums in
+          guard let padded = padded.baseAddress, let sums = sums.baseAddress else { return }
+          accumulate(
+            slide, padded, into: sums + image * (sumCount / resultShape[0]), parallel)
+        }
+      }
+    }
+    return sums
+  }
+
+  private var sumCount: Int { resultShape.reduce(1, *) }
+
+  /// One image.
+  private func accumulate(
+    _ slide: SlidingOperand, _ padded: UnsafePointer<Int16>,
+    into sums: UnsafeMutablePointer<Int32>, _ parallel: Parallel
+  ) {
+    let (groupRows, columns) = (rows.rowCount / groups, slide.offsets.count)
+    let (height, width) = (resultShape[2], resultShape[3])
+    rows.weights.withUnsafeBufferPointer { weightBuffer in
+      slide.offsets.withUnsafeBufferPointer { offsetBuffer in
+        guard let weightStart = weightBuffer.baseAddress,
+          let offsetStart = offsetBuffer.baseAddress
+        else {
+          return
+        }
+        // Each part writes lines of its own; all else is only read.
+        nonisolated(unsafe) let (sums, padded) = (sums, padded)
+        nonisolated(unsafe) let (weights, offsets) = (weightStart, offsetStart)
+        let grain = max(1, Self.grain / (rows.rowCount * columns * width))
+        parallel.forEachPart(of: height, grain: grain) { part in
+          for group in 0..<groups {
+            let firstRow = group * groupRows
+            for y in part {
+              let source = padded + group * slide.groupSize + y * slide.lineStep
+              let target = sums + (firstRow * height + y) * width
+              if isNarrow {
+                sumcheck_slide_int16(
+                  target, height * width, source, offsets, weights + firstRow * columns, columns,
+                  groupRows, width)
+              } else {
+                Self.slide(
+                  target, height * width, source, offsets, weights + firstRow * columns, columns,
+                  groupRows, width)
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// As `sumcheck_slide_int16`, modulo 2^32.
+  private static func slide(
+    _ sums: UnsafeMutablePointer<Int32>, _ stride: Int, _ operand: UnsafePointer<Int16>,
+    _ offsets: UnsafePointer<UInt32>, _ weights: UnsafePointer<Int16>, _ columns: Int,
+    _ rows: Int, _ width: Int
+  ) {
+    for row in 0..<rows {
+      for x in 0..<width {
+        var sum: Int32 = 0
+        for column in 0..<columns {
+          sum &+=
+            Int32(operand[x &+ Int(offsets[column])]) &* Int32(weights[row &* columns &+ column])
+        }
+        sums[row * stride + x] = sum
+      }
+    }
   }
 
   private func matrixSums(_ operand: [Int16]) -> [Int32] {
@@ -39,83 +115,63 @@ extension WeightedSum {
     }
     return sums
   }
+}
 
-  /// Sixteen neighbouring outputs at a time, on a copy of the operand with its padding, each line
-  /// split by the stride, so that neighbours read neighbours.
-  private func sums<Word: FixedWidthInteger & SIMDScalar, Vector: SIMD>(
-    _ operand: [Int16], _ window: Window, _ word: Word.Type, zero: Vector
-  ) -> [Int32] where Vector.Scalar == Word {
-    let lanes = Vector.scalarCount
-    let (channels, height, width) = (sourceShape[1], sourceShape[2], sourceShape[3])
-    let (rowCount, resultHeight, resultWidth) = (resultShape[1], resultShape[2], resultShape[3])
-    let (groupChannels, groupRows) = (channels / groups, rowCount / groups)
-    let (strideWidth, columns) = (window.strideWidth, rows.weights.count / rows.rowCount)
+/// An image with its padding, each line split by the stride, so that neighbouring outputs read
+/// neighbouring elements.
+private struct SlidingOperand {
+  private let sum: WeightedSum
+  private let window: Window
+  private let lines: Int
+  private let phaseWidth: Int
+
+  /// Where each weight of a row reads, from the first output of a line of outputs.
+  let offsets: [UInt32]
+
+  init(_ sum: WeightedSum, _ window: Window) {
+    (self.sum, self.window) = (sum, window)
     let lines =
-      (resultHeight - 1) * window.strideHeight
+      (sum.resultShape[2] - 1) * window.strideHeight
       + (window.kernelHeight - 1) * window.dilationHeight + 1
     let reach = (window.kernelWidth - 1) * window.dilationWidth
-    let phaseWidth = (resultWidth + lanes - 1) / lanes * lanes + reach / strideWidth + 1
-    let line = strideWidth * phaseWidth
-    // Where each weight of a row reads, from the first output of a line of outputs.
-    var offsets: [Int] = []
-    for channel in 0..<groupChannels {
+    // The kernels read up to 15 elements beyond the last.
+    let phaseWidth = sum.resultShape[3] + 15 + reach / window.strideWidth + 1
+    (self.lines, self.phaseWidth) = (lines, phaseWidth)
+    var offsets: [UInt32] = []
+    for channel in 0..<sum.sourceShape[1] / sum.groups {
       for y in 0..<window.kernelHeight {
         for x in 0..<window.kernelWidth {
           let column = x * window.dilationWidth
+          let line = (channel * lines + y * window.dilationHeight) * window.strideWidth
           offsets.append(
-            (channel * lines + y * window.dilationHeight) * line
-              + column % strideWidth * phaseWidth + column / strideWidth)
+            UInt32(
+              (line + column % window.strideWidth) * phaseWidth + column / window.strideWidth))
         }
       }
     }
-    let weights = rows.weights.map { Word(truncatingIfNeeded: $0) }
-    var padded = [Word](repeating: 0, count: channels * lines * line)
-    var result = [Int32](repeating: 0, count: resultShape.reduce(1, *))
-    for image in 0..<resultShape[0] {
-      for channel in 0..<channels {
-        for y in 0..<lines where y >= window.padTop && y - window.padTop < height {
-          let source = ((image * channels + channel) * height + y - window.padTop) * width
-          let target = (channel * lines + y) * line
-          for x in 0..<width {
-            let column = x + window.padLeft
-            guard column / strideWidth < phaseWidth else { break }
-            padded[target + column % strideWidth * phaseWidth + column / strideWidth] = Word(
-              truncatingIfNeeded: operand[source + x])
-          }
-        }
-      }
-      padded.withUnsafeBytes { padded in
-        weights.withUnsafeBufferPointer { weights in
-          offsets.withUnsafeBufferPointer { offsets in
-            for row in 0..<rowCount {
-              let group = row / groupRows * groupChannels * lines * line
-              for y in 0..<resultHeight {
-                let first = group + y * window.strideHeight * line
-                for x in stride(from: 0, to: resultWidth, by: lanes) {
-                  var sum = zero
-                  for column in 0..<columns {
-                    let place = (first &+ x &+ offsets[column]) &* MemoryLayout<Word>.size
-                    let values = padded.loadUnaligned(fromByteOffset: place, as: Vector.self)
-                    sum = Self.multiplyAdd(sum, values, weights[row &* columns &+ column])
-                  }
-                  let target = ((image * rowCount + row) * resultHeight + y) * resultWidth + x
-                  for lane in 0..<min(lanes, resultWidth - x) {
-                    result[target + lane] = Int32(truncatingIfNeeded: sum[lane])
-                  }
-                }
-              }
-            }
-          }
-        }
-      }
-    }
-    return result
+    self.offsets = offsets
   }
 
-  @inline(__always)
-  private static func multiplyAdd<Vector: SIMD>(
-    _ sum: Vector, _ values: Vector, _ weight: Vector.Scalar
-  ) -> Vector where Vector.Scalar: FixedWidthInteger {
-    sum &+ values &* Vector(repeating: weight)
+  private var lineSize: Int { window.strideWidth * phaseWidth }
+  /// From the lines of one output to those of the next below.
+  var lineStep: Int { window.strideHeight * lineSize }
+  var groupSize: Int { sum.sourceShape[1] / sum.groups * lines * lineSize }
+
+  func padded(_ operand: [Int16], image: Int) -> [Int16] {
+    let (channels, height, width) = (sum.sourceShape[1], sum.sourceShape[2], sum.sourceShape[3])
+    var padded = [Int16](repeating: 0, count: channels * lines * lineSize)
+    for channel in 0..<channels {
+      for y in 0..<lines where y >= window.padTop && y - window.padTop < height {
+        let source = ((image * channels + channel) * height + y - window.padTop) * width
+        let target = (channel * lines + y) * lineSize
+        for x in 0..<width {
+          let column = x + window.padLeft
+          let place = column / window.strideWidth
+          guard place < phaseWidth else { break }
+          padded[target + column % window.strideWidth * phaseWidth + place] = operand[source + x]
+        }
+      }
+    }
+    return padded
   }
 }

@@ -12,8 +12,8 @@ struct Witness {
   /// `tensors` has the integers of every tensor of the circuit's program, row-major. Nothing is
   /// checked here: from integers that the program does not give follows a proof that no verifier
   /// accepts.
-  init(_ circuit: Circuit, tensors: [[Int16]]) {
-    var assembly = Assembly(circuit: circuit, tensors: tensors)
+  init(_ circuit: Circuit, tensors: [[Int16]], _ parallel: Parallel = Parallel(threads: 1)) {
+    var assembly = Assembly(circuit: circuit, tensors: tensors, parallel: parallel)
     for column in circuit.columns.indices { assembly.fill(column) }
     var (firsts, seconds) = ([IntegerVector](), [IntegerVector?]())
     for lookup in circuit.lookups {
@@ -32,7 +32,8 @@ struct Witness {
 
   /// The padded integers of a form.
   func integers(_ form: LinearForm, _ circuit: Circuit) -> IntegerVector {
-    var assembly = Assembly(circuit: circuit, tensors: tensors, vector: vector)
+    var assembly = Assembly(
+      circuit: circuit, tensors: tensors, vector: vector, parallel: Parallel(threads: 1))
     return assembly.integers(.init(form: form))
   }
 }
@@ -42,10 +43,13 @@ private struct Assembly {
   let circuit: Circuit
   let tensors: [[Int16]]
   let vector: IntegerVector
+  private let parallel: Parallel
   private var accumulators: [Int: [Int32]] = [:]
 
-  init(circuit: Circuit, tensors: [[Int16]], vector: IntegerVector? = nil) {
-    (self.circuit, self.tensors) = (circuit, tensors)
+  init(
+    circuit: Circuit, tensors: [[Int16]], vector: IntegerVector? = nil, parallel: Parallel
+  ) {
+    (self.circuit, self.tensors, self.parallel) = (circuit, tensors, parallel)
     self.vector = vector ?? IntegerVector(count: 1 << circuit.vectorLog)
   }
 
@@ -221,7 +225,7 @@ private struct Assembly {
   /// The accumulator modulo 2^32, or 2^16 where it is narrow, row-major.
   private func accumulate(_ accumulator: Circuit.Accumulator) -> [Int32] {
     switch accumulator {
-    case .weighted(let sum): return sum.accumulate(tensors[sum.source])
+    case .weighted(let sum): return sum.accumulate(tensors[sum.source], parallel)
     case .product(let left, let right):
       var (a, b) = ([Int32](), [Int32]())
       for (form, isLeft) in [(left, true), (right, false)] {

@@ -7,7 +7,8 @@ extension CircuitBuilder {
     LinearForm(shape: shape, [.init(.tensor(operand), view: .reshape)])
   }
 
-  /// Each axis reads what it lists; a fill is the constant everywhere, less where something is read.
+  /// Each axis reads what it lists; a fill is the constant everywhere, less where something is
+  /// read.
   func arrange(_ arrangement: Arrangement, _ operand: Int) -> LinearForm {
     let lists = arrangement.axes.map { axis in
       axis.runs.flatMap { run in

@@ -1,8 +1,9 @@
 import FixedPoint
 
 extension CircuitBuilder {
-  /// m = max over the window of x: for each cell of the window 0 <= m - x < 2^16, and the product of
-  /// all m - x is 0, so that m is one of them. Cells in the padding take no part: their factor is 1.
+  /// m = max over the window of x: for each cell of the window 0 <= m - x < 2^16, and the product
+  /// of all m - x is 0, so that m is one of them. Cells in the padding take no part: their factor
+  /// is 1.
   mutating func relate(_ tensor: Int, _ pool: MaxPool, _ operand: Int) throws(Obstacle) {
     guard pool.window.cellCount <= Self.windowLimit else {
       throw Obstacle(

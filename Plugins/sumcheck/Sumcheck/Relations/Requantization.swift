@@ -3,8 +3,8 @@ extension CircuitBuilder {
   ///
   /// The remainder r = accumulator + 2^(s-1) - 2^s·q is derived, never committed, and must lie in
   /// [0, 2^s); q must lie in int16. Together they have one solution: two would give
-  /// |2^s·(q - q') + (r - r')| < 2^(s+17) <= 2^48 < p, so equality modulo p is equality of integers,
-  /// and |r - r'| < 2^s forces q = q'. Without the range of q any r has its q modulo p.
+  /// |2^s·(q - q') + (r - r')| < 2^(s+17) <= 2^48 < p, so equality modulo p is equality of
+  /// integers, and |r - r'| < 2^s forces q = q'. Without the range of q any r has its q modulo p.
   ///
   /// `quantity` is the accumulator; `shifts` is uniform or along one axis, that of its constant.
   mutating func requantize(_ tensor: Int, _ quantity: Circuit.Quantity, shifts: Scale) {

@@ -1,11 +1,12 @@
 import FixedPoint
 
-/// acc[.., o, ..] = Σ over the inner cells of weight·operand: a convolution or a matrix product with
-/// weights that the program fixes, without its bias.
+/// acc[.., o, ..] = Σ over the inner cells of weight·operand: a convolution or a matrix product
+/// with weights that the program fixes, without its bias.
 ///
 /// Its claim at z is Σ over inner cells of A·B, where A folds the operand with the equality of z's
 /// positions and B the weights with that of z's channel (Thaler 2013 for products of matrices; Liu,
-/// Xie, Zhang 2021, zkCNN, for convolutions, here without a transform, since the fold is separable).
+/// Xie, Zhang 2021, zkCNN, for convolutions, here without a transform, since the fold is
+/// separable).
 struct WeightedSum: Sendable {
   let source: Int
   let sourceShape: [Int]

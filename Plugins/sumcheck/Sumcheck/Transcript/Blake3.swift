@@ -34,12 +34,13 @@ struct Blake3 {
       compress(chain, block, counter: index, length: length, flags: flags | Flag.root)
     }
 
-    /// The first 32 bytes of output.
-    var hash: [UInt8] { Blake3.bytes(output(0).lowHalf) }
+    /// The first 32 bytes of output, as words and as bytes.
+    var digest: SIMD8<UInt32> { output(0).lowHalf }
+    var hash: [UInt8] { Blake3.bytes(digest) }
   }
 
   static func hash(_ bytes: UnsafeRawBufferPointer, key: SIMD8<UInt32>? = nil) -> Node {
-    let start = key ?? words(iv)
+    let start = key ?? SIMD8(iv)
     let flags = key == nil ? 0 : Flag.keyed
     guard bytes.count > chunkLength else {
       return chunk(bytes, chain: start, index: 0, flags: flags)
@@ -51,10 +52,17 @@ struct Blake3 {
     bytes.withUnsafeBytes { hash($0, key: key) }
   }
 
+  /// Of the 64 bytes of 16 little-endian words.
+  static func hash(block: SIMD16<UInt32>, key: SIMD8<UInt32>) -> Node {
+    Node(
+      chain: key, block: block, counter: 0, length: UInt32(blockLength),
+      flags: Flag.keyed | Flag.chunkStart | Flag.chunkEnd)
+  }
+
   /// The key of a purpose: the hash of its name. Each purpose hashes under a key of its own, so no
   /// hash made for one means anything for another.
   static func key(_ purpose: String) -> SIMD8<UInt32> {
-    hash(Array(purpose.utf8)).output(0).lowHalf
+    hash(Array(purpose.utf8)).digest
   }
 
   static func bytes(_ words: SIMD8<UInt32>) -> [UInt8] {
@@ -68,7 +76,14 @@ struct Blake3 {
     return bytes
   }
 
-  static func words(_ words: [UInt32]) -> SIMD8<UInt32> { SIMD8(words) }
+  static func words(_ bytes: UnsafeRawBufferPointer) -> SIMD8<UInt32> {
+    var words = SIMD8<UInt32>.zero
+    for lane in 0..<8 {
+      words[lane] = UInt32(
+        littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * lane, as: UInt32.self))
+    }
+    return words
+  }
 
   /// A subtree of more than one chunk: the left one holds the largest power of two of chunks that
   /// leaves something for the right.

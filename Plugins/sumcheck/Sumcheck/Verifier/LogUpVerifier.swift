@@ -66,8 +66,8 @@ struct LogUpVerifier {
     return (point, numerator, denominator)
   }
 
-  /// Splits the leaves' claim by blocks. For each the prover names the values at the point; they are
-  /// claims on what the block was made of.
+  /// Splits the leaves' claim by blocks. For each the prover names the values at the point; they
+  /// are claims on what the block was made of.
   private func openLeaves(
     _ tree: Circuit.Tree, at point: [Extension], numerator: Extension, denominator: Extension,
     _ proof: inout ProofReader, _ constraints: Constraints, _ claims: inout [Claim],

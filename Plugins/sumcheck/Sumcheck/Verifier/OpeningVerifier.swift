@@ -1,5 +1,5 @@
-/// Settles all claims: one product sumcheck brings them to one point of the committed vector, and one
-/// combination of the rows of its matrix shows the value there.
+/// Settles all claims: one product sumcheck brings them to one point of the committed vector, and
+/// one combination of the rows of its matrix shows the value there.
 ///
 /// The rows are words of a Reed-Solomon code, interleaved, under a Merkle tree over the columns
 /// (Ligero, Ames et al. 2017). The coefficients of the combination are the equality of the point's
@@ -8,7 +8,7 @@
 /// Corollary 3.7, on Theorem 4.1 of BCIKS, ePrint 2020/654).
 struct OpeningVerifier {
   let circuit: Circuit
-  let root: [UInt8]
+  let root: SIMD8<UInt32>
 
   func verify(
     _ claims: [Claim], _ tensors: PublicTensors, _ proof: inout ProofReader,
@@ -46,14 +46,14 @@ struct OpeningVerifier {
     let positions = proof.transcript.positions(parameters.queryCount, log: parameters.codeLog)
     let word = ReedSolomon.encode(combination, rateLog: parameters.rateLog)
     let rows = Multilinear.equality(Array(point[..<rowVariables]), count: circuit.rowCount)
-    var leaves: [(position: Int, hash: [UInt8])] = []
+    var leaves: [(position: Int, hash: SIMD8<UInt32>)] = []
     for position in positions {
       let column = try proof.unabsorbedColumn(circuit.rowCount)
       let sum = zip(rows, column).reduce(Extension.zero) { $0 + $1.0 * $1.1 }
       try constraints.require(sum == word[position], .codeword)
       leaves.append((position, MerkleColumns.leaf(column)))
     }
-    var siblings: [[UInt8]] = []
+    var siblings: [SIMD8<UInt32>] = []
     for _ in 0..<MerkleColumns.siblingCount(positions, log: parameters.codeLog) {
       siblings.append(try proof.unabsorbedHash())
     }
@@ -63,14 +63,24 @@ struct OpeningVerifier {
   }
 }
 
-/// The code: a row is the coefficients of a polynomial, lowest first, and position j of its word the
-/// value at w^j, with w of order 2^(messageLog + rateLog).
+/// The code: a row is the coefficients of a polynomial, lowest first, and position j of its word
+/// the value at w^j, with w of order 2^(messageLog + rateLog).
 enum ReedSolomon {
   static func encode(_ row: [Extension], rateLog: Int) -> [Extension] {
     let count = row.count << rateLog
     let log = count.ceilingLog
     var values = [Extension](repeating: .zero, count: count)
-    for (index, element) in row.enumerated() { values[reversed(index, log)] = element }
+    // The bits of an index in reverse, counted up from the top.
+    var place = 0
+    for element in row {
+      values[place] = element
+      var bit = count >> 1
+      while bit > 0, place & bit != 0 {
+        place ^= bit
+        bit >>= 1
+      }
+      place |= bit
+    }
     var roots = [Goldilocks.one]
     let root = Goldilocks.rootOfUnity(log: log)
     for index in 1..<max(count / 2, 1) { roots.append(roots[index - 1] * root) }
@@ -89,20 +99,5 @@ enum ReedSolomon {
       }
     }
     return values
-  }
-
-  private static func reversed(_ index: Int, _ log: Int) -> Int {
-    log == 0 ? 0 : Int(truncatingIfNeeded: UInt64(index).bitReversed >> UInt64(64 - log))
-  }
-}
-
-extension UInt64 {
-  fileprivate var bitReversed: UInt64 {
-    var (value, result) = (self, UInt64(0))
-    for _ in 0..<64 {
-      result = result << 1 | value & 1
-      value >>= 1
-    }
-    return result
   }
 }

@@ -16,35 +16,40 @@ struct ProofReader {
   }
 
   mutating func elements(_ count: Int) throws(VerificationError) -> [Extension] {
-    var elements: [Extension] = []
-    for _ in 0..<count { elements.append(try element()) }
-    return elements
+    let start = offset
+    let words = try words(2 * count)
+    transcript.absorb(bytes[start..<offset])
+    return (0..<count).map { Extension(words[2 * $0], words[2 * $0 + 1]) }
   }
 
-  mutating func hash() throws(VerificationError) -> [UInt8] {
+  mutating func hash() throws(VerificationError) -> SIMD8<UInt32> {
+    let start = offset
     let hash = try unabsorbedHash()
-    transcript.absorb(hash)
+    transcript.absorb(bytes[start..<offset])
     return hash
   }
 
   /// What follows the last challenge needs no absorbing.
-  mutating func unabsorbedHash() throws(VerificationError) -> [UInt8] { try take(32) }
+  mutating func unabsorbedHash() throws(VerificationError) -> SIMD8<UInt32> {
+    guard bytes.count - offset >= 32 else { throw .length }
+    defer { offset += 32 }
+    return bytes.withUnsafeBytes { Blake3.words(UnsafeRawBufferPointer(rebasing: $0[offset...])) }
+  }
 
   mutating func unabsorbedColumn(_ count: Int) throws(VerificationError) -> [Goldilocks] {
-    var column: [Goldilocks] = []
-    column.reserveCapacity(count)
-    for _ in 0..<count { column.append(try word()) }
-    return column
+    try words(count)
+  }
+
+  private mutating func words(_ count: Int) throws(VerificationError) -> [Goldilocks] {
+    guard (bytes.count - offset) / 8 >= count else { throw .length }
+    var words: [Goldilocks] = []
+    words.reserveCapacity(count)
+    for _ in 0..<count { words.append(try word()) }
+    return words
   }
 
   func finish() throws(VerificationError) {
     guard offset == bytes.count else { throw .length }
-  }
-
-  private mutating func take(_ count: Int) throws(VerificationError) -> [UInt8] {
-    guard bytes.count - offset >= count else { throw .length }
-    defer { offset += count }
-    return Array(bytes[offset..<offset + count])
   }
 
   private mutating func word() throws(VerificationError) -> Goldilocks {

@@ -21,9 +21,9 @@ extension ProofReader {
 
   /// Σ over the cube of eq(at, ·)·t, where t is a product of `degree` multilinear functions.
   ///
-  /// A round's polynomial is c·((1 - z)(1 - X) + z·X)·t(X), with z the round's coordinate and c what
-  /// the challenges before have made of eq (Gruen, ePrint 2024/108). Dividing by c, the claim is
-  /// (1 - z)·t(0) + z·t(1), and the next one t(r). A round sends t(0) and the coefficients of
+  /// A round's polynomial is c·((1 - z)(1 - X) + z·X)·t(X), with z the round's coordinate and c
+  /// what the challenges before have made of eq (Gruen, ePrint 2024/108). Dividing by c, the claim
+  /// is (1 - z)·t(0) + z·t(1), and the next one t(r). A round sends t(0) and the coefficients of
   /// X^2 ... X^degree. Error at most (degree + 1)/|E| per round.
   mutating func equalitySumcheck(
     _ claim: Extension, at: [Extension], degree: Int
