@@ -4,31 +4,25 @@ extension Graph {
 
   package init(bytes: [UInt8]) throws(ModelError) { try self.init(ModelFile(bytes: bytes)) }
 
-  /// Throws, naming the node, unless every operator, attribute, name and shape is understood.
+  /// Throws, naming the node, unless every operator, attribute, name, type and shape is understood.
   package init(_ file: ModelFile) throws(ModelError) {
     let opset = try file.opset()
     var builder = GraphBuilder(opset: opset)
     let graph = file.proto.graph
     for initializer in graph.initializer {
-      let (shape, origin) = try TensorReader.read(initializer, at: initializer.name)
-      _ = try builder.define(initializer.name, shape: shape, origin: origin)
+      let name = initializer.name
+      _ = try builder.define(try TensorReader.read(initializer, named: name, at: name))
     }
-    // Before IR version 4 initialisers are listed among the inputs as well.
-    let stated = graph.input.filter { builder.index(of: $0.name) == nil }
-    guard !stated.isEmpty else { throw ModelError(.malformed("the model has no input")) }
     var inputs: [Int] = []
-    for input in stated {
-      let shape = try inputShape(input)
-      inputs.append(try builder.define(input.name, shape: shape, origin: .input))
+    // Before IR version 4 initialisers are listed among the inputs as well.
+    for input in graph.input.filter({ builder.index(of: $0.name) == nil }) {
+      inputs.append(try builder.define(try readInput(input)))
     }
     for node in try sorted(graph.node, defined: builder) { try builder.append(node) }
     var outputs: [Int] = []
     for output in graph.output {
       guard let index = builder.index(of: output.name) else {
         throw ModelError(.missingValue(output.name), at: "(the model's outputs)")
-      }
-      guard !builder.values[index].isConstant else {
-        throw ModelError(.unsupportedFeature("an output is constant"), at: output.name)
       }
       outputs.append(index)
     }
@@ -39,18 +33,37 @@ extension Graph {
       name: graph.name, opset: opset, values: builder.values, nodes: builder.nodes, inputs: inputs,
       outputs: outputs)
   }
+
+  /// Throws unless the model computes tensors of float32 from tensors of float32 throughout, none
+  /// of them without elements, which is what integer slices stand for.
+  func requireFloatNetwork() throws(ModelError) {
+    guard !inputs.isEmpty else { throw ModelError(.malformed("the model has no input")) }
+    for index in inputs + nodes.map(\.output) {
+      let value = values[index]
+      guard value.type == .float else {
+        throw ModelError(
+          .unsupportedType("a tensor of \(value.type) cannot be quantised"), at: value.name)
+      }
+      guard value.elementCount > 0 else {
+        throw ModelError(.shape("\(value.shape) has no elements"), at: value.name)
+      }
+    }
+    for index in outputs where values[index].isConstant {
+      throw ModelError(.unsupportedFeature("an output is constant"), at: values[index].name)
+    }
+  }
 }
 
 /// A batch whose size the file leaves open is a batch of one; every other axis must be stated.
-private func inputShape(_ input: Onnx_ValueInfoProto) throws(ModelError) -> [Int] {
+private func readInput(_ input: Onnx_ValueInfoProto) throws(ModelError) -> Graph.Value {
   let type = input.type.tensorType
-  guard type.elemType == Onnx_TensorProto.DataType.float.rawValue else {
-    throw ModelError(.unsupportedType("an input is no float32 tensor"), at: input.name)
+  guard let element = NumericType(Onnx_TensorProto.DataType(rawValue: Int(type.elemType))) else {
+    throw ModelError(.unsupportedType("an input is no tensor of numbers"), at: input.name)
   }
   var shape: [Int] = []
-  for (axis, dimension) in type.shape.dim.enumerated() {
+  for (axis, dimension) in type.shape.dim.prefix(Shape.rankLimit + 1).enumerated() {
     switch dimension.value {
-    case .dimValue(let size) where size > 0 && size <= Shape.elementLimit: shape.append(Int(size))
+    case .dimValue(let size) where size >= 0 && size <= Shape.elementLimit: shape.append(Int(size))
     case .dimValue(let size):
       throw ModelError(.shape("axis \(axis) has size \(size)"), at: input.name)
     case .dimParam, nil:
@@ -64,7 +77,7 @@ private func inputShape(_ input: Onnx_ValueInfoProto) throws(ModelError) -> [Int
   guard Shape.elementCount(shape) != nil else {
     throw ModelError(.shape("\(shape) is out of bounds"), at: input.name)
   }
-  return shape
+  return Graph.Value(name: input.name, shape: shape, type: element, origin: .input)
 }
 
 /// Nodes in an order in which each comes after what it reads, the file's order kept where it can
@@ -118,49 +131,49 @@ struct GraphBuilder {
   private(set) var nodes: [Graph.Node] = []
   private var indices: [String: Int] = [:]
   private var elements = 0
+  /// Numbers that layers keep beside the values.
+  private var heldNumbers = 0
+  static let heldNumberLimit = 1 << 22
+  /// Of all nodes together, so that sums over them cannot overflow.
+  private var multiplications = 0
+  /// Elements read and written by folding so far.
+  var foldedElements = 0
 
   init(opset: Int64) { self.opset = opset }
 
   func index(of name: String) -> Int? { indices[name] }
 
+  /// Gives the value's index. Errors name `node`, or else the value.
   mutating func define(
-    _ name: String, shape: [Int], origin: Graph.Value.Origin
+    _ value: Graph.Value, at node: String? = nil
   ) throws(ModelError) -> Int {
+    let name = value.name
     guard !name.isEmpty, name.utf8.count <= ModelFile.nameLimit else {
       throw ModelError(
         .malformed("a name is empty or above \(ModelFile.nameLimit) bytes"),
         at: String(name.prefix(40)))
     }
-    guard let count = Shape.elementCount(shape) else {
-      throw ModelError(.shape("a result of shape \(shape) is out of bounds"), at: name)
+    guard let count = Shape.elementCount(value.shape) else {
+      throw ModelError(
+        .shape("a result of shape \(value.shape) is out of bounds"), at: node ?? name)
     }
     elements += count
     guard elements <= Graph.elementLimit else {
-      throw ModelError(.tooLarge("its tensors have more than 2^28 elements together"), at: name)
+      throw ModelError(
+        .tooLarge("its tensors have more than \(Graph.elementLimit) elements together"),
+        at: node ?? name)
     }
     guard indices.updateValue(values.count, forKey: name) == nil else {
       throw ModelError(.duplicateName, at: name)
     }
-    values.append(Graph.Value(name: name, shape: shape, origin: origin))
+    values.append(value)
     return values.count - 1
   }
 
   mutating func append(_ proto: Onnx_NodeProto) throws(ModelError) {
     let name = proto.displayName
-    guard name.utf8.count <= ModelFile.nameLimit, proto.usesDefaultDomain else {
+    guard proto.usesDefaultDomain else {
       throw ModelError(.unsupportedOperator("\(proto.domain).\(proto.opType)"), at: name)
-    }
-    if proto.opType == "Split" { return try appendSplit(proto) }
-    guard let output = proto.output.first,
-      !proto.output.dropFirst().contains(where: { !$0.isEmpty })
-    else {
-      throw ModelError(
-        .unsupportedFeature("\(proto.opType) has \(proto.output.count) results"), at: name)
-    }
-    if proto.opType == "Constant" {
-      let (shape, origin) = try TensorReader.readConstant(proto, at: name)
-      _ = try define(output, shape: shape, origin: origin)
-      return
     }
     // An omitted trailing operand may be written as an empty name.
     var slots: [Int?] = []
@@ -177,31 +190,60 @@ struct GraphBuilder {
     }
     let reader = NodeReader(
       name: name, proto: proto, slots: slots.map { $0.map { values[$0] } }, opset: opset)
-    if let (shape, origin) = try folded(reader) {
-      _ = try define(output, shape: shape, origin: origin)
+    guard let output = proto.output.first(where: { !$0.isEmpty }) else {
+      throw ModelError(.malformed("\(proto.opType) has no result"), at: name)
+    }
+    if try appendRewritten(reader) { return }
+    if proto.output.count(where: { !$0.isEmpty }) > 1 {
+      throw ModelError(
+        .unsupportedFeature("\(proto.opType) has \(proto.output.count) results"), at: name)
+    }
+    if let constant = try constant(reader, named: output) {
+      _ = try define(constant, at: name)
       return
     }
-    let inputs = slots.compactMap(\.self)
+    let type = try reader.resultType()
     let layer = try Layer.read(reader)
-    try append(name: name, layer: layer, inputs: inputs, output: output, proto: proto)
+    let inputs = slots.compactMap(\.self)
+    let operands = slots.indices.filter { !reader.isParameter($0) }.compactMap { slots[$0] }
+    if operands.allSatisfy({ values[$0].isConstant }) {
+      let constant = try folded(layer, type, operands.map { values[$0] }, reader, named: output)
+      _ = try define(constant, at: name)
+      return
+    }
+    try append(
+      name: name, layer: layer, inputs: inputs, operands: operands, output: output, type: type,
+      proto: proto)
+  }
+
+  /// Appends a node of `graph`, whose values have the indices `renamed` here.
+  mutating func append(
+    _ node: Graph.Node, of graph: Graph, renamed: [Int: Int]
+  ) throws(ModelError) {
+    let result = graph.values[node.output]
+    try append(
+      name: node.name, layer: node.layer, inputs: node.inputs.compactMap { renamed[$0] },
+      operands: node.operands.compactMap { renamed[$0] }, output: result.name, type: result.type,
+      proto: node.proto)
   }
 
   mutating func append(
-    name: String, layer: Layer, inputs: [Int], output: String, proto: Onnx_NodeProto
+    name: String, layer: Layer, inputs: [Int], operands: [Int], output: String, type: NumericType,
+    proto: Onnx_NodeProto
   ) throws(ModelError) {
-    guard let first = inputs.first, !values[first].isConstant || inputs.count > 1 else {
-      throw ModelError(.unsupportedFeature("it computes on constants only"), at: name)
+    heldNumbers += layer.heldNumbers
+    guard heldNumbers <= Self.heldNumberLimit else {
+      throw ModelError(.tooLarge("the model rearranges too many places"), at: name)
     }
-    if layer.takesConstantsFirst {
-      guard inputs.contains(where: { !values[$0].isConstant }) else {
-        throw ModelError(.unsupportedFeature("it computes on constants only"), at: name)
-      }
-    } else if values[first].isConstant {
-      throw ModelError(.unsupportedFeature("its first operand is constant"), at: name)
-    }
-    let shape = try layer.resultShape(inputs.map { values[$0] }, at: name)
-    let index = try define(output, shape: shape, origin: .node)
+    let shape = try layer.resultShape(operands.map { values[$0] }, at: name)
+    let value = Graph.Value(name: output, shape: shape, type: type, origin: .node)
+    let index = try define(value, at: name)
+    let (sum, overflows) = multiplications.addingReportingOverflow(
+      layer.multiplications(operands.map { values[$0].shape }, shape))
+    guard !overflows else { throw ModelError(.tooLarge("its multiplications overflow"), at: name) }
+    multiplications = sum
     nodes.append(
-      Graph.Node(name: name, layer: layer, inputs: inputs, output: index, proto: proto))
+      Graph.Node(
+        name: name, layer: layer, inputs: inputs, operands: operands, output: index, proto: proto))
   }
 }

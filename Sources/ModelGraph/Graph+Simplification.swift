@@ -3,8 +3,12 @@ import SwiftProtobuf
 extension Graph {
   /// The same function without what costs nothing to remove: Identity and inference Dropout and
   /// nodes that no output needs vanish, BatchNormalization folds into the convolution before it, or
-  /// becomes a 1×1 convolution of one channel each where there is none.
+  /// becomes a 1×1 convolution of one channel each where there is none. Throws unless all tensors
+  /// are of float32, which is what integer slices stand for.
   package func simplified() throws(ModelError) -> Graph {
+    for value in values where !value.isConstant && value.elementCount == 0 {
+      throw ModelError(.shape("\(value.shape) has no elements"), at: value.name)
+    }
     var builder = GraphBuilder(opset: opset)
     // Where each old value now lives.
     var renamed: [Int: Int] = [:]
@@ -14,7 +18,7 @@ extension Graph {
       firstReaders[node.inputs[0]] = position
     }
     for (index, value) in values.enumerated() where value.origin != .node {
-      renamed[index] = try builder.define(value.name, shape: value.shape, origin: value.origin)
+      renamed[index] = try builder.define(value)
     }
     var folded: Set<Int> = []
     let needed = neededNodes()
@@ -22,7 +26,9 @@ extension Graph {
     where needed[position] && !folded.contains(position) {
       let inputs = node.inputs.compactMap { renamed[$0] }
       switch node.layer {
-      case .identity where !outputs.contains(node.output):
+      case .identity
+      where !outputs.contains(node.output)
+        && values[node.inputs[0]].type == values[node.output].type:
         renamed[node.output] = inputs[0]
       case .convolution(let layer):
         if let reader = firstReaders[node.output], readerCounts[node.output] == 1,
@@ -33,17 +39,19 @@ extension Graph {
           renamed[nodes[reader].output] = try appendFolded(
             node, layer, nodes[reader], normalization, input: inputs[0], to: &builder)
         } else {
-          renamed[node.output] = try appendUnchanged(node, inputs, to: &builder)
+          renamed[node.output] = try appendUnchanged(node, renamed, to: &builder)
         }
       case .batchNormalization(let layer):
         renamed[node.output] = try appendScaling(node, layer, input: inputs[0], to: &builder)
       default:
-        renamed[node.output] = try appendUnchanged(node, inputs, to: &builder)
+        renamed[node.output] = try appendUnchanged(node, renamed, to: &builder)
       }
     }
-    return Graph(
+    let result = Graph(
       name: name, opset: opset, values: builder.values, nodes: builder.nodes,
       inputs: inputs.compactMap { renamed[$0] }, outputs: outputs.compactMap { renamed[$0] })
+    try result.requireFloatNetwork()
+    return result
   }
 
   private func neededNodes() -> [Bool] {
@@ -63,11 +71,9 @@ extension Graph {
   }
 
   private func appendUnchanged(
-    _ node: Node, _ inputs: [Int], to builder: inout GraphBuilder
+    _ node: Node, _ renamed: [Int: Int], to builder: inout GraphBuilder
   ) throws(ModelError) -> Int {
-    try builder.append(
-      name: node.name, layer: node.layer, inputs: inputs, output: values[node.output].name,
-      proto: node.proto)
+    try builder.append(node, of: self, renamed: renamed)
     return builder.values.count - 1
   }
 
@@ -117,13 +123,18 @@ extension Graph {
     guard (weights.values + biases).allSatisfy(\.isFinite) else {
       throw ModelError(.malformed("its normalisation is infinite or not a number"), at: name)
     }
-    let weight = try builder.define(
-      "\(output).folded.weight", shape: weights.shape, origin: .floats(weights.values))
-    let bias = try builder.define(
-      "\(output).folded.bias", shape: [biases.count], origin: .floats(biases))
+    func define(_ role: String, _ shape: [Int], _ values: [Float]) throws(ModelError) -> Int {
+      try builder.define(
+        Value(
+          name: "\(output).folded.\(role)", shape: shape, type: .float, origin: .floats(values)))
+    }
+    let inputs = [
+      input, try define("weight", weights.shape, weights.values),
+      try define("bias", [biases.count], biases),
+    ]
     try builder.append(
-      name: name, layer: .convolution(layer), inputs: [input, weight, bias], output: output,
-      proto: proto)
+      name: name, layer: .convolution(layer), inputs: inputs, operands: inputs, output: output,
+      type: .float, proto: proto)
     return builder.values.count - 1
   }
 }

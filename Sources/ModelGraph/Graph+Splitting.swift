@@ -149,14 +149,12 @@ private struct Splitter {
     old = graph
     builder = GraphBuilder(opset: graph.opset)
     for (index, value) in graph.values.enumerated() where value.origin != .node {
-      renamed[index] = try define(value.name, value.shape, value.origin, as: index)
+      renamed[index] = try define(value, as: index)
     }
   }
 
   mutating func append(_ node: Graph.Node) throws(ModelError) {
-    try builder.append(
-      name: node.name, layer: node.layer, inputs: node.inputs.compactMap { renamed[$0] },
-      output: old.values[node.output].name, proto: node.proto)
+    try builder.append(node, of: old, renamed: renamed)
     origins.append(node.output)
     renamed[node.output] = origins.count - 1
   }
@@ -248,7 +246,10 @@ private struct Splitter {
     }
     let width = constant.values.count / constant.shape[0]
     let values = Array(constant.values[rows.lowerBound * width..<rows.upperBound * width])
-    _ = try define(name, [rows.count] + constant.shape.dropFirst(), .floats(values), as: value)
+    let part = Graph.Value(
+      name: name, shape: [rows.count] + constant.shape.dropFirst(), type: .float,
+      origin: .floats(values))
+    _ = try define(part, as: value)
     return name
   }
 
@@ -275,7 +276,9 @@ private struct Splitter {
         proto.attribute.append(.integers(role, numbers))
       } else {
         let name = "\(stem).\(role)"
-        _ = try define(name, [numbers.count], .integers(numbers), as: node.inputs[0])
+        let bounds = Graph.Value(
+          name: name, shape: [numbers.count], type: .int64, origin: .integers(numbers))
+        _ = try define(bounds, as: node.inputs[0])
         proto.input.append(name)
       }
     }
@@ -343,11 +346,9 @@ private struct Splitter {
     return proto.output[0]
   }
 
-  private mutating func define(
-    _ name: String, _ shape: [Int], _ origin: Graph.Value.Origin, as old: Int
-  ) throws(ModelError) -> Int {
+  private mutating func define(_ value: Graph.Value, as old: Int) throws(ModelError) -> Int {
     origins.append(old)
-    return try builder.define(name, shape: shape, origin: origin)
+    return try builder.define(value)
   }
 }
 

@@ -55,7 +55,7 @@ extension Graph {
   private func describe(_ value: Value) -> Onnx_ValueInfoProto {
     .with {
       $0.name = value.name
-      $0.type.tensorType.elemType = Int32(Onnx_TensorProto.DataType.float.rawValue)
+      $0.type.tensorType.elemType = Int32(value.type.onnx.rawValue)
       $0.type.tensorType.shape.dim = value.shape.map { axis in
         .with { $0.dimValue = Int64(axis) }
       }
@@ -66,14 +66,13 @@ extension Graph {
     .with {
       $0.name = value.name
       $0.dims = value.shape.map { Int64($0) }
-      switch value.origin {
-      case .floats(let values):
-        $0.dataType = Int32(Onnx_TensorProto.DataType.float.rawValue)
-        $0.floatData = values
-      case .integers(let values):
-        $0.dataType = Int32(Onnx_TensorProto.DataType.int64.rawValue)
-        $0.int64Data = values
-      case .input, .node: break
+      // Shapes and the like are int64, all else of a network of floats is float32.
+      let type = value.type.isFloat ? NumericType.float : .int64
+      $0.dataType = Int32(type.onnx.rawValue)
+      switch (type, value.origin) {
+      case (.int64, .integers(let values)): $0.int64Data = values
+      case (.int64, _): $0.int64Data = value.tensor?.doubles.values.map { Int64($0) } ?? []
+      default: $0.floatData = value.tensor?.floats.values ?? []
       }
     }
   }

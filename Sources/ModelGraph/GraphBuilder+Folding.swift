@@ -1,62 +1,23 @@
 import SwiftProtobuf
 
-/// Nodes that become constants, and those that become several nodes.
+/// Nodes that become constants.
 extension GraphBuilder {
-  /// Elements of a folded constant.
-  private static let foldLimit = 1 << 24
+  /// Elements that all folding of a model together reads and writes.
+  static let foldLimit = 1 << 24
 
-  /// The constant that the node computes; nil where it reads what only a run gives.
-  func folded(
-    _ reader: NodeReader
-  ) throws(ModelError) -> (shape: [Int], origin: Graph.Value.Origin)? {
-    if reader.operatorName == "Shape" { return try shapeOfOperand(reader) }
-    guard !reader.operands.isEmpty, reader.operands.allSatisfy(\.isConstant) else { return nil }
-    if reader.operatorName == "ConstantOfShape" { return try filled(reader) }
-    let castType = reader.operatorName == "Cast" ? reader.integer("to", default: 1) : nil
-    let integerTypes: [Onnx_TensorProto.DataType] = [.int32, .int64]
-    let castsToInteger = integerTypes.contains { $0.rawValue == castType }
-    let isInteger = reader.operands[0].isInteger
-    // Integer constants are shapes and indices: small, so that float computes with them exactly.
-    let moves = ["Concat", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze"]
-    let exact = moves + ["Add", "Mul", "Sub", "Cast"]
-    var slots: [Graph.Value?] = []
-    for (place, slot) in reader.slots.enumerated() {
-      let isData = place == 0 || ["Add", "Concat", "Mul", "Sub"].contains(reader.operatorName)
-      guard isInteger, isData, exact.contains(reader.operatorName), let slot,
-        case .integers(let values) = slot.origin
-      else {
-        slots.append(slot)
-        continue
-      }
-      guard values.allSatisfy({ $0.magnitude < 1 << 24 }) else {
-        guard reader.operatorName != "Slice" || place == 0 else { return nil }
-        throw reader.fail(.unsupportedFeature("it computes with integers above 2^24"))
-      }
-      slots.append(
-        Graph.Value(name: slot.name, shape: slot.shape, origin: .floats(values.map { Float($0) })))
+  /// What a node gives that states a constant; nil where it is none of those.
+  func constant(_ reader: NodeReader, named name: String) throws(ModelError) -> Graph.Value? {
+    switch reader.operatorName {
+    case "Constant": try TensorReader.readConstant(reader.proto, named: name, at: reader.name)
+    case "ConstantOfShape": try filled(reader, named: name)
+    case "Shape": try shapeOfOperand(reader, named: name)
+    default: nil
     }
-    var proto = reader.proto
-    if castsToInteger { proto.attribute = [] }
-    let floats = NodeReader(name: reader.name, proto: proto, slots: slots, opset: opset)
-    let layer = try Layer.read(floats)
-    let shape = try layer.resultShape(floats.operands, at: reader.name)
-    guard let count = Shape.elementCount(shape), count <= Self.foldLimit,
-      layer.multiplications(floats.operands.map(\.shape), shape) <= Self.foldLimit
-    else { throw reader.fail(.tooLarge("it computes a large constant")) }
-    let result = layer.evaluate(floats.operands.compactMap(\.constant), into: shape).values
-    guard result.allSatisfy(\.isFinite) else {
-      throw reader.fail(.malformed("a constant it computes is infinite or not a number"))
-    }
-    guard castsToInteger || isInteger && castType == nil else { return (shape, .floats(result)) }
-    guard result.allSatisfy({ abs($0) < 0x1p24 }) else {
-      throw reader.fail(.unsupportedFeature("it computes integers above 2^24"))
-    }
-    return (shape, .integers(result.map { Int64($0) }))
   }
 
   private func shapeOfOperand(
-    _ reader: NodeReader
-  ) throws(ModelError) -> (shape: [Int], origin: Graph.Value.Origin) {
+    _ reader: NodeReader, named name: String
+  ) throws(ModelError) -> Graph.Value {
     try reader.allow(["start", "end"], operands: 1...1)
     let shape = reader.operands[0].shape
     func bound(_ name: String, _ value: Int) -> Int {
@@ -64,87 +25,108 @@ extension GraphBuilder {
       return max(0, min(shape.count, stated < 0 ? max(stated, -shape.count) + shape.count : stated))
     }
     let (start, end) = (bound("start", 0), bound("end", shape.count))
-    guard start < end else { throw reader.fail(.shape("Shape of \(shape) gives nothing")) }
-    return ([end - start], .integers(shape[start..<end].map { Int64($0) }))
+    let sizes = start < end ? Array(shape[start..<end]) : []
+    return Graph.Value(
+      name: name, shape: [sizes.count], type: .int64, origin: .integers(sizes.map { Int64($0) }))
   }
 
   private func filled(
-    _ reader: NodeReader
-  ) throws(ModelError) -> (shape: [Int], origin: Graph.Value.Origin) {
+    _ reader: NodeReader, named name: String
+  ) throws(ModelError) -> Graph.Value {
     try reader.allow(["value"], operands: 1...1)
     let shape = try reader.constantIntegers(0) ?? []
-    guard let count = Shape.elementCount(shape), count <= Self.foldLimit else {
+    guard Shape.elementCount(shape) != nil else {
       throw reader.fail(.shape("a constant of shape \(shape) is out of bounds"))
     }
-    guard let value = reader.proto.attribute.first else {
-      return (shape, .floats([Float](repeating: 0, count: count)))
+    guard let attribute = reader.proto.attribute.first else {
+      return Graph.Value(name: name, shape: shape, type: .float, origin: .filled(0))
     }
-    switch try TensorReader.read(value.t, at: reader.name).origin {
-    case .floats(let values) where values.count == 1:
-      return (shape, .floats([Float](repeating: values[0], count: count)))
-    case .integers(let values) where values.count == 1:
-      return (shape, .integers([Int64](repeating: values[0], count: count)))
-    default: throw reader.fail(.malformed("the value of ConstantOfShape is not one number"))
+    let value = try TensorReader.read(attribute.t, named: name, at: reader.name)
+    guard value.elementCount == 1, let number = value.tensor?.doubles.values[0] else {
+      throw reader.fail(.malformed("the value of ConstantOfShape is not one number"))
     }
+    return Graph.Value(name: name, shape: shape, type: value.type, origin: .filled(number))
   }
 
-  /// A Split becomes one Slice for each of its results.
-  mutating func appendSplit(_ proto: Onnx_NodeProto) throws(ModelError) {
-    let name = proto.displayName
-    var slots: [Graph.Value?] = []
-    for input in proto.input {
-      guard let index = index(of: input) else { throw ModelError(.missingValue(input), at: name) }
-      slots.append(values[index])
+  /// The constant that `layer` computes from constant operands.
+  mutating func folded(
+    _ layer: Layer, _ type: NumericType, _ operands: [Graph.Value], _ reader: NodeReader,
+    named name: String
+  ) throws(ModelError) -> Graph.Value {
+    let shape = try layer.resultShape(operands, at: reader.name)
+    func value(_ origin: Graph.Value.Origin) -> Graph.Value {
+      Graph.Value(name: name, shape: shape, type: type, origin: origin)
     }
-    let reader = NodeReader(name: name, proto: proto, slots: slots, opset: opset)
-    try reader.allow(["axis", "num_outputs", "split"], operands: 1...2)
-    let shape = try reader.shape(0)
-    let axis = try reader.axis(reader.integer("axis", default: 0), rank: shape.count)
-    let results = proto.output.count
-    let (size, share) = (shape[axis], (shape[axis] + max(results, 1) - 1) / max(results, 1))
-    let equal = (0..<results).map { max(0, min(share, size - $0 * share)) }
-    let stated = try reader.signedIntegers("split")
-    let operand = try reader.constantIntegers(1)
-    let sizes = stated ?? operand ?? equal
-    guard sizes.count == results, sizes.allSatisfy({ $0 > 0 }), sizes.reduce(0, +) == size,
-      reader.integer("num_outputs", default: results) == results
-    else { throw reader.fail(.shape("\(shape) cannot be split into \(sizes)")) }
-    var start = 0
-    for (place, output) in proto.output.enumerated() {
-      defer { start += sizes[place] }
-      guard !output.isEmpty else { continue }
-      var part = proto
-      part.name = "\(name).\(place)"
-      part.opType = "Slice"
-      part.output = [output]
-      part.attribute = []
-      var operands = [proto.input[0]]
-      for (role, number) in [("start", start), ("end", start + sizes[place]), ("axis", axis)] {
-        let constant = "\(name).\(place).\(role)"
-        _ = try define(constant, shape: [1], origin: .integers([Int64(number)]))
-        operands.append(constant)
-      }
-      part.input = operands
-      // Before version 10 a Slice states these as attributes.
-      if opset < 10 {
-        part.input = [proto.input[0]]
-        for (name, number) in [("starts", start), ("ends", start + sizes[place]), ("axes", axis)] {
-          var attribute = Onnx_AttributeProto()
-          (attribute.name, attribute.type, attribute.ints) = (name, .ints, [Int64(number)])
-          part.attribute.append(attribute)
-        }
-      }
-      try append(part)
+    guard layer.isFoldable, let count = Shape.elementCount(shape) else {
+      throw reader.fail(.unsupportedFeature("it computes on constants only"))
     }
+    if count == 0 { return value(.filled(0)) }
+    // Empty constants are filled as well, but with nothing.
+    if layer.onlyMoves, case .filled(let number)? = operands.first?.origin,
+      operands.allSatisfy({ $0.elementCount > 0 }),
+      operands.allSatisfy({ $0.origin == .filled(number) })
+    {
+      return value(.filled(type.rounded(number)))
+    }
+    let read = operands.reduce(0) { $0 + $1.elementCount }
+    foldedElements += read + count * operands.count
+    foldedElements += layer.multiplications(operands.map(\.shape), shape)
+    guard foldedElements <= Self.foldLimit else {
+      throw reader.fail(
+        .tooLarge("constants of more than \(Self.foldLimit) elements are computed"))
+    }
+    let exactLimit: Int64 = 1 << 53
+    for case .integers(let values) in operands.map(\.origin) where !layer.onlyMoves {
+      guard values.allSatisfy({ $0.magnitude <= exactLimit }) else {
+        throw reader.fail(.unsupportedFeature("it computes with integers above 2^53"))
+      }
+    }
+    let result = layer.evaluate(operands.compactMap(\.tensor), into: shape, type)
+    guard result.doubles.values.allSatisfy(\.isFinite) else {
+      throw reader.fail(.malformed("a constant it computes is infinite or not a number"))
+    }
+    if type.isComputedInFloat { return value(.floats(result.floats.values)) }
+    if type.isFloat { return value(.doubles(result.doubles.values)) }
+    guard result.doubles.values.allSatisfy({ abs($0) <= Double(exactLimit) }) else {
+      throw reader.fail(.unsupportedFeature("it computes integers above 2^53"))
+    }
+    return value(.integers(result.doubles.values.map { Int64($0) }))
   }
 }
 
 extension Layer {
-  /// Whether the first operand may be constant while another is not.
-  var takesConstantsFirst: Bool {
+  /// Whether every element of the result is one of the operands'.
+  fileprivate var onlyMoves: Bool {
     switch self {
-    case .add, .general: true
+    case .reshape, .identity: true
+    case .general(let layer):
+      switch layer.form {
+      case .arrangement(let arrangement): !arrangement.fills
+      case .concatenation: true
+      default: false
+      }
     default: false
     }
+  }
+
+  /// Whether folding takes a time that its elements and multiplications bound.
+  fileprivate var isFoldable: Bool {
+    switch self {
+    case .convolution, .pool: false
+    case .general(let layer):
+      switch layer.form {
+      case .convolution, .pool, .localResponse: false
+      default: true
+      }
+    default: true
+    }
+  }
+
+  /// Numbers that the layer keeps beside the values, which bound its memory.
+  var heldNumbers: Int {
+    guard case .general(let layer) = self, case .arrangement(let arrangement) = layer.form else {
+      return 0
+    }
+    return arrangement.axes.reduce(0) { $0 + $1.indices.count }
   }
 }

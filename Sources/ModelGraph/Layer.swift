@@ -14,7 +14,8 @@ package enum Layer: Sendable {
 
   package static let names = Set(
     [
-      "Add", "Constant", "ConstantOfShape", "Dropout", "Flatten", "Identity", "Relu", "Reshape",
+      "Add", "Cast", "Constant", "ConstantOfShape", "Dropout", "Flatten", "Identity", "Relu",
+      "Reshape",
       "Shape", "Split", "Squeeze", "Unsqueeze",
     ] + GeneralLayer.names
   ).sorted()
@@ -33,8 +34,11 @@ package enum Layer: Sendable {
   }
 
   private static func readExact(_ reader: NodeReader) throws(ModelError) -> Layer {
-    guard reader.slots.allSatisfy({ $0 != nil }), reader.operands.first?.isInteger != true else {
-      throw reader.fail(.unsupportedFeature("an input is omitted, or is of integers"))
+    guard reader.slots.indices.allSatisfy({ reader.slots[$0] != nil || reader.isParameter($0) })
+    else { throw reader.fail(.malformed("an input of \(reader.operatorName) is omitted")) }
+    // The integer side takes no constant where an activation is expected; what only evaluates does.
+    guard reader.operands.first?.isConstant == false || !takesActivationFirst(reader) else {
+      throw reader.fail(.unsupportedFeature("its first operand is constant"))
     }
     return switch reader.operatorName {
     case "Conv": .convolution(try ConvolutionLayer(reader))
@@ -45,10 +49,32 @@ package enum Layer: Sendable {
     case "Relu": try plain(.relu, reader, operands: 1...1)
     case "BatchNormalization": .batchNormalization(try BatchNormalizationLayer(reader))
     case "Flatten", "Reshape", "Squeeze", "Unsqueeze": .reshape(try ReshapeLayer(reader))
-    case "Identity", "Dropout":
-      try plain(.identity, reader, attributes: ["ratio", "seed"], operands: 1...3)
+    case "Cast":
+      // The evaluator rounds every result to the type of its value.
+      try plain(
+        .identity, reader, attributes: ["to", "saturate", "round_mode"], operands: 1...1)
+    case "Dropout":
+      try inferenceDropout(reader)
+    case "Identity": try plain(.identity, reader, operands: 1...1)
     default: throw ModelError(.unsupportedOperator(reader.operatorName), at: reader.name)
     }
+  }
+
+  private static func takesActivationFirst(_ reader: NodeReader) -> Bool {
+    [
+      "AveragePool", "BatchNormalization", "Conv", "Gemm", "GlobalAveragePool", "MatMul", "MaxPool",
+    ].contains(reader.operatorName)
+  }
+
+  /// The ratio does not matter in inference, which the third operand may deny.
+  private static func inferenceDropout(_ reader: NodeReader) throws(ModelError) -> Layer {
+    if reader.hasSlot(2) {
+      guard let mode = reader.slots[2], mode.elementCount == 1, mode.tensor?.doubles.values == [0]
+      else {
+        throw reader.fail(.unsupportedFeature("Dropout is in training mode, or may be"))
+      }
+    }
+    return try plain(.identity, reader, attributes: ["ratio", "seed"], operands: 1...3)
   }
 
   private static func plain(
@@ -73,19 +99,26 @@ package enum Layer: Sendable {
     }
   }
 
-  /// The layer in plain 32-bit float, in the order of the definition.
-  func evaluate(_ operands: [FloatTensor], into shape: [Int]) -> FloatTensor {
-    switch self {
-    case .convolution(let layer): layer.evaluate(operands, into: shape)
-    case .pool(let layer): layer.evaluate(operands, into: shape)
-    case .gemm(let layer): layer.evaluate(operands, into: shape)
-    case .matMul: MatMul.evaluate(operands, into: shape)
-    case .add: Elementwise.add(operands, into: shape)
-    case .relu: FloatTensor(shape: shape, values: operands[0].values.map { max($0, 0) })
-    case .batchNormalization(let layer): layer.evaluate(operands, into: shape)
-    case .general(let layer): FloatTensor(shape: shape, values: layer.evaluate(operands))
-    case .reshape, .identity: FloatTensor(shape: shape, values: operands[0].values)
-    }
+  /// The layer, with sums in the order of the definition. Its operands are in the node's order,
+  /// without the omitted ones and the parameters.
+  func evaluate<Number: Scalar>(
+    _ operands: [DenseTensor<Number>], into shape: [Int]
+  ) -> DenseTensor<Number> {
+    let values: [Number] =
+      switch self {
+      case .convolution(let layer):
+        layer.evaluate(operands.map(\.floats), into: shape).map { Number($0) }
+      case .pool(let layer): layer.evaluate(operands[0], into: shape)
+      case .gemm(let layer): layer.evaluate(operands.map(\.floats), into: shape).map { Number($0) }
+      case .matMul:
+        MatMul.layer.evaluate(operands.map(\.floats), into: shape).map { Number($0) }
+      case .add: Elementwise.add(operands, into: shape)
+      case .relu: operands[0].values.map { max($0, 0) }
+      case .batchNormalization(let layer): layer.evaluate(operands)
+      case .general(let layer): layer.evaluate(operands)
+      case .reshape, .identity: operands[0].values
+      }
+    return DenseTensor(shape: shape, values: values)
   }
 
   /// Multiply-accumulates of one run.

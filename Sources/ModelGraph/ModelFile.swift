@@ -6,7 +6,7 @@ package struct ModelFile: Sendable {
   package static let byteLimit = 1 << 29
   package static let nodeLimit = 1 << 14
   package static let nameLimit = 512
-  package static let opsets: ClosedRange<Int64> = 7...25
+  package static let opsets: ClosedRange<Int64> = 6...25
 
   let proto: Onnx_ModelProto
 

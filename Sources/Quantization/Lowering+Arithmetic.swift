@@ -27,10 +27,10 @@ extension Lowering {
       return try added(operand(node, 0), operand(node, 1), subtracts: true, to: exponent, node)
     case .maximum, .minimum:
       return try extremum(
-        values(node).indices.map { place throws(QuantizationError) in try operand(node, place) },
+        node.operands.indices.map { place throws(QuantizationError) in try operand(node, place) },
         isMaximum: form.operation == .maximum, node)
     case .add, .mean:
-      let count = values(node).count
+      let count = node.operands.count
       var total = try operand(node, 0)
       for place in 1..<max(count, 1) {
         let next = try operand(node, place)
@@ -183,7 +183,6 @@ extension Lowering {
   ) throws(QuantizationError) -> Operand {
     let operand = try operand(node, 0)
     switch form {
-    case .identity: return operand
     case .abs: return try table(.abs, [], of: operand, node)
     case .celu(let alpha): return try table(.celu, [alpha], of: operand, node)
     case .clip(let low, let high): return try table(.clip, [low, high], of: operand, node)

@@ -33,7 +33,7 @@ extension Lowering {
     _ node: Graph.Node, _ form: ModelGraph.Concatenation
   ) throws(QuantizationError) -> Operand {
     var parts: [Operand] = []
-    for place in values(node).indices {
+    for place in node.operands.indices {
       parts.append(try rescaled(operand(node, place), to: exponent(of: node), node.name))
     }
     // More than an operation reads are joined in groups, and the groups again.

@@ -219,7 +219,7 @@ extension Lowering {
   private mutating func addend(
     _ node: Graph.Node, _ form: GeneralProduct
   ) throws(QuantizationError) -> Operand? {
-    guard values(node).count > 2, form.beta != 0 else { return nil }
+    guard node.operands.count > 2, form.beta != 0 else { return nil }
     if let known = knownConstant(node, 2) {
       let scaled = FloatTensor(shape: known.shape, values: known.values.map { $0 * form.beta })
       return try constant(scaled, node.name)

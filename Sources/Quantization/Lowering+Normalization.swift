@@ -52,7 +52,7 @@ extension Lowering {
       let normalizedShape = Array(shape[axis...])
       let width = normalizedShape.reduce(1, *)
       var parameters: [[Float]] = []
-      for place in 1..<values(node).count {
+      for place in 1..<node.operands.count {
         let parameter = try constant(node, place)
         parameters.append(
           Shape.expand(parameter.values, from: parameter.shape, to: normalizedShape))

@@ -107,17 +107,12 @@ struct Lowering {
     return Operand(number: inputCount + operations.count - 1, tensor: tensor)
   }
 
-  /// The float operands of the node: neither omitted nor integers.
-  func values(_ node: Graph.Node) -> [Int] {
-    node.inputs.filter { quantizer.graph.values[$0].origin.isFloat }
-  }
-
   /// The tensor of float operand `place`; a constant becomes one, at an exponent of at most
   /// `finest`.
   mutating func operand(
     _ node: Graph.Node, _ place: Int, finest: Int = 15
   ) throws(QuantizationError) -> Operand {
-    let index = values(node)[place]
+    let index = node.operands[place]
     let value = quantizer.graph.values[index]
     if let operand = operands[index] { return operand }
     guard let constant = value.constant else {
@@ -197,7 +192,7 @@ struct Lowering {
 
   /// The float operand's value, nil where the model computes it.
   func knownConstant(_ node: Graph.Node, _ place: Int) -> FloatTensor? {
-    quantizer.graph.values[values(node)[place]].constant
+    quantizer.graph.values[node.operands[place]].constant
   }
 
   /// The float operand's value; throws, saying which, where the model computes it.
@@ -215,11 +210,5 @@ struct Lowering {
   /// The largest exponent within -16...15 at which `magnitude` fits in int16.
   static func exponent(fitting magnitude: Double) -> Int {
     PowerOfTwo.exponent(fitting: magnitude, limit: 32767).clamped(to: -16...15)
-  }
-}
-
-extension Graph.Value.Origin {
-  fileprivate var isFloat: Bool {
-    if case .integers = self { false } else { true }
   }
 }

@@ -114,7 +114,6 @@ extension GeneralLayer {
   fileprivate var keepsExponent: Bool {
     switch form {
     case .arrangement(let arrangement): !arrangement.fills
-    case .function(.identity): true
     case .pool(let pool): pool.isMaximum
     case .reduction(let reduction): [.maximum, .minimum].contains(reduction.operation)
     default: false

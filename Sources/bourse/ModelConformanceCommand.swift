@@ -8,7 +8,11 @@ extension ModelCommand {
     static let configuration = CommandConfiguration(
       abstract: "Run ONNX's backend tests in the float evaluator.", shouldDisplay: false)
 
-    @Argument(help: "A directory of cases, each with model.onnx and test_data_set_N.")
+    @Argument(
+      help: """
+        A directory of cases, each with model.onnx and test_data_set_N, or of NAME.onnx with \
+        NAME_output_0.pb.
+        """)
     var directory: String
     @Flag(help: "Print one JSON object.") var json = false
 
@@ -19,11 +23,13 @@ extension ModelCommand {
         let opset: Int64
         let outcome: String
         let reason: String?
+        let seconds: Double
       }
 
       let cases: [Case]
       let passed: Int
       let failed: Int
+      let refused: Int
       let notApplicable: Int
     }
 
@@ -33,33 +39,55 @@ extension ModelCommand {
       let cases = names.compactMap { examine(root.appendingPathComponent($0)) }
       func count(_ outcome: String) -> Int { cases.count { $0.outcome == outcome } }
       let report = Report(
-        cases: cases, passed: count("passed"), failed: count("failed"),
+        cases: cases, passed: count("passed"), failed: count("failed"), refused: count("refused"),
         notApplicable: count("not applicable"))
       if json {
         try printJSON(report)
       } else {
         for item in cases { print("\(item.outcome) \(item.name) \(item.reason ?? "")") }
         print(
-          "passed \(report.passed), failed \(report.failed), "
+          "passed \(report.passed), failed \(report.failed), refused \(report.refused), "
             + "not applicable \(report.notApplicable)")
       }
-      if report.failed > 0 { throw ExitCode.failure }
+      if report.failed + report.refused > 0 { throw ExitCode.failure }
     }
 
-    /// Nil where the directory holds no model.
-    private func examine(_ folder: URL) -> Report.Case? {
-      guard let bytes = try? Data(contentsOf: folder.appendingPathComponent("model.onnx")) else {
-        return nil
+    /// Nil where there is no model.
+    private func examine(_ place: URL) -> Report.Case? {
+      let isFile = place.pathExtension == "onnx"
+      let file = isFile ? place : place.appendingPathComponent("model.onnx")
+      guard let bytes = try? Data(contentsOf: file),
+        let subject = try? ConformanceCase(model: [UInt8](bytes))
+      else { return nil }
+      let clock = ContinuousClock()
+      var outcome = ConformanceCase.Outcome.failed("it has no data")
+      let time = clock.measure {
+        outcome =
+          isFile
+          ? subject.outcomeOfRamp(
+            outputs: tensors(
+              "\(place.deletingPathExtension().lastPathComponent)_output",
+              in: place.deletingLastPathComponent()))
+          : self.outcome(of: subject, in: place)
       }
-      let name = folder.lastPathComponent
-      let subject: ConformanceCase
-      do {
-        subject = try ConformanceCase(model: [UInt8](bytes))
-      } catch {
-        return Report.Case(
-          name: name, operators: [], opset: 0, outcome: "not applicable", reason: error.sentence)
-      }
-      var outcome = ConformanceCase.Outcome.notApplicable("It has no data.")
+      let (word, reason): (String, String?) =
+        switch outcome {
+        case .passed: ("passed", nil)
+        case .failed(let reason): ("failed", reason)
+        case .refused(let reason): ("refused", reason)
+        case .notApplicable(let reason): ("not applicable", reason.rawValue)
+        }
+      return Report.Case(
+        name: place.deletingPathExtension().lastPathComponent, operators: subject.operators,
+        opset: subject.opset, outcome: word, reason: reason,
+        seconds: Double(time.components.seconds) + Double(time.components.attoseconds) / 1e18)
+    }
+
+    /// Of all data sets, or of the first that did not pass.
+    private func outcome(
+      of subject: ConformanceCase, in folder: URL
+    ) -> ConformanceCase.Outcome {
+      var outcome = ConformanceCase.Outcome.failed("it has no data")
       for set in 0..<16 {
         let data = folder.appendingPathComponent("test_data_set_\(set)")
         guard FileManager.default.fileExists(atPath: data.path) else { break }
@@ -67,15 +95,7 @@ extension ModelCommand {
           inputs: tensors("input", in: data), outputs: tensors("output", in: data))
         guard outcome == .passed else { break }
       }
-      let (word, reason): (String, String?) =
-        switch outcome {
-        case .passed: ("passed", nil)
-        case .failed(let reason): ("failed", reason)
-        case .notApplicable(let reason): ("not applicable", reason)
-        }
-      return Report.Case(
-        name: name, operators: subject.operators, opset: subject.opset, outcome: word,
-        reason: reason)
+      return outcome
     }
 
     private func tensors(_ role: String, in folder: URL) -> [[UInt8]] {

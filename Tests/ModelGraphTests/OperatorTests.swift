@@ -4,25 +4,6 @@ import Testing
 
 /// What scripts/onnx-conformance does not look at: refusals, folding, and the comparison itself.
 @Suite struct OperatorTests {
-  private func model(
-    _ input: [Int64], _ constants: [Onnx_TensorProto], _ nodes: [Onnx_NodeProto]
-  ) -> Onnx_ModelProto {
-    var model = smallModel()
-    model.graph.input = [value("x", input)]
-    model.graph.initializer = constants
-    model.graph.node = nodes
-    return model
-  }
-
-  private func integers(_ name: String, _ values: [Int64]) -> Onnx_TensorProto {
-    .with {
-      $0.name = name
-      $0.dataType = 7
-      $0.dims = [Int64(values.count)]
-      $0.int64Data = values
-    }
-  }
-
   @Test func conformanceTellsAWrongOutputFromARightOne() throws {
     let subject = try ConformanceCase(model: smallModel().serializedBytes())
     let input: [UInt8] = try constant("x", [1, 2], [1, 1]).serializedBytes()
@@ -67,6 +48,145 @@ import Testing
         .serializedBytes())
     let result = try graph.evaluate([FloatTensor(shape: [1, 4], values: [1, 2, 3, 4])])[0]
     #expect(result.values == [3, 4, 1, 2])
+  }
+
+  @Test func castsToIntegersAndBackTowardsZero() throws {
+    let cast = node("cast", "Cast", ["x"], "i", [("to", 7)])
+    let graph = try Graph(
+      bytes: model([1, 4], [], [cast, node("back", "Cast", ["i"], "y", [("to", 1)])])
+        .serializedBytes())
+    let input = FloatTensor(shape: [1, 4], values: [1.5, -1.5, .nan, 0.25])
+    #expect(try graph.evaluate([input])[0].values == [1, -1, 0, 0])
+    #expect(throws: ModelError.self) { try graph.simplified() }
+  }
+
+  @Test func givesThePlacesAndTheMaskOfSecondResults() throws {
+    var pool = node("pool", "MaxPool", ["x"], "a")
+    pool.attribute = [
+      .with {
+        $0.name = "kernel_shape"; $0.type = .ints; $0.ints = [2, 2]
+      }
+    ]
+    pool.output = ["a", "places"]
+    var drop = node("drop", "Dropout", ["a"], "b")
+    drop.output = ["b", "mask"]
+    let graph = try Graph(
+      bytes: model(
+        [1, 1, 2, 2], [],
+        [
+          pool, drop, node("castP", "Cast", ["places"], "p", [("to", 1)]),
+          node("castM", "Cast", ["mask"], "m", [("to", 1)]), node("sum", "Add", ["p", "m"], "y"),
+        ]
+      ).serializedBytes())
+    let input = FloatTensor(shape: [1, 1, 2, 2], values: [1, 2, 4, 3])
+    #expect(try graph.evaluate([input])[0].values == [3])
+  }
+
+  @Test func computesIntegersAsCsDo() throws {
+    let model = model([4], [], [node("div", "Div", ["x", "d"], "y")]) {
+      $0.graph.input[0].type.tensorType.elemType = 3
+      $0.graph.initializer = [
+        .with {
+          $0.name = "d"; $0.dataType = 3; $0.dims = [4]; $0.int32Data = [2, -2, 3, -1]
+        }
+      ]
+    }
+    let subject = try ConformanceCase(model: model.serializedBytes())
+    func bytes(_ values: [Int32]) throws -> [UInt8] {
+      try Onnx_TensorProto.with {
+        $0.dataType = 3; $0.dims = [4]; $0.int32Data = values
+      }.serializedBytes()
+    }
+    let (input, output) = (try bytes([7, 7, -7, -128]), try bytes([3, -3, -2, -128]))
+    #expect(subject.outcome(inputs: [input], outputs: [output]) == .passed)
+  }
+
+  @Test func alignsOperandsAsVersionSixDid() throws {
+    let add = node("add", "Add", ["x", "c"], "y", [("broadcast", 1), ("axis", 0)])
+    let model = model([2, 2], [constant("c", [2], [10, 20])], [add]) {
+      $0.opsetImport[0].version = 6
+    }
+    let result = try Graph(bytes: model.serializedBytes())
+      .evaluate([FloatTensor(shape: [2, 2], values: [1, 2, 3, 4])])[0]
+    #expect(result.values == [11, 12, 23, 24])
+  }
+
+  /// The blocked product sums in the order of the plain loops, whatever its blocks and threads do.
+  @Test(arguments: [(1, 3), (2, 600)])
+  func convolvesAsThePlainLoopsDo(groups: Int, perGroup: Int) throws {
+    let (rows, size, stride, dilation) = (5 * groups, [7, 9], 2, 2)
+    let channels = groups * perGroup
+    var random = Seeded(state: 5)
+    func numbers(_ count: Int) -> [Float] {
+      (0..<count).map { _ in Float.random(in: -1...1, using: &random) }
+    }
+    let (weights, biases) = (numbers(rows * perGroup * 4), numbers(rows))
+    var convolution = node("conv", "Conv", ["x", "w", "b"], "y", [("group", Int64(groups))])
+    for (name, values) in [("strides", [2, 1]), ("dilations", [2, 2]), ("pads", [1, 0, 2, 1])] {
+      convolution.attribute.append(
+        .with {
+          $0.name = name; $0.type = .ints; $0.ints = values.map { Int64($0) }
+        })
+    }
+    let shape = [Int64(channels), Int64(size[0]), Int64(size[1])]
+    let graph = try Graph(
+      bytes: model(
+        [1] + shape,
+        [
+          constant("w", [Int64(rows), Int64(perGroup), 2, 2], weights),
+          constant("b", [Int64(rows)], biases),
+        ], [convolution]
+      ).serializedBytes())
+    let input = numbers(channels * size[0] * size[1])
+    let result = try graph.evaluate([FloatTensor(shape: [1] + shape.map { Int($0) }, values: input)]
+    )
+    var expected: [Float] = []
+    for row in 0..<rows {
+      for y in 0..<4 {
+        for x in 0..<8 {
+          var sum = biases[row]
+          for channel in 0..<perGroup {
+            for cell in 0..<4 {
+              let place = (y * stride - 1 + cell / 2 * dilation, x + cell % 2 * dilation)
+              guard 0..<size[0] ~= place.0, 0..<size[1] ~= place.1 else { continue }
+              let plane = row / 5 * perGroup + channel
+              sum +=
+                input[(plane * size[0] + place.0) * size[1] + place.1]
+                * weights[(row * perGroup + channel) * 4 + cell]
+            }
+          }
+          expected.append(sum)
+        }
+      }
+    }
+    #expect(result[0] == FloatTensor(shape: [1, rows, 4, 8], values: expected))
+  }
+
+  @Test func joinsTensorsWithoutElementsButDoesNotQuantiseThem() throws {
+    let slice = node("slice", "Slice", ["x", "zero", "zero"], "e")
+    let graph = try Graph(
+      bytes: model(
+        [2], [integers("zero", [0])],
+        [slice, node("join", "Concat", ["e", "x"], "y", [("axis", 0)])]
+      ).serializedBytes())
+    #expect(try graph.evaluate([FloatTensor(shape: [2], values: [3, 4])])[0].values == [3, 4])
+    #expect(throws: ModelError.self) { try graph.simplified() }
+  }
+
+  @Test func keepsAFilledConstantAsOneNumber() throws {
+    // 2^26 elements, of which a run reads none.
+    let graph = try Graph(
+      bytes: model(
+        [1, 1], [integers("s", [1 << 20, 64]), integers("t", [64, 1 << 20])],
+        [
+          node("fill", "ConstantOfShape", ["s"], "f"), node("turn", "Reshape", ["f", "t"], "g"),
+          node("shape", "Shape", ["g"], "n"), node("cast", "Cast", ["n"], "c", [("to", 1)]),
+          node("add", "Add", ["x", "c"], "y"),
+        ]
+      ).serializedBytes())
+    #expect(graph.values.first { $0.name == "g" }?.origin == .filled(0))
+    let result = try graph.evaluate([FloatTensor(shape: [1, 1], values: [1])])
+    #expect(result[0].values == [65, 1_048_577])
   }
 
   @Test func refusesOperandsThatDoNotFit() throws {

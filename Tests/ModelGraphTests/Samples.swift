@@ -40,6 +40,28 @@ func smallModel() -> Onnx_ModelProto {
   }
 }
 
+/// A model of one input `x`, whose output is `y`.
+func model(
+  _ input: [Int64], _ constants: [Onnx_TensorProto], _ nodes: [Onnx_NodeProto],
+  _ change: (inout Onnx_ModelProto) -> Void = { _ in }
+) -> Onnx_ModelProto {
+  var model = smallModel()
+  model.graph.input = [value("x", input)]
+  model.graph.initializer = constants
+  model.graph.node = nodes
+  change(&model)
+  return model
+}
+
+func integers(_ name: String, _ values: [Int64]) -> Onnx_TensorProto {
+  .with {
+    $0.name = name
+    $0.dataType = 7
+    $0.dims = [Int64(values.count)]
+    $0.int64Data = values
+  }
+}
+
 func value(_ name: String, _ shape: [Int64]) -> Onnx_ValueInfoProto {
   .with {
     $0.name = name

@@ -17,14 +17,14 @@ package struct Arithmetic: Sendable {
     fileprivate var isVariadic: Bool { [.add, .maximum, .mean, .minimum].contains(self) }
 
     /// `Mean` divides the sum at the end.
-    fileprivate var closure: @Sendable (Float, Float) -> Float {
+    fileprivate func closure<Number: Scalar>() -> (Number, Number) -> Number {
       switch self {
       case .add, .mean: { $0 + $1 }
       case .divide: { $0 / $1 }
       case .maximum: { max($0, $1) }
       case .minimum: { min($0, $1) }
       case .multiply: { $0 * $1 }
-      case .power: { pow($0, $1) }
+      case .power: { Number(pow(Double($0), Double($1))) }
       case .prelu: { $0 < 0 ? $0 * $1 : $0 }
       case .subtract: { $0 - $1 }
       }
@@ -39,7 +39,6 @@ package struct Arithmetic: Sendable {
     let operation = Operation(rawValue: reader.operatorName) ?? .add
     try reader.allow(
       [], operands: operation.isVariadic && reader.operatorName != "Add" ? 1...1024 : 2...2)
-    try reader.requireFloats()
     var shape: [Int] = try reader.shape(0)
     for operand in reader.operands {
       guard let common = Shape.broadcast(shape, operand.shape) else {
@@ -53,15 +52,17 @@ package struct Arithmetic: Sendable {
     return GeneralLayer(.arithmetic(Arithmetic(operation: operation)), shape: shape)
   }
 
-  func evaluate(_ operands: [FloatTensor], into shape: [Int]) -> [Float] {
-    let function = operation.closure
+  func evaluate<Number: Scalar>(
+    _ operands: [DenseTensor<Number>], into shape: [Int]
+  ) -> [Number] {
+    let function: (Number, Number) -> Number = operation.closure()
     var result = Shape.expand(operands[0].values, from: operands[0].shape, to: shape)
     for operand in operands.dropFirst() {
       let other = Shape.expand(operand.values, from: operand.shape, to: shape)
       for index in result.indices { result[index] = function(result[index], other[index]) }
     }
     if operation == .mean {
-      for index in result.indices { result[index] /= Float(operands.count) }
+      for index in result.indices { result[index] /= Number(operands.count) }
     }
     return result
   }

@@ -17,7 +17,7 @@ package struct Arrangement: Sendable {
 
   package enum Fill: Sendable {
     case value(Float)
-    /// Place of a computed scalar among the float operands.
+    /// Place of a computed scalar among the operands.
     case operand(Int)
   }
 
@@ -62,10 +62,10 @@ package struct Arrangement: Sendable {
     GeneralLayer(.arrangement(self), shape: shape ?? self.shape)
   }
 
-  func evaluate(_ operands: [FloatTensor]) -> [Float] {
+  func evaluate<Number: Scalar>(_ operands: [DenseTensor<Number>]) -> [Number] {
     let fill =
       switch self.fill {
-      case .value(let value): value
+      case .value(let value): Number(value)
       case .operand(let place): operands[place].values[0]
       }
     // Offsets add up; one that is hugely negative stays negative.
@@ -74,7 +74,7 @@ package struct Arrangement: Sendable {
         index == Self.fillIndex ? Int.min / 16 : Int(index) * (axis.source.map { strides[$0] } ?? 0)
       }
     }
-    var result: [Float] = []
+    var result: [Number] = []
     result.reserveCapacity(shape.reduce(1, *))
     Shape.forEach(shape) { position in
       var source = 0
@@ -134,7 +134,9 @@ package struct Arrangement: Sendable {
       before[axis] = stated[index]
       shape[axis] += stated[index] + stated[axes.count + index]
       let most = max(stated[index], stated[axes.count + index])
-      guard shape[axis] > 0, mode != "reflect" || most < input[axis] else {
+      guard shape[axis] >= 0, mode != "reflect" || most < input[axis],
+        mode == "constant" || input[axis] > 0
+      else {
         throw reader.fail(.shape("pads \(stated) do not fit \(input)"))
       }
     }
@@ -146,7 +148,7 @@ package struct Arrangement: Sendable {
       if let value = try reader.constantScalar(2) {
         fill = .value(value)
       } else {
-        fill = .operand(try reader.floatSlot(2))
+        fill = .operand(try reader.place(2))
       }
     }
     let first = before

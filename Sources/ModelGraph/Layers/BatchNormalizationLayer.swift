@@ -10,7 +10,7 @@ package struct BatchNormalizationLayer: Sendable {
     else {
       throw reader.fail(.unsupportedFeature("BatchNormalization is in training mode"))
     }
-    guard reader.operands.dropFirst().allSatisfy({ $0.constant != nil }) else {
+    guard reader.operands.dropFirst().allSatisfy(\.isConstant) else {
       throw reader.fail(
         .unsupportedFeature("BatchNormalization has parameters computed in the model"))
     }
@@ -37,14 +37,7 @@ package struct BatchNormalizationLayer: Sendable {
     return (factors, offsets)
   }
 
-  func evaluate(_ operands: [FloatTensor], into shape: [Int]) -> FloatTensor {
-    let (factors, offsets) = affine(Array(operands.dropFirst()))
-    let plane = shape[2] * shape[3]
-    var result = operands[0]
-    for index in result.values.indices {
-      let channel = index / plane % shape[1]
-      result.values[index] = result.values[index] * factors[channel] + offsets[channel]
-    }
-    return result
+  func evaluate<Number: Scalar>(_ operands: [DenseTensor<Number>]) -> [Number] {
+    Normalization(kind: .batch, epsilon: epsilon).evaluate(operands)
   }
 }

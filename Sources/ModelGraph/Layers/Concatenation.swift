@@ -6,7 +6,6 @@ package struct Concatenation: Sendable {
 
   static func read(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
     try reader.allow(["axis"], operands: 1...65536)
-    try reader.requireFloats()
     var shape = try reader.shape(0)
     let axis = try reader.axis(reader.integer("axis", default: 1), rank: shape.count)
     for operand in reader.operands.dropFirst() {
@@ -24,9 +23,9 @@ package struct Concatenation: Sendable {
     return GeneralLayer(.concatenation(Concatenation(axis: axis)), shape: shape)
   }
 
-  func evaluate(_ operands: [FloatTensor]) -> [Float] {
+  func evaluate<Number: Scalar>(_ operands: [DenseTensor<Number>]) -> [Number] {
     let rows = operands[0].shape[..<axis].reduce(1, *)
-    var result: [Float] = []
+    var result: [Number] = []
     for row in 0..<rows {
       for operand in operands {
         let width = operand.values.count / rows

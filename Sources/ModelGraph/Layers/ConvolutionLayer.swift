@@ -8,7 +8,7 @@ package struct ConvolutionLayer: Sendable {
   init(_ reader: NodeReader) throws(ModelError) {
     try reader.allow(ImageWindow.attributes + ["group"], operands: 2...3)
     let weights = reader.operands[1]
-    guard weights.constant != nil, reader.operands.dropFirst(2).allSatisfy({ $0.constant != nil })
+    guard weights.isConstant, reader.operands.dropFirst(2).allSatisfy(\.isConstant)
     else {
       throw reader.fail(.unsupportedFeature("the weights of Conv are not constant"))
     }
@@ -39,33 +39,7 @@ package struct ConvolutionLayer: Sendable {
     return [input[0], weights[0]] + window.resultSize(input)
   }
 
-  func evaluate(_ operands: [FloatTensor], into shape: [Int]) -> FloatTensor {
-    let (input, weights) = (operands[0], operands[1])
-    let (channels, height, width) = (input.shape[1], input.shape[2], input.shape[3])
-    let perGroup = channels / groups
-    let cells = window.kernel[0] * window.kernel[1]
-    let rowsPerGroup = shape[1] / groups
-    var result = FloatTensor(shape: shape)
-    var element = 0
-    for image in 0..<shape[0] {
-      for row in 0..<shape[1] {
-        let first = image * channels + row / rowsPerGroup * perGroup
-        for y in 0..<shape[2] {
-          for x in 0..<shape[3] {
-            var sum = operands.count > 2 ? operands[2].values[row] : 0
-            for channel in 0..<perGroup {
-              let source = (first + channel) * height * width
-              let weight = (row * perGroup + channel) * cells
-              window.forEachCell(y: y, x: x, height: height, width: width) { cell, offset in
-                sum += input.values[source + offset] * weights.values[weight + cell]
-              }
-            }
-            result.values[element] = sum
-            element += 1
-          }
-        }
-      }
-    }
-    return result
+  func evaluate(_ operands: [FloatTensor], into shape: [Int]) -> [Float] {
+    FloatConvolution(self, operands[0].shape, into: shape).evaluate(operands)
   }
 }

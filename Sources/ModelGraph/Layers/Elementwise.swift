@@ -8,9 +8,10 @@ enum Elementwise {
     return shape
   }
 
-  static func add(_ operands: [FloatTensor], into shape: [Int]) -> FloatTensor {
+  static func add<Number: Scalar>(_ operands: [DenseTensor<Number>], into shape: [Int]) -> [Number]
+  {
     let left = Shape.expand(operands[0].values, from: operands[0].shape, to: shape)
     let right = Shape.expand(operands[1].values, from: operands[1].shape, to: shape)
-    return FloatTensor(shape: shape, values: zip(left, right).map { $0 + $1 })
+    return zip(left, right).map { $0 + $1 }
   }
 }

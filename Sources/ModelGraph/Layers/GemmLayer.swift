@@ -11,7 +11,7 @@ package struct GemmLayer: Sendable {
     beta = reader.float("beta", default: 1)
     transposesLeft = reader.integer("transA", default: 0) != 0
     transposesRight = reader.integer("transB", default: 0) != 0
-    guard reader.operands.dropFirst().allSatisfy({ $0.constant != nil }) else {
+    guard reader.operands.dropFirst().allSatisfy(\.isConstant) else {
       throw reader.fail(.unsupportedFeature("the weights of Gemm are not constant"))
     }
     guard !transposesLeft else {
@@ -38,34 +38,21 @@ package struct GemmLayer: Sendable {
     return result
   }
 
-  func evaluate(_ operands: [FloatTensor], into shape: [Int]) -> FloatTensor {
-    let (left, right) = (operands[0], operands[1])
-    let inner = left.shape[1]
-    let bias =
-      operands.count > 2
-      ? Shape.expand(operands[2].values, from: operands[2].shape, to: [1, shape[1]])
-      : [Float](repeating: 0, count: shape[1])
-    var result = FloatTensor(shape: shape)
-    for row in 0..<shape[0] {
-      for column in 0..<shape[1] {
-        var sum: Float = 0
-        for index in 0..<inner {
-          let weight =
-            transposesRight ? column * inner + index : index * shape[1] + column
-          sum += left.values[row * inner + index] * right.values[weight]
-        }
-        result.values[row * shape[1] + column] = alpha * sum + beta * bias[column]
-      }
-    }
-    return result
+  func evaluate(_ operands: [FloatTensor], into shape: [Int]) -> [Float] {
+    GeneralProduct(
+      alpha: alpha, beta: beta, transposesLeft: transposesLeft, transposesRight: transposesRight
+    ).evaluate(operands, into: shape)
   }
 }
 
 /// MatMul with a constant matrix on the right.
 enum MatMul {
+  static let layer = GeneralProduct(
+    alpha: 1, beta: 0, transposesLeft: false, transposesRight: false)
+
   static func resultShape(_ operands: [Graph.Value], at node: String) throws(ModelError) -> [Int] {
     let (left, right) = (operands[0].shape, operands[1].shape)
-    guard operands[1].constant != nil, right.count == 2 else {
+    guard operands[1].isConstant, right.count == 2 else {
       throw ModelError(
         .unsupportedFeature("the right operand of MatMul is no constant matrix"), at: node)
     }
@@ -73,20 +60,5 @@ enum MatMul {
       throw ModelError(.shape("\(left) × \(right): inner axes differ"), at: node)
     }
     return left.dropLast() + [right[1]]
-  }
-
-  static func evaluate(_ operands: [FloatTensor], into shape: [Int]) -> FloatTensor {
-    let (inner, columns) = (operands[1].shape[0], operands[1].shape[1])
-    var result = FloatTensor(shape: shape)
-    for element in result.values.indices {
-      let (row, column) = element.quotientAndRemainder(dividingBy: columns)
-      var sum: Float = 0
-      for index in 0..<inner {
-        sum +=
-          operands[0].values[row * inner + index] * operands[1].values[index * columns + column]
-      }
-      result.values[element] = sum
-    }
-    return result
   }
 }

@@ -15,7 +15,6 @@ package struct GeneralConvolution: Sendable {
       ImageWindow.attributes + ["group"]
         + (isTransposed ? ["output_padding", "output_shape"] : []),
       operands: 2...3)
-    try reader.requireFloats()
     let (input, weights) = (try reader.shape(0), try reader.shape(1))
     let groups = reader.integer("group", default: 1)
     guard input.count > 2, weights.count == input.count, groups > 0, groups <= input[1],
@@ -50,35 +49,14 @@ package struct GeneralConvolution: Sendable {
   }
 
   func evaluate(_ operands: [FloatTensor]) -> [Float] {
-    isTransposed ? scatter(operands) : gather(operands)
-  }
-
-  private func gather(_ operands: [FloatTensor]) -> [Float] {
-    let (area, perGroup) = (window.input.reduce(1, *), channels / groups)
-    var result: [Float] = []
-    for image in 0..<operands[0].shape[0] {
-      for row in 0..<rows {
-        let first = image * channels + row / (rows / groups) * perGroup
-        Shape.forEach(window.result) { position in
-          var sum = operands.count > 2 ? operands[2].values[row] : 0
-          for (index, cell) in window.cells.enumerated() {
-            guard let offset = window.offset(position, cell) else { continue }
-            for channel in 0..<perGroup {
-              sum +=
-                operands[0].values[(first + channel) * area + offset]
-                * operands[1].values[(row * perGroup + channel) * window.cells.count + index]
-            }
-          }
-          result.append(sum)
-        }
-      }
-    }
-    return result
+    isTransposed
+      ? scatter(operands)
+      : FloatConvolution(window, channels: channels, rows: rows, groups: groups).evaluate(operands)
   }
 
   private func scatter(_ operands: [FloatTensor]) -> [Float] {
     let (area, resultArea) = (window.input.reduce(1, *), window.result.reduce(1, *))
-    let rowsPerGroup = rows / groups
+    let (rowsPerGroup, cells) = (rows / groups, window.cells)
     var result: [Float] = []
     for element in 0..<operands[0].shape[0] * rows * resultArea {
       result.append(operands.count > 2 ? operands[2].values[element / resultArea % rows] : 0)
@@ -90,11 +68,11 @@ package struct GeneralConvolution: Sendable {
         Shape.forEach(window.input) { position in
           let value = operands[0].values[source]
           source += 1
-          for (index, cell) in window.cells.enumerated() {
+          for (index, cell) in cells.enumerated() {
             guard let offset = window.target(position, cell) else { continue }
             for row in 0..<rowsPerGroup {
               let plane = image * rows + firstRow + row
-              let weight = (channel * rowsPerGroup + row) * window.cells.count + index
+              let weight = (channel * rowsPerGroup + row) * cells.count + index
               result[plane * resultArea + offset] += value * operands[1].values[weight]
             }
           }

@@ -2,8 +2,8 @@
 /// numbers, and only the float operands are still to come. The evaluator computes from the same
 /// form that the integer side lowers.
 package struct GeneralLayer: Sendable {
-  /// What the layer computes from its float operands, which stand in the node's order without the
-  /// omitted and the integer ones.
+  /// What the layer computes from its operands, which stand in the node's order without the omitted
+  /// ones and the parameters.
   package enum Form: Sendable {
     case function(UnaryFunction)
     case clip(Clip)
@@ -57,9 +57,9 @@ package struct GeneralLayer: Sendable {
     return layer
   }
 
-  func evaluate(_ operands: [FloatTensor]) -> [Float] {
+  func evaluate<Number: Scalar>(_ operands: [DenseTensor<Number>]) -> [Number] {
     switch form {
-    case .function(let function): operands[0].values.map(function.closure)
+    case .function(let function): function.evaluate(operands[0])
     case .clip(let clip): clip.evaluate(operands)
     case .arithmetic(let arithmetic): arithmetic.evaluate(operands, into: shape)
     case .arrangement(let arrangement): arrangement.evaluate(operands)
@@ -67,8 +67,10 @@ package struct GeneralLayer: Sendable {
     case .reduction(let reduction): reduction.evaluate(operands[0])
     case .softmax(let softmax): softmax.evaluate(operands[0])
     case .pool(let pool): pool.evaluate(operands[0])
-    case .convolution(let convolution): convolution.evaluate(operands)
-    case .product(let product): product.evaluate(operands, into: shape)
+    case .convolution(let convolution):
+      convolution.evaluate(operands.map(\.floats)).map { Number($0) }
+    case .product(let product):
+      product.evaluate(operands.map(\.floats), into: shape).map { Number($0) }
     case .normalization(let normalization): normalization.evaluate(operands)
     case .localResponse(let response): response.evaluate(operands[0])
     }
@@ -100,41 +102,54 @@ extension Shape {
 }
 
 extension NodeReader {
-  /// A float operand's place among those that `run` receives; throws where it is no float tensor.
-  func floatSlot(_ slot: Int) throws(ModelError) -> Int {
-    guard slot < slots.count, let value = slots[slot], !value.isInteger else {
-      throw fail(.unsupportedType("\(operatorName) computes with integers or lacks input \(slot)"))
-    }
-    return slots[..<slot].count { $0.map { !$0.isInteger } ?? false }
+  /// An operand's place among those that a layer computes with.
+  func place(_ slot: Int) throws(ModelError) -> Int {
+    _ = try shape(slot)
+    return slots[..<slot].indices.count { slots[$0] != nil && !isParameter($0) }
   }
 
-  /// The one number of a constant float operand; nil where the operand is computed.
+  /// The one number of a constant operand; nil where the operand is computed.
   func constantScalar(_ slot: Int) throws(ModelError) -> Float? {
     guard try shape(slot).reduce(1, *) == 1 else {
       throw fail(.shape("input \(slot) of \(operatorName) is no scalar"))
     }
-    return slots[slot]?.constant?.values.first
+    guard let value = slots[slot], value.isConstant, value.type.isComputedInFloat else {
+      return nil
+    }
+    return value.tensor?.floats.values.first
   }
 
   func shape(_ slot: Int) throws(ModelError) -> [Int] {
-    _ = try floatSlot(slot)
-    return slots[slot]?.shape ?? []
+    guard slot < slots.count, let value = slots[slot] else {
+      throw fail(.malformed("\(operatorName) lacks input \(slot)"))
+    }
+    return value.shape
   }
 
   func hasSlot(_ slot: Int) -> Bool { slot < slots.count && slots[slot] != nil }
 
-  /// Throws unless every operand is a float tensor.
-  func requireFloats() throws(ModelError) {
-    for slot in slots.indices { _ = try floatSlot(slot) }
-  }
-
   /// A constant integer operand, clamped to ±2^31; nil where it is omitted.
   func constantIntegers(_ slot: Int) throws(ModelError) -> [Int]? {
     guard hasSlot(slot) else { return nil }
-    guard case .integers(let values) = slots[slot]?.origin, values.count <= 65536 else {
-      throw fail(.unsupportedFeature("input \(slot) of \(operatorName) is no short constant"))
+    guard let value = slots[slot], value.isConstant, !value.type.isFloat,
+      value.elementCount <= 65536
+    else {
+      throw fail(
+        .unsupportedFeature("input \(slot) of \(operatorName) is no short constant of integers"))
     }
-    return values.map { Int(max(min($0, 1 << 31), -1 << 31)) }
+    return value.tensor?.doubles.values.map { Int(max(-0x1p31, min(0x1p31, $0))) }
+  }
+
+  /// A short constant operand of finite numbers; nil where it is omitted.
+  func constantFloats(_ slot: Int) throws(ModelError) -> [Float]? {
+    guard hasSlot(slot) else { return nil }
+    guard let constant = slots[slot], constant.elementCount <= 65536,
+      let values = constant.tensor?.floats.values, values.allSatisfy(\.isFinite)
+    else {
+      throw fail(
+        .unsupportedFeature("input \(slot) of \(operatorName) is no short constant of numbers"))
+    }
+    return values
   }
 
   /// An attribute of at most 65,536 integers, clamped to ±2^31; nil where it is absent.

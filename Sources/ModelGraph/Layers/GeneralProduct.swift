@@ -9,8 +9,7 @@ package struct GeneralProduct: Sendable {
   static let names = ["Gemm", "MatMul"]
 
   static func read(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
-    try reader.requireFloats()
-    return try reader.operatorName == "Gemm" ? gemm(reader) : matMul(reader)
+    try reader.operatorName == "Gemm" ? gemm(reader) : matMul(reader)
   }
 
   private static func gemm(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
@@ -74,26 +73,36 @@ package struct GeneralProduct: Sendable {
     }
     let (leftRow, leftColumn) = transposesLeft ? (1, rows) : (inner, 1)
     let (rightRow, rightColumn) = transposesRight ? (1, inner) : (columns, 1)
-    var result =
-      operands.count > 2
-      ? Shape.expand(operands[2].values, from: operands[2].shape, to: shape).map { $0 * beta }
-      : [Float](repeating: 0, count: batch.reduce(1, *) * rows * columns)
-    var element = 0
-    for item in starts[0].indices {
-      for row in 0..<rows {
-        for column in 0..<columns {
-          var sum: Float = 0
-          for index in 0..<inner {
-            sum +=
-              operands[0].values[starts[0][item] + row * leftRow + index * leftColumn]
-              * operands[1].values[starts[1][item] + index * rightRow + column * rightColumn]
+    var values = [Float](repeating: 0, count: starts[0].count * rows * columns)
+    values.withUnsafeMutableBufferPointer { target in
+      operands[0].values.withUnsafeBufferPointer { first in
+        operands[1].values.withUnsafeBufferPointer { second in
+          for (item, (leftStart, rightStart)) in zip(starts[0], starts[1]).enumerated() {
+            let left = FloatProduct.Strided(start: leftStart, row: leftRow, column: leftColumn)
+            let right = FloatProduct.Strided(start: rightStart, row: rightRow, column: rightColumn)
+            let result = FloatProduct.Strided(
+              start: item * rows * columns, row: columns, column: 1)
+            // The side with contiguous sums is read in place, the other is packed.
+            if transposesRight {
+              FloatProduct(
+                rows: columns, columns: rows, depth: inner, left: right.transposed,
+                result: result.transposed
+              ).add(second, to: target, times: first, at: left.transposed)
+            } else {
+              FloatProduct(
+                rows: rows, columns: columns, depth: inner, left: left, result: result
+              ).add(first, to: target, times: second, at: right)
+            }
           }
-          result[element] += alpha * sum
-          element += 1
         }
       }
     }
-    return result
+    if alpha != 1 { for index in values.indices { values[index] *= alpha } }
+    if operands.count > 2 {
+      let bias = Shape.expand(operands[2].values, from: operands[2].shape, to: shape)
+      for index in values.indices { values[index] += beta * bias[index] }
+    }
+    return values
   }
 }
 

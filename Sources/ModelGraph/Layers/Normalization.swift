@@ -19,7 +19,6 @@ package struct Normalization: Sendable {
 
   static func read(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
     let shape = try reader.shape(0)
-    try reader.requireFloats()
     let epsilon = reader.float("epsilon", default: 1e-5)
     if reader.operatorName == "LayerNormalization" {
       try reader.allow(["axis", "epsilon", "stash_type"], operands: 2...3)
@@ -51,7 +50,7 @@ package struct Normalization: Sendable {
     GeneralLayer(.normalization(self), shape: shape)
   }
 
-  func evaluate(_ operands: [FloatTensor]) -> [Float] {
+  func evaluate<Number: Scalar>(_ operands: [DenseTensor<Number>]) -> [Number] {
     let shape = operands[0].shape
     var values = operands[0].values
     if case .layer(let axis) = kind {
@@ -75,7 +74,7 @@ package struct Normalization: Sendable {
       var (mean, factor) = statistics(values[range])
       if case .batch = kind {
         mean = operands[3].values[channel]
-        factor = 1 / (operands[4].values[channel] + epsilon).squareRoot()
+        factor = 1 / (operands[4].values[channel] + Number(epsilon)).squareRoot()
       }
       factor *= operands[1].values[channel]
       for index in range {
@@ -85,10 +84,12 @@ package struct Normalization: Sendable {
     return values
   }
 
-  private func statistics(_ values: ArraySlice<Float>) -> (mean: Float, factor: Float) {
-    let mean = values.reduce(0, +) / Float(values.count)
-    let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Float(values.count)
-    return (mean, 1 / (variance + epsilon).squareRoot())
+  private func statistics<Number: Scalar>(
+    _ values: ArraySlice<Number>
+  ) -> (mean: Number, factor: Number) {
+    let mean = values.reduce(0, +) / Number(values.count)
+    let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Number(values.count)
+    return (mean, 1 / (variance + Number(epsilon)).squareRoot())
   }
 }
 
@@ -118,18 +119,20 @@ package struct LocalResponse: Sendable {
     max(0, channel - (size - 1) / 2)...min(count - 1, channel + size / 2)
   }
 
-  func evaluate(_ operand: FloatTensor) -> [Float] {
+  func evaluate<Number: Scalar>(_ operand: DenseTensor<Number>) -> [Number] {
     let shape = operand.shape
     let (channels, area) = (shape[1], shape.dropFirst(2).reduce(1, *))
     let values = operand.values
     return values.indices.map { index in
       let channel = index / area % channels
-      var sum: Float = 0
+      var sum: Double = 0
       for other in neighbours(of: channel, among: channels) {
-        let value = values[index + (other - channel) * area]
+        let value = Double(values[index + (other - channel) * area])
         sum += value * value
       }
-      return values[index] / pow(bias + alpha / Float(size) * sum, beta)
+      return Number(
+        Double(values[index])
+          / pow(Double(bias) + Double(alpha) / Double(size) * sum, Double(beta)))
     }
   }
 }

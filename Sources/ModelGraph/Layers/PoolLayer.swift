@@ -17,8 +17,8 @@ package struct PoolLayer: Sendable {
     let kernel = try reader.integers("kernel_shape", count: 2, default: [])
     let ceil = reader.integer("ceil_mode", default: 0) != 0
     window = try ImageWindow(reader, kernel: kernel, ceil: ceil)
-    guard reader.integer("storage_order", default: 0) == 0 else {
-      throw reader.fail(.unsupportedFeature("MaxPool has storage_order 1"))
+    guard !reader.givesPlaces else {
+      throw reader.fail(.unsupportedFeature("MaxPool gives places"))
     }
     let isPadded = window.pads.contains { $0 > 0 }
     if reduction == .average, isPadded,
@@ -42,23 +42,21 @@ package struct PoolLayer: Sendable {
     return [shape[0], shape[1]] + window.resultSize(shape)
   }
 
-  func evaluate(_ operands: [FloatTensor], into shape: [Int]) -> FloatTensor {
-    let input = operands[0]
+  func evaluate<Number: Scalar>(_ input: DenseTensor<Number>, into shape: [Int]) -> [Number] {
     let (height, width) = (input.shape[2], input.shape[3])
-    let cells = Float(window.kernel[0] * window.kernel[1])
-    var result = FloatTensor(shape: shape)
-    var element = 0
+    let cells = Number(window.kernel[0] * window.kernel[1])
+    var result: [Number] = []
+    result.reserveCapacity(shape.reduce(1, *))
     for plane in 0..<shape[0] * shape[1] {
       for y in 0..<shape[2] {
         for x in 0..<shape[3] {
-          var (sum, largest) = (Float(0), -Float.infinity)
+          var (sum, largest) = (Number(0), -Number.infinity)
           window.forEachCell(y: y, x: x, height: height, width: width) { _, offset in
             let value = input.values[plane * height * width + offset]
             sum += value
             largest = max(largest, value)
           }
-          result.values[element] = reduction == .maximum ? largest : sum / cells
-          element += 1
+          result.append(reduction == .maximum ? largest : sum / cells)
         }
       }
     }

@@ -46,18 +46,18 @@ package struct Reduction: Sendable {
     input.enumerated().map { axes.contains($0) ? 1 : $1 }
   }
 
-  func evaluate(_ operand: FloatTensor) -> [Float] {
+  func evaluate<Number: Scalar>(_ operand: DenseTensor<Number>) -> [Number] {
     let kept = kept(operand.shape)
     let count = kept.reduce(1, *)
     var strides = Shape.strides(kept)
     for axis in axes { strides[axis] = 0 }
-    let (initial, function): (Float, (Float, Float) -> Float) =
+    let (initial, function): (Number, (Number, Number) -> Number) =
       switch operation {
       case .maximum: (-.infinity, { max($0, $1) })
       case .minimum: (.infinity, { min($0, $1) })
       case .mean, .sum: (0, { $0 + $1 })
       }
-    var result = [Float](repeating: initial, count: count)
+    var result = [Number](repeating: initial, count: count)
     var element = 0
     Shape.forEach(operand.shape) { position in
       var target = 0
@@ -65,7 +65,7 @@ package struct Reduction: Sendable {
       result[target] = function(result[target], operand.values[element])
       element += 1
     }
-    let cells = Float(operand.values.count / count)
+    let cells = Number(operand.values.count / count)
     return operation == .mean ? result.map { $0 / cells } : result
   }
 }
@@ -93,16 +93,17 @@ package struct Softmax: Sendable {
     return GeneralLayer(.softmax(softmax), shape: input)
   }
 
-  func evaluate(_ operand: FloatTensor) -> [Float] {
+  /// Exponentials and their sum in `Double`.
+  func evaluate<Number: Scalar>(_ operand: DenseTensor<Number>) -> [Number] {
     var values = operand.values
     for lane in 0..<values.count / count {
       let start = lane / stride * stride * count + lane % stride
       let places = (0..<count).map { start + $0 * stride }
-      let largest = places.reduce(-Float.infinity) { max($0, values[$1]) }
-      let sum = places.reduce(0) { $0 + exp(values[$1] - largest) }
+      let largest = Double(places.reduce(-Number.infinity) { max($0, values[$1]) })
+      let sum = places.reduce(0) { $0 + exp(Double(values[$1]) - largest) }
       for place in places {
-        let value = values[place] - largest
-        values[place] = isLogarithm ? value - log(sum) : exp(value) / sum
+        let value = Double(values[place]) - largest
+        values[place] = Number(isLogarithm ? value - log(sum) : exp(value) / sum)
       }
     }
     return values

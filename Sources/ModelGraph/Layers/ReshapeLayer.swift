@@ -30,6 +30,7 @@ package struct ReshapeLayer: Sendable {
       switch size {
       case 0 where axis < input.count && reader.integer("allowzero", default: 0) == 0:
         shape.append(input[axis])
+      case 0 where reader.integer("allowzero", default: 0) != 0: shape.append(0)
       case -1 where !shape.contains(-1): shape.append(-1)
       case 1...Int64(Shape.elementLimit): shape.append(Int(size))
       default: throw reader.fail(.shape("\(stated) is no shape for \(input)"))
@@ -39,7 +40,7 @@ package struct ReshapeLayer: Sendable {
     if let free = shape.firstIndex(of: -1) {
       var others = shape
       others.remove(at: free)
-      guard let known = Shape.elementCount(others), count.isMultiple(of: known) else {
+      guard let known = Shape.elementCount(others), known > 0, count.isMultiple(of: known) else {
         throw reader.fail(.shape("\(input) cannot be read as \(stated)"))
       }
       shape[free] = count / known

@@ -10,8 +10,14 @@ package struct SpatialWindow: Sendable {
   package let before: [Int]
   package let after: [Int]
   package let result: [Int]
-  /// Coordinates of the kernel's cells, dilated.
-  let cells: [[Int]]
+  /// Coordinates of the kernel's cells, dilated. Made anew each time: they may be 2^16.
+  var cells: [[Int]] {
+    var cells: [[Int]] = []
+    Shape.forEach(kernel) { position in
+      cells.append(zip(position, dilations).map { $0 * $1 })
+    }
+    return cells
+  }
 
   /// `image` is the input without batch and channels.
   init(_ reader: NodeReader, image: [Int], kernel: [Int], transposed: Bool = false)
@@ -72,12 +78,8 @@ package struct SpatialWindow: Sendable {
       after.append(last)
       result.append(count)
     }
-    var cells: [[Int]] = []
-    Shape.forEach(kernel) { position in
-      cells.append(zip(position, dilations).map { $0 * $1 })
-    }
     (self.input, self.kernel, self.strides, self.dilations) = (image, kernel, strides, dilations)
-    (self.before, self.after, self.result, self.cells) = (before, after, result, cells)
+    (self.before, self.after, self.result) = (before, after, result)
   }
 
   /// Offset in the input under `cell` of the window at `position`; nil in the padding.

@@ -13,8 +13,6 @@ package enum UnaryFunction: Sendable, Hashable {
   case geluByTanh
   case hardSigmoid(alpha: Float, beta: Float)
   case hardSwish
-  /// Cast between numeric types.
-  case identity
   case leakyRelu(alpha: Float)
   case log
   case negate
@@ -28,7 +26,7 @@ package enum UnaryFunction: Sendable, Hashable {
   case tanh
 
   static let names = [
-    "Abs", "Cast", "Celu", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu",
+    "Abs", "Celu", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu",
     "Log", "Neg", "Reciprocal", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Tanh",
   ]
 
@@ -64,12 +62,6 @@ package enum UnaryFunction: Sendable, Hashable {
       case "tanh": return .geluByTanh
       case let mode: throw reader.fail(.unsupportedFeature("Gelu approximates by '\(mode)'"))
       }
-    case "Cast":
-      try reader.allow(["to", "saturate"], operands: 1...1)
-      guard reader.integer("to", default: 1) == Onnx_TensorProto.DataType.float.rawValue else {
-        throw reader.fail(.unsupportedType("Cast gives something other than float32"))
-      }
-      return .identity
     default: break
     }
     try reader.allow([], operands: 1...1)
@@ -90,30 +82,42 @@ package enum UnaryFunction: Sendable, Hashable {
     }
   }
 
-  /// The function in 32-bit float.
-  var closure: @Sendable (Float) -> Float {
+  func evaluate<Number: Scalar>(_ operand: DenseTensor<Number>) -> [Number] {
+    let function = closure
+    return operand.values.map { Number(function(Double($0))) }
+  }
+
+  /// The function in `Double`, which the evaluator rounds to its tensors' type.
+  package var closure: @Sendable (Double) -> Double {
     switch self {
     case .abs: { Swift.abs($0) }
-    case .celu(let alpha): { max($0, 0) + min(0, alpha * (Foundation.exp($0 / alpha) - 1)) }
-    case .clip(let low, let high): { min(max($0, low), high) }
-    case .elu(let alpha): { $0 < 0 ? alpha * (Foundation.exp($0) - 1) : $0 }
+    case .celu(let alpha):
+      { [alpha = Double(alpha)] in
+        max($0, 0) + min(0, alpha * (Foundation.exp($0 / alpha) - 1))
+      }
+    case .clip(let low, let high):
+      { [low = Double(low), high = Double(high)] in min(max($0, low), high) }
+    case .elu(let alpha):
+      { [alpha = Double(alpha)] in $0 < 0 ? alpha * (Foundation.exp($0) - 1) : $0 }
     case .erf: { Foundation.erf($0) }
     case .exp: { Foundation.exp($0) }
-    case .gelu: { 0.5 * $0 * (1 + Foundation.erf($0 / Float(2).squareRoot())) }
+    case .gelu: { 0.5 * $0 * (1 + Foundation.erf($0 / 2.0.squareRoot())) }
     case .geluByTanh:
       {
-        let inner = (2 / Float.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0)
+        let inner = (2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0)
         return 0.5 * $0 * (1 + Foundation.tanh(inner))
       }
-    case .hardSigmoid(let alpha, let beta): { max(0, min(1, alpha * $0 + beta)) }
+    case .hardSigmoid(let alpha, let beta):
+      { [alpha = Double(alpha), beta = Double(beta)] in max(0, min(1, alpha * $0 + beta)) }
     case .hardSwish: { $0 * max(0, min(1, $0 / 6 + 0.5)) }
-    case .identity: { $0 }
-    case .leakyRelu(let alpha): { $0 < 0 ? alpha * $0 : $0 }
+    case .leakyRelu(let alpha): { [alpha = Double(alpha)] in $0 < 0 ? alpha * $0 : $0 }
     case .log: { Foundation.log($0) }
     case .negate: { -$0 }
     case .reciprocal: { 1 / $0 }
     case .selu(let alpha, let gamma):
-      { $0 > 0 ? gamma * $0 : gamma * alpha * (Foundation.exp($0) - 1) }
+      { [alpha = Double(alpha), gamma = Double(gamma)] in
+        $0 > 0 ? gamma * $0 : gamma * alpha * (Foundation.exp($0) - 1)
+      }
     case .sigmoid: { 1 / (1 + Foundation.exp(-$0)) }
     case .sign: { $0 > 0 ? 1 : $0 < 0 ? -1 : 0 }
     case .softplus: { max($0, 0) + log1p(Foundation.exp(-Swift.abs($0))) }
@@ -126,7 +130,7 @@ package enum UnaryFunction: Sendable, Hashable {
 
 /// Clip whose bounds are scalar operands that the model computes.
 package struct Clip: Sendable {
-  /// Places of the bounds among the float operands.
+  /// Places of the bounds among the operands.
   package let low: Int?
   package let high: Int?
 
@@ -135,7 +139,7 @@ package struct Clip: Sendable {
   /// The bounds are attributes before version 11 and optional scalar operands since.
   static func read(_ reader: NodeReader) throws(ModelError) -> GeneralLayer {
     let shape = try reader.shape(0)
-    let (least, greatest) = (-Float.greatestFiniteMagnitude, Float.greatestFiniteMagnitude)
+    let (least, greatest) = (-Float.infinity, Float.infinity)
     if reader.opset < 11 {
       try reader.allow(["min", "max"], operands: 1...1)
       let bounds = (reader.float("min", default: least), reader.float("max", default: greatest))
@@ -148,14 +152,14 @@ package struct Clip: Sendable {
       return GeneralLayer(.function(.clip(low: low, high: high)), shape: shape)
     }
     let clip = Clip(
-      low: reader.hasSlot(1) ? try reader.floatSlot(1) : nil,
-      high: reader.hasSlot(2) ? try reader.floatSlot(2) : nil)
+      low: reader.hasSlot(1) ? try reader.place(1) : nil,
+      high: reader.hasSlot(2) ? try reader.place(2) : nil)
     return GeneralLayer(.clip(clip), shape: shape)
   }
 
-  func evaluate(_ operands: [FloatTensor]) -> [Float] {
-    let least = low.map { operands[$0].values[0] } ?? -.greatestFiniteMagnitude
-    let greatest = high.map { operands[$0].values[0] } ?? .greatestFiniteMagnitude
+  func evaluate<Number: Scalar>(_ operands: [DenseTensor<Number>]) -> [Number] {
+    let least = low.map { operands[$0].values[0] } ?? -.infinity
+    let greatest = high.map { operands[$0].values[0] } ?? .infinity
     return operands[0].values.map { min(max($0, least), greatest) }
   }
 }
