@@ -137,7 +137,7 @@ extension Market {
 
   func openBids(of prover: PublicKey) -> Records<OpenBid> {
     Records(
-      books.keys.sorted().flatMap { books[$0]?.bids ?? [] }.filter { $0.prover == prover }
+      book.bids(of: prover).filter { !$0.isClosed }
         .map { OpenBid(id: $0.id, terms: $0.terms, leases: $0.leases) })
   }
 

@@ -62,7 +62,8 @@ struct CommandAdmission: Sendable {
         try await require(receipt.proof, byteCount: nil, by: author)
       }
     case .tick, .recordVerdict, .publishKey: throw BrokerError.reservedForBroker(command.name)
-    case .deposit, .withdraw, .bond, .placeBid, .cancelBid, .cancelRequest, .reportRangeFault:
+    case .deposit, .withdraw, .bond, .placeBid, .amendBid, .cancelBid, .cancelRequest,
+      .reportRangeFault:
       break
     }
   }

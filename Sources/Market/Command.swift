@@ -12,6 +12,7 @@ package enum Command: Hashable, Sendable {
   case publishModel(Manifest)
   case publishKey(KeyRecord)
   case placeBid(BidTerms)
+  case amendBid(BidID, price: Price, capacity: UInt32)
   case cancelBid(BidID)
   case submitRequest(RequestTerms)
   case cancelRequest(RequestID)
@@ -29,6 +30,7 @@ package enum Command: Hashable, Sendable {
     case .publishModel: "publishModel"
     case .publishKey: "publishKey"
     case .placeBid: "placeBid"
+    case .amendBid: "amendBid"
     case .cancelBid: "cancelBid"
     case .submitRequest: "submitRequest"
     case .cancelRequest: "cancelRequest"
@@ -108,13 +110,56 @@ package enum Disclosure: UInt8, Sendable, Hashable {
   case everyone = 2
 }
 
+/// A limit that rises with time: `start` until `begins`, then `step` more at every `interval`, up to
+/// the request's limit price.
+package struct PriceRamp: Hashable, Sendable {
+  package static let stepLimit: UInt64 = 1_000
+
+  package let start: Price
+  package let step: Price
+  /// Milliseconds.
+  package let interval: UInt64
+  package let begins: Tick
+
+  package init(start: Price, step: Price, interval: UInt64, begins: Tick) {
+    (self.start, self.step, self.interval, self.begins) = (start, step, interval, begins)
+  }
+
+  /// Steps until `limit` is reached.
+  func stepCount(to limit: Price) -> UInt64 {
+    guard step.ticks > 0, limit > start else { return 0 }
+    let (quotient, remainder) = (limit.ticks - start.ticks).quotientAndRemainder(
+      dividingBy: step.ticks)
+    return remainder == 0 ? quotient : quotient + 1
+  }
+
+  /// The limit at a tick.
+  func price(at tick: Tick, limit: Price) -> Price {
+    guard interval > 0, tick > begins else { return min(start, limit) }
+    let steps = (tick.milliseconds - begins.milliseconds) / interval
+    guard steps < stepCount(to: limit) else { return limit }
+    return Price(ticks: start.ticks + steps * step.ticks)
+  }
+
+  /// The tick of the step after `price`, which the ramp has reached; `never` after the last.
+  func tick(after price: Price, limit: Price) -> Tick {
+    guard price < limit, step.ticks > 0, price >= start else { return .never }
+    let (wait, overflow) = ((price.ticks - start.ticks) / step.ticks + 1)
+      .multipliedReportingOverflow(by: interval)
+    return overflow ? .never : begins.advanced(by: wait)
+  }
+}
+
 package struct RequestTerms: Hashable, Sendable {
   package let model: ModelID
   /// One digest per input of the model.
   package let inputs: [Digest]
   /// One per slice of the model.
   package let assurances: [SliceAssurance]
+  /// The most that is ever paid; fees and stakes are held at this price.
   package let limitPrice: Price
+  /// How an open request's limit rises to `limitPrice`; nil where it stands there from the start.
+  package let ramp: PriceRamp?
   /// The stake behind a lease is this many times its fee at the limit price, and at least
   /// `Parameters.minimumStake`.
   package let stakeMultiple: UInt32
@@ -130,13 +175,15 @@ package struct RequestTerms: Hashable, Sendable {
 
   package init(
     model: ModelID, inputs: [Digest], assurances: [SliceAssurance], limitPrice: Price,
-    stakeMultiple: UInt32, spread: UInt32, disclosure: Disclosure, nonceCommitment: Digest,
+    ramp: PriceRamp? = nil, stakeMultiple: UInt32, spread: UInt32, disclosure: Disclosure,
+    nonceCommitment: Digest,
     beginDeadline: Tick, finalDeadline: Tick, attemptsMax: UInt32, timeInForce: TimeInForce
   ) {
     self.model = model
     self.inputs = inputs
     self.assurances = assurances
     self.limitPrice = limitPrice
+    self.ramp = ramp
     self.stakeMultiple = stakeMultiple
     self.spread = spread
     self.disclosure = disclosure
@@ -209,6 +256,11 @@ extension Command: CanonicalCodable {
       encoder.append(UInt8(13))
       encoder.append(record)
     case .tick: encoder.append(UInt8(14))
+    case .amendBid(let bid, let price, let capacity):
+      encoder.append(UInt8(15))
+      encoder.append(bid)
+      encoder.append(price)
+      encoder.append(capacity)
     }
   }
 
@@ -231,6 +283,9 @@ extension Command: CanonicalCodable {
     case 12: self = .reportRangeFault(try decoder.record())
     case 13: self = .recordVerdict(try decoder.record())
     case 14: self = .tick
+    case 15:
+      self = .amendBid(
+        try decoder.record(), price: try decoder.record(), capacity: try decoder.integer())
     case let tag: throw start.failure(.unknownTag(tag, of: "Command"))
     }
   }
@@ -324,12 +379,29 @@ extension TimeInForce: CanonicalCodable {
   }
 }
 
+extension PriceRamp: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(start)
+    encoder.append(step)
+    encoder.append(interval)
+    encoder.append(begins)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    start = try decoder.record()
+    step = try decoder.record()
+    interval = try decoder.integer()
+    begins = try decoder.record()
+  }
+}
+
 extension RequestTerms: CanonicalCodable {
   package func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(model)
     encoder.append(inputs)
     encoder.append(assurances)
     encoder.append(limitPrice)
+    encoder.append(ramp)
     encoder.append(stakeMultiple)
     encoder.append(spread)
     encoder.append(disclosure.rawValue)
@@ -345,6 +417,7 @@ extension RequestTerms: CanonicalCodable {
     inputs = try decoder.list(limit: Manifest.boundaryLimit, elementSize: Bytes32.count)
     assurances = try decoder.list(limit: Manifest.sliceLimit, elementSize: 6)
     limitPrice = try decoder.record()
+    ramp = try decoder.optional()
     stakeMultiple = try decoder.integer()
     spread = try decoder.integer()
     let start = decoder

@@ -14,8 +14,11 @@ package struct Event: Hashable, Sendable, CanonicalCodable {
     case modelPublished(publisher: PublicKey, Manifest)
     case keyPublished(KeyRecord)
     case bidPlaced(BidID, prover: PublicKey, BidTerms)
+    case bidAmended(BidID, price: Price, capacity: UInt32)
     case bidClosed(BidID, BidClosure)
     case requestOpened(RequestID, requester: PublicKey, RequestTerms)
+    /// A ramp has reached another price.
+    case limitRaised(RequestID, Price)
     case leased(LeaseTerms)
     /// Every slice is leased; the first leases begin.
     case requestMatched(RequestID)
@@ -206,6 +209,15 @@ extension Event.Body: CanonicalCodable {
       encoder.append(state.rawValue)
       encoder.append(coverage)
       encoder.append(jobRoot)
+    case .bidAmended(let bid, let price, let capacity):
+      encoder.append(UInt8(25))
+      encoder.append(bid)
+      encoder.append(price)
+      encoder.append(capacity)
+    case .limitRaised(let request, let price):
+      encoder.append(UInt8(26))
+      encoder.append(request)
+      encoder.append(price)
     }
   }
 
@@ -260,6 +272,10 @@ extension Event.Body: CanonicalCodable {
       self = .requestClosed(
         try decoder.record(), try decoder.choice(), try decoder.record(),
         jobRoot: try decoder.optional())
+    case 25:
+      self = .bidAmended(
+        try decoder.record(), price: try decoder.record(), capacity: try decoder.integer())
+    case 26: self = .limitRaised(try decoder.record(), try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Event"))
     }
   }

@@ -27,7 +27,7 @@ extension Market {
     emit(
       .bonded(prover: author, amount: amount),
       Posting.move(amount, from: .available(author), to: .bond(author)))
-    isRematchDue = true
+    freed.append(author)
   }
 
   mutating func publishModel(_ manifest: Manifest, by author: PublicKey) throws(Refused) {

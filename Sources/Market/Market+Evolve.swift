@@ -14,21 +14,31 @@ extension Market {
     case .modelPublished(_, let manifest): models[manifest.id] = manifest
     case .keyPublished(let record): keyRecords[KeySubject(record)] = record
     case .bidPlaced(let id, let prover, let terms):
-      guard bidBackends[id] == nil else { throw .impossibleEvent("bid \(id.short) is known") }
+      guard book.bid(id) == nil else { throw .impossibleEvent("bid \(id.short) is known") }
       arrivals += 1
-      books[terms.backend, default: OrderBook()].insert(
-        OrderBook.Bid(id: id, prover: prover, terms: terms, ordinal: arrivals))
-      bidBackends[id] = terms.backend
+      book.insert(Bid(id: id, prover: prover, terms: terms, ordinal: arrivals))
+      provers[prover, default: Prover()].openBids += 1
       schedule(.bid(id), at: terms.expiry)
-    case .bidClosed(let id, _):
-      guard let backend = bidBackends[id], books[backend]?.bid(id) != nil else {
+    case .bidAmended(let id, let price, let capacity):
+      guard let bid = book.bid(id), !bid.isClosed else {
         throw .impossibleEvent("bid \(id.short) is not open")
       }
-      books[backend]?.removeBid(id)
+      amend(bid, price, capacity)
+    case .bidClosed(let id, _):
+      guard let bid = book.bid(id), !bid.isClosed,
+        let open = provers[bid.prover]?.openBids, open > 0
+      else { throw .impossibleEvent("bid \(id.short) is not open") }
+      book.closeBid(id)
+      provers[bid.prover]?.openBids = open - 1
     case .requestOpened(let id, let requester, let terms):
       try open(id, requester, terms)
     case .leased(let terms): try make(terms)
-    case .requestMatched(let id): try change(id) { $0.state = .running }
+    case .limitRaised(let id, let price): try raiseLimit(of: id, to: price)
+    case .requestMatched(let id):
+      try change(id) {
+        $0.state = .running
+        $0.limit = $0.terms.limitPrice
+      }
     case .leaseBegun(let id, let inputs, let deadline):
       try change(id) {
         $0.state = .begun
@@ -119,17 +129,54 @@ extension Market {
   private mutating func open(
     _ id: RequestID, _ requester: PublicKey, _ terms: RequestTerms
   ) throws(MarketError) {
-    guard requests[id] == nil, let slices = openedSlices(terms), let held = Self.total(slices),
-      terms.assurances.count == slices.count,
-      terms.inputs.count == models[terms.model]?.inputs.count
+    guard requests[id] == nil, let manifest = models[terms.model],
+      terms.assurances.count == manifest.slices.count,
+      terms.inputs.count == manifest.inputs.count,
+      let slices = try? requestSlices(terms, manifest),
+      let request = Request(
+        id: id, requester: requester, terms: terms, ordinal: arrivals + 1, slices: slices)
     else { throw .impossibleEvent("request \(id.short) cannot open") }
     arrivals += 1
-    let request = Request(
-      id: id, requester: requester, terms: terms, ordinal: arrivals, slices: slices, held: held)
     requests[id] = request
     for slice in slices.indices { rest(id, slice) }
     schedule(.requestBegin(id), at: request.restsUntil)
     schedule(.requestFinal(id), at: terms.finalDeadline)
+    scheduleRamp(of: request)
+  }
+
+  /// Capacity given back keeps the bid's place; a new price or more capacity sends it to the end.
+  private mutating func amend(_ bid: Bid, _ price: Price, _ capacity: UInt32) {
+    let keepsPlace = price == bid.terms.price && capacity <= bid.terms.capacity
+    if !keepsPlace { arrivals += 1 }
+    var amended = Bid(
+      id: bid.id, prover: bid.prover,
+      terms: BidTerms(
+        backend: bid.terms.backend, scope: bid.terms.scope, price: price, capacity: capacity,
+        largestSlice: bid.terms.largestSlice, expiry: bid.terms.expiry),
+      ordinal: keepsPlace ? bid.ordinal : arrivals)
+    amended.leases = bid.leases
+    book.replace(amended)
+  }
+
+  private mutating func raiseLimit(of id: RequestID, to price: Price) throws(MarketError) {
+    try change(id) { $0.limit = price }
+    guard let request = requests[id] else { return }
+    for slice in request.slices.indices where request.slices[slice].lease == nil {
+      book.removeOrder(request: id, slice: slice)
+      rest(id, slice)
+    }
+    scheduleRamp(of: request)
+  }
+
+  private mutating func scheduleRamp(of request: Request) {
+    guard let ramp = request.terms.ramp else { return }
+    let step = ramp.tick(after: request.limit, limit: request.terms.limitPrice)
+    guard step < .never, step > .zero else { return }
+    // A deadline acts from the millisecond after it.
+    deadlines.insert(
+      Deadline(
+        tick: Tick(milliseconds: step.milliseconds - 1), isRamp: true, ordinal: request.ordinal,
+        subject: .ramp(request.id)))
   }
 
   private mutating func make(_ terms: LeaseTerms) throws(MarketError) {
@@ -143,8 +190,8 @@ extension Market {
     leaseCount += 1
     leases[terms.id] = Lease(terms: terms)
     try change(terms.request) { $0.slices[terms.slice].lease = terms.id }
-    books[terms.assurance.backend]?.removeOrder(request: terms.request, slice: terms.slice)
-    try changeLeases(of: terms.bid, on: terms.assurance.backend, taken: true)
+    book.removeOrder(request: terms.request, slice: terms.slice)
+    try changeLeases(of: terms.bid, taken: true)
   }
 
   private mutating func end(
@@ -162,9 +209,9 @@ extension Market {
     guard let lease = leases[id] else { return }
     let prover = lease.terms.prover
     let isFailure = isFailure || state == .slashed || state == .lapsed
-    if state == .settled { lapses[prover] = nil }
-    if state == .lapsed { lapses[prover, default: 0] += 1 }
-    try changeLeases(of: lease.terms.bid, on: lease.terms.assurance.backend, taken: false)
+    if state == .settled { provers[prover]?.lapsesInARow = 0 }
+    if state == .lapsed { provers[prover]?.lapsesInARow += 1 }
+    try changeLeases(of: lease.terms.bid, taken: false)
     try change(lease.terms.request) { request in
       let slice = lease.terms.slice
       if state == .settled {
@@ -183,10 +230,8 @@ extension Market {
     if state != .settled, !lease.isOrphaned { returnSlice(of: lease) }
   }
 
-  private mutating func changeLeases(
-    of bid: BidID, on backend: BackendID, taken: Bool
-  ) throws(MarketError) {
-    guard books[backend]?.changeLeases(of: bid, taken: taken) ?? true else {
+  private mutating func changeLeases(of bid: BidID, taken: Bool) throws(MarketError) {
+    guard book.changeLeases(of: bid, taken: taken) else {
       throw .impossibleEvent("bid \(bid.short) has no such lease")
     }
   }
@@ -202,16 +247,17 @@ extension Market {
 
   private mutating func rest(_ id: RequestID, _ slice: Int) {
     guard let request = requests[id] else { return }
-    books[request.terms.assurances[slice].backend, default: OrderBook()].insert(
-      OrderBook.Order(
-        request: id, slice: slice, limitPrice: request.terms.limitPrice,
+    book.insert(
+      Order(
+        request: id, model: request.terms.model, slice: slice,
+        backend: request.terms.assurances[slice].backend, limitPrice: request.limit,
         ordinal: request.ordinal))
   }
 
   private mutating func removeOrders(of id: RequestID) {
     guard let request = requests[id] else { return }
     for slice in request.slices.indices {
-      books[request.terms.assurances[slice].backend]?.removeOrder(request: id, slice: slice)
+      book.removeOrder(request: id, slice: slice)
     }
   }
 
@@ -223,7 +269,8 @@ extension Market {
   private mutating func schedule(_ subject: Deadline.Subject, at tick: Tick) {
     guard tick < .never else { return }
     scheduled += 1
-    deadlines.insert(Deadline(tick: tick, ordinal: scheduled, subject: subject))
+    deadlines.insert(
+      Deadline(tick: tick, isRamp: false, ordinal: scheduled, subject: subject))
   }
 
   private mutating func change(

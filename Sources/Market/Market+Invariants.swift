@@ -61,19 +61,26 @@ extension Market {
   }
 
   private func checkBooks(_ violations: inout [String]) {
-    for backend in books.keys.sorted() {
-      for order in books[backend]?.orders ?? [] {
-        guard let request = requests[order.request] else {
-          violations.append("an order rests for no request")
-          continue
-        }
-        if request.slices[order.slice].lease != nil {
-          violations.append("a leased slice rests in the book")
-        }
-        if bestBid(for: request, order.slice) != nil {
-          violations.append("the book of \(backend) is crossed")
-        }
+    for order in book.orders {
+      guard let request = requests[order.request] else {
+        violations.append("an order rests for no request")
+        continue
       }
+      if request.slices[order.slice].lease != nil {
+        violations.append("a leased slice rests in the book")
+      }
+      if order.limitPrice != request.limit {
+        violations.append("an order rests at another price than its request's")
+      }
+      if bestBid(for: request, order.slice) != nil {
+        violations.append("the book of \(order.backend) is crossed")
+      }
+    }
+    var open: [PublicKey: UInt32] = [:]
+    for bid in book.bids where !bid.isClosed { open[bid.prover, default: 0] += 1 }
+    for prover in provers.keys.sorted()
+    where provers[prover]?.openBids != open[prover, default: 0] {
+      violations.append("the bids of \(prover.short) are not counted rightly")
     }
   }
 
@@ -94,14 +101,15 @@ extension Market {
     }
     for model in models.keys.sorted() { encoder.append(model) }
     for record in keyRecords.values.map(\.digest).sorted() { encoder.append(record) }
-    for prover in lapses.keys.sorted() {
+    for prover in provers.keys.sorted() {
       encoder.append(prover)
-      encoder.append(lapses[prover] ?? 0)
+      encoder.append(provers[prover]?.lapsesInARow ?? 0)
     }
     for request in sortedRequests {
       encoder.append(request.id)
       encoder.append(request.state.rawValue)
       encoder.append(request.held)
+      encoder.append(request.limit)
       encoder.append(request.terms)
       encoder.append(request.answer ?? [])
       encoder.append(request.coverage)
@@ -130,16 +138,18 @@ extension Market {
       encoder.append(lease.isFaulted)
       encoder.append(lease.isOrphaned)
     }
-    for backend in books.keys.sorted() {
-      for bid in books[backend]?.bids ?? [] {
-        encoder.append(bid.id)
-        encoder.append(bid.terms)
-        encoder.append(bid.leases)
-      }
-      for order in books[backend]?.orders ?? [] {
-        encoder.append(order.request)
-        encoder.append(UInt32(order.slice))
-      }
+    for bid in book.bids {
+      encoder.append(bid.id)
+      encoder.append(bid.prover)
+      encoder.append(bid.terms)
+      encoder.append(bid.ordinal)
+      encoder.append(bid.leases)
+      encoder.append(bid.isClosed)
+    }
+    for order in book.orders {
+      encoder.append(order.request)
+      encoder.append(UInt32(order.slice))
+      encoder.append(order.limitPrice)
     }
     return Digest.of(encoder.bytes)
   }

@@ -245,7 +245,7 @@ extension Market {
         + Posting.move(kept, from: .feeHold(requester), to: .treasury)
         + Posting.move(bonus, from: .slashEscrow, to: .available(prover))
         + Posting.move(lease.terms.stake, from: .stakeHold(prover), to: .bond(prover)))
-    isRematchDue = true
+    freed.append(prover)
   }
 
   /// Ends a lease without fault. An orphan's compensation is paid or burned.
@@ -258,7 +258,8 @@ extension Market {
         + Posting.move(
           lease.compensation, from: .slashEscrow,
           to: compensated ? .available(prover) : .burned))
-    isRematchDue = true
+    freed.append(prover)
+    returned.append(lease.terms.request)
     if reason == .inconclusive { failIfExhausted(lease) }
   }
 
@@ -273,8 +274,11 @@ extension Market {
           lease.terms.stake.saturatingSubtract(penalty), from: .stakeHold(prover),
           to: .bond(prover))
         + Posting.move(lease.compensation, from: .slashEscrow, to: .burned))
-    isRematchDue = true
-    if lapses[prover, default: 0] >= parameters.lapseLimit { closeBids(of: prover, .lapsed) }
+    freed.append(prover)
+    returned.append(lease.terms.request)
+    if provers[prover]?.lapsesInARow ?? 0 >= parameters.lapseLimit {
+      closeBids(of: prover, .lapsed)
+    }
     failIfExhausted(lease)
   }
 
@@ -328,7 +332,7 @@ extension Market {
         + Posting.move(treasury, from: hold, to: .treasury)
         + Posting.move(burned, from: hold, to: .burned)
         + Posting.move(lease.compensation, from: .slashEscrow, to: .burned))
-    isRematchDue = true
+    returned.append(lease.terms.request)
     if requests[lease.terms.request]?.state == .answered, !lease.isOrphaned {
       emit(.answerWithdrawn(lease.terms.request))
     }
@@ -365,6 +369,7 @@ extension Market {
   /// decided: valid over the inputs it was given earns the compensation, invalid is slashed.
   private mutating func orphan(_ lease: Lease, _ compensation: Amount) {
     emit(.leaseOrphaned(lease.id, compensation: compensation))
+    returned.append(lease.terms.request)
     guard let orphan = leases[lease.id] else { return }
     switch orphan.state {
     case .verified: release(orphan, .upstreamInvalid, compensated: true)
@@ -374,11 +379,7 @@ extension Market {
   }
 
   private mutating func closeBids(of prover: PublicKey, _ closure: BidClosure) {
-    for backend in books.keys.sorted() {
-      for bid in books[backend]?.bids ?? [] where bid.prover == prover {
-        emit(.bidClosed(bid.id, closure))
-      }
-    }
+    for bid in book.bids(of: prover) where !bid.isClosed { emit(.bidClosed(bid.id, closure)) }
   }
 
   // MARK: Failure and close
@@ -429,7 +430,6 @@ extension Market {
       Posting.move(
         request.held, from: .feeHold(request.requester), to: .available(request.requester))
         + Posting.move(unearned, from: .slashEscrow, to: .burned))
-    isRematchDue = true
   }
 }
 

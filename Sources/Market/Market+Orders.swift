@@ -8,14 +8,9 @@ extension Market {
   mutating func placeBid(
     _ terms: BidTerms, id: BidID, by author: PublicKey
   ) throws(Refused) {
-    guard (1...100_000).contains(terms.capacity) else {
-      throw .invalidBid("its capacity is \(terms.capacity) and must be 1 to 100000")
-    }
+    try check(terms.price, terms.capacity)
     guard terms.expiry > now else { throw .invalidBid("it has expired already") }
     guard terms.largestSlice.units > 0 else { throw .invalidBid("its largest slice is 0 units") }
-    guard terms.price.fee(for: .maximum) != nil else {
-      throw .invalidBid("a price of \(terms.price) overflows the fee of a large slice")
-    }
     switch terms.scope {
     case .any: break
     case .model(let model): if models[model] == nil { throw .unknownModel }
@@ -29,28 +24,67 @@ extension Market {
     guard bonded >= parameters.minimumBond else {
       throw .bondTooSmall(needed: parameters.minimumBond, bonded: bonded)
     }
-    guard bidBackends[id] == nil else { throw .duplicate }
+    guard book.bid(id) == nil else { throw .duplicate }
+    guard provers[author]?.openBids ?? 0 < Self.bidsPerProver else {
+      throw .tooManyBids(limit: Self.bidsPerProver)
+    }
     emit(.bidPlaced(id, prover: author, terms))
-    takeOrders(with: id, on: terms.backend)
+    takeOrders(with: id)
+  }
+
+  /// Open bids of one key: closing them all, after a slash, stays a bounded step.
+  package static let bidsPerProver: UInt32 = 1_000
+
+  /// A lower capacity keeps the bid's place in the queue; anything else counts as arriving.
+  mutating func amendBid(
+    _ id: BidID, price: Price, capacity: UInt32, by author: PublicKey
+  ) throws(Refused) {
+    let bid = try ownBid(id, of: author)
+    try check(price, capacity)
+    guard bid.terms.expiry > now else { throw .unknownBid }
+    guard price != bid.terms.price || capacity != bid.terms.capacity else { throw .duplicate }
+    emit(.bidAmended(id, price: price, capacity: capacity))
+    takeOrders(with: id)
   }
 
   mutating func cancelBid(_ id: BidID, by author: PublicKey) throws(Refused) {
-    guard let backend = bidBackends[id], let bid = books[backend]?.bid(id) else {
-      throw .unknownBid
-    }
-    guard bid.prover == author else { throw .notYours("bid") }
+    _ = try ownBid(id, of: author)
     emit(.bidClosed(id, .cancelled))
   }
 
+  private func ownBid(_ id: BidID, of author: PublicKey) throws(Refused) -> Bid {
+    guard let bid = book.bid(id), !bid.isClosed else { throw .unknownBid }
+    guard bid.prover == author else { throw .notYours("bid") }
+    return bid
+  }
+
+  private func check(_ price: Price, _ capacity: UInt32) throws(Refused) {
+    guard (1...100_000).contains(capacity) else {
+      throw .invalidBid("its capacity is \(capacity) and must be 1 to 100000")
+    }
+    guard price.fee(for: .maximum) != nil else {
+      throw .invalidBid("a price of \(price) overflows the fee of a large slice")
+    }
+  }
+
   /// A bid arrives: it takes resting orders, best limit first, at their limit price.
-  private mutating func takeOrders(with id: BidID, on backend: BackendID) {
-    for order in books[backend]?.orders ?? [] {
-      guard let bid = books[backend]?.bid(id), bid.terms.price <= order.limitPrice else { return }
-      guard let request = requests[order.request],
-        isEligible(bid, for: request, order.slice, Tally())
-      else { continue }
+  private mutating func takeOrders(with id: BidID) {
+    var last: Order?
+    while let bid = book.bid(id), let order = firstOrder(for: bid, after: last) {
+      guard let request = requests[order.request] else { return }
       lease(request, order.slice, to: bid, at: order.limitPrice)
       begin(order.request)
+      last = order
+    }
+  }
+
+  /// The first order behind `last` that the bid crosses and may take.
+  private func firstOrder(for bid: Bid, after last: Order?) -> Order? {
+    guard bid.isOffered else { return nil }
+    return book.firstOrder(
+      on: bid.terms.backend, within: bid.terms.scope, atLeast: bid.terms.price, after: last
+    ) { order in
+      requests[order.request].map { ineligibility(of: bid, for: $0, order.slice) == nil } ?? false
     }
   }
 
@@ -60,10 +94,7 @@ extension Market {
     _ terms: RequestTerms, id: RequestID, by author: PublicKey
   ) throws(Refused) {
     guard requests[id] == nil else { throw .duplicate }
-    guard let manifest = models[terms.model] else { throw .unknownModel }
-    try check(terms, against: manifest)
-    let slices = try requestSlices(terms, manifest)
-    guard let total = Self.total(slices) else { throw .amountTooLarge }
+    let total = try opened(terms, id: id, by: author).held
     let available = ledger.amount(.available(author))
     guard total <= available else {
       throw .insufficientFunds(needed: total, available: available)
@@ -73,11 +104,9 @@ extension Market {
       Posting.move(total, from: .available(author), to: .feeHold(author)))
     guard let request = requests[id] else { return }
     let plan = plan(for: request)
-    switch terms.timeInForce {
-    case .immediateOrCancel, .fillOrKill:
-      // No lease begins before all are made, so taking a part of them serves nobody.
-      if plan.count < slices.count { return close(id, as: .unmatched) }
-    case .goodTillCancelled, .goodTill: break
+    // No lease begins before all are made, so taking a part of them serves nobody.
+    guard plan.count == request.slices.count || terms.timeInForce.rests else {
+      return close(id, as: .unmatched)
     }
     for (slice, bid) in plan { lease(request, slice, to: bid, at: bid.terms.price) }
     begin(id)
@@ -88,6 +117,20 @@ extension Market {
     guard request.requester == author else { throw .notYours("request") }
     guard request.state == .open else { throw .cancelTooLate }
     close(id, as: .cancelled)
+  }
+
+  /// The request that these terms open, not yet in the state.
+  func opened(
+    _ terms: RequestTerms, id: RequestID, by requester: PublicKey
+  ) throws(Refused) -> Request {
+    guard let manifest = models[terms.model] else { throw .unknownModel }
+    try check(terms, against: manifest)
+    guard
+      let request = Request(
+        id: id, requester: requester, terms: terms, ordinal: arrivals + 1,
+        slices: try requestSlices(terms, manifest))
+    else { throw .amountTooLarge }
+    return request
   }
 
   private func check(_ terms: RequestTerms, against manifest: Manifest) throws(Refused) {
@@ -112,6 +155,15 @@ extension Market {
       throw .invalidRequest(
         "its deadlines must lie ahead, begin before final, within a year")
     }
+    if let ramp = terms.ramp {
+      guard ramp.start < terms.limitPrice, ramp.interval > 0,
+        (1...PriceRamp.stepLimit).contains(ramp.stepCount(to: terms.limitPrice)),
+        ramp.begins <= terms.beginDeadline, terms.timeInForce.rests
+      else {
+        throw .invalidRequest(
+          "its ramp must rise to the limit in 1 to \(PriceRamp.stepLimit) steps while it rests")
+      }
+    }
     if case .goodTill(let tick) = terms.timeInForce, tick <= now {
       throw .invalidRequest("its time in force is over")
     }
@@ -124,7 +176,8 @@ extension Market {
     }
   }
 
-  private func requestSlices(
+  /// The slices as they are when a request of these terms opens.
+  func requestSlices(
     _ terms: RequestTerms, _ manifest: Manifest
   ) throws(Refused) -> [RequestSlice] {
     var slices: [RequestSlice] = []
@@ -137,21 +190,6 @@ extension Market {
     return slices
   }
 
-  /// The slices of a request as they are when it opens. Nil where a fee overflows.
-  func openedSlices(_ terms: RequestTerms) -> [RequestSlice]? {
-    guard let manifest = models[terms.model] else { return nil }
-    return try? requestSlices(terms, manifest)
-  }
-
-  static func total(_ slices: [RequestSlice]) -> Amount? {
-    var total = Amount.zero
-    for slice in slices {
-      guard let sum = total.adding(slice.limitFee) else { return nil }
-      total = sum
-    }
-    return total
-  }
-
   // MARK: Matching
 
   /// What a greedy plan has promised so far and the state does not show yet.
@@ -159,56 +197,62 @@ extension Market {
     var leases: [BidID: UInt32] = [:]
     var stakes: [PublicKey: UInt64] = [:]
     var slices: [PublicKey: UInt32] = [:]
+
+    mutating func add(_ bid: Bid, stake: Amount) {
+      leases[bid.id, default: 0] += 1
+      stakes[bid.prover, default: 0] += stake.microcredits
+      slices[bid.prover, default: 0] += 1
+    }
   }
 
   /// Slices in manifest order, each to the best eligible bid, without backtracking.
-  private func plan(for request: Request) -> [(slice: Int, bid: OrderBook.Bid)] {
+  private func plan(for request: Request) -> [(slice: Int, bid: Bid)] {
     var tally = Tally()
-    var plan: [(slice: Int, bid: OrderBook.Bid)] = []
+    var plan: [(slice: Int, bid: Bid)] = []
     for slice in request.slices.indices {
       guard let bid = bestBid(for: request, slice, tally) else { continue }
-      tally.leases[bid.id, default: 0] += 1
-      tally.stakes[bid.prover, default: 0] += stake(for: request, slice).microcredits
-      tally.slices[bid.prover, default: 0] += 1
+      tally.add(bid, stake: stake(for: request, slice))
       plan.append((slice, bid))
     }
     return plan
   }
 
-  func bestBid(for request: Request, _ slice: Int, _ tally: Tally = Tally()) -> OrderBook.Bid? {
-    let backend = request.terms.assurances[slice].backend
-    for bid in books[backend]?.bids ?? [] {
-      guard bid.terms.price <= request.terms.limitPrice else { return nil }
-      if isEligible(bid, for: request, slice, tally) { return bid }
-    }
-    return nil
+  func bestBid(for request: Request, _ slice: Int, _ tally: Tally = Tally()) -> Bid? {
+    book.firstBid(
+      on: request.terms.assurances[slice].backend, for: request.terms.model, slice,
+      upTo: request.limit
+    ) { ineligibility(of: $0, for: request, slice, tally) == nil }
   }
 
-  private func isEligible(
-    _ bid: OrderBook.Bid, for request: Request, _ slice: Int, _ tally: Tally
-  ) -> Bool {
-    guard request.takesLeases(at: now),
-      bid.terms.scope.covers(request.terms.model, slice),
-      bid.leases + tally.leases[bid.id, default: 0] < bid.terms.capacity,
-      request.slices[slice].cost <= bid.terms.largestSlice,
-      bid.prover != request.requester,
-      bid.terms.expiry > now,
-      !request.slices[slice].ineligible.contains(bid.prover)
-    else { return false }
+  /// Why the bid, whose scope covers the slice, may not take it now; nil where it may.
+  func ineligibility(
+    of bid: Bid, for request: Request, _ slice: Int, _ tally: Tally = Tally()
+  ) -> Ineligibility? {
+    guard request.takesLeases(at: now) else { return .requestEnded }
+    guard bid.terms.price <= request.limit else { return .priceAboveLimit }
+    guard bid.leases + tally.leases[bid.id, default: 0] < bid.terms.capacity else {
+      return .noCapacity
+    }
+    guard request.slices[slice].cost <= bid.terms.largestSlice else { return .sliceTooLarge }
+    guard bid.prover != request.requester else { return .ownRequest }
+    guard bid.terms.expiry > now, !bid.isClosed else { return .closed }
+    guard !request.slices[slice].ineligible.contains(bid.prover) else { return .failedBefore }
     let (needed, overflow) = tally.stakes[bid.prover, default: 0].addingReportingOverflow(
       stake(for: request, slice).microcredits)
-    guard !overflow, needed <= ledger.amount(.bond(bid.prover)).microcredits else { return false }
-    guard request.terms.spread > 0 else { return true }
+    guard !overflow, needed <= ledger.amount(.bond(bid.prover)).microcredits else {
+      return .stakeTooSmall
+    }
+    guard request.terms.spread > 0 else { return nil }
     var held = tally.slices[bid.prover, default: 0]
     for other in request.slices {
       if let lease = other.lease.flatMap({ leases[$0] }), lease.terms.prover == bid.prover {
         held += 1
       }
     }
-    return held < request.terms.spread
+    return held < request.terms.spread ? nil : .spreadUsedUp
   }
 
-  private func stake(for request: Request, _ slice: Int) -> Amount {
+  func stake(for request: Request, _ slice: Int) -> Amount {
     let multiple = UInt64(request.terms.stakeMultiple)
     return max(
       parameters.minimumStake,
@@ -217,7 +261,7 @@ extension Market {
 
   /// Capacity, stake and slice in one event; the fee has been held since the request opened.
   private mutating func lease(
-    _ request: Request, _ slice: Int, to bid: OrderBook.Bid, at price: Price
+    _ request: Request, _ slice: Int, to bid: Bid, at price: Price
   ) {
     let assurance = request.terms.assurances[slice]
     let subject = KeySubject(
@@ -235,18 +279,88 @@ extension Market {
       Posting.move(stake, from: .bond(bid.prover), to: .stakeHold(bid.prover)))
   }
 
-  /// Tries every resting order again, best limit first. Its slice has come back, or capacity or
-  /// stake has come free; the bids have been resting, so the trade is at their price.
-  mutating func matchRestingOrders() {
-    isRematchDue = false
-    for backend in books.keys.sorted() {
-      for order in books[backend]?.orders ?? [] {
-        guard let request = requests[order.request],
-          let bid = bestBid(for: request, order.slice)
-        else { continue }
-        lease(request, order.slice, to: bid, at: bid.terms.price)
-        begin(order.request)
+  // MARK: Matching again
+
+  /// Tries again what a command has made possible: the slices that came back, in the order in which
+  /// they came, then the bids of provers whose capacity or stake came free, cheapest first. Nothing
+  /// else can have begun to cross. Both sides have been resting, so the trade is at the bid's price,
+  /// and the order goes to the best bid that it now has.
+  mutating func matchAgain() {
+    for (index, id) in returned.enumerated() where !returned[..<index].contains(id) {
+      matchSlices(of: id)
+    }
+    for (index, prover) in freed.enumerated() where !freed[..<index].contains(prover) {
+      for bid in book.bids(of: prover).sorted(by: Bid.precedes) {
+        var last: Order?
+        while let bid = book.bid(bid.id), let order = firstOrder(for: bid, after: last) {
+          match(order.request, order.slice)
+          last = order
+        }
       }
+    }
+    (returned, freed) = ([], [])
+  }
+
+  /// Gives the request's resting slices to the best bids, at the bids' prices.
+  private mutating func matchSlices(of id: RequestID) {
+    for slice in requests[id]?.slices.indices ?? 0..<0
+    where requests[id]?.slices[slice].lease == nil && requests[id]?.state.isFinal == false {
+      match(id, slice)
+    }
+  }
+
+  private mutating func match(_ id: RequestID, _ slice: Int) {
+    guard let request = requests[id], let bid = bestBid(for: request, slice) else { return }
+    lease(request, slice, to: bid, at: bid.terms.price)
+    begin(id)
+  }
+
+  /// A ramp rises to what it is at this tick; false where it does not. Its orders arrive anew.
+  mutating func raiseLimit(of id: RequestID) -> Bool {
+    guard let request = requests[id], request.state == .open, let ramp = request.terms.ramp else {
+      return false
+    }
+    let price = ramp.price(at: now, limit: request.terms.limitPrice)
+    guard price > request.limit else { return false }
+    emit(.limitRaised(id, price))
+    matchSlices(of: id)
+    return true
+  }
+}
+
+/// Why a bid may not take a slice that its scope covers.
+package enum Ineligibility: UInt8, Sendable, Hashable, CaseIterable, CustomStringConvertible {
+  case priceAboveLimit = 1
+  case noCapacity = 2
+  case sliceTooLarge = 3
+  case ownRequest = 4
+  case closed = 5
+  case failedBefore = 6
+  case stakeTooSmall = 7
+  case spreadUsedUp = 8
+  case requestEnded = 9
+
+  package var description: String {
+    switch self {
+    case .priceAboveLimit: "its price is above the limit"
+    case .noCapacity: "its capacity is in use"
+    case .sliceTooLarge: "the slice is above its largest"
+    case .ownRequest: "its prover made the request"
+    case .closed: "it is closed or has expired"
+    case .failedBefore: "its prover failed on this slice before"
+    case .stakeTooSmall: "its prover's free bond is below the stake"
+    case .spreadUsedUp: "its prover has as many slices as the spread permits"
+    case .requestEnded: "the request takes no more leases"
+    }
+  }
+}
+
+extension TimeInForce {
+  /// Whether what is not taken at once stays in the book.
+  var rests: Bool {
+    switch self {
+    case .goodTillCancelled, .goodTill: true
+    case .immediateOrCancel, .fillOrKill: false
     }
   }
 }

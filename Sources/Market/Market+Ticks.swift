@@ -1,47 +1,85 @@
 import HeapModule
 package import Primitives
 
+/// When a tick must look at a lease, a request or a bid again. Stale entries are ignored when they
+/// come up: the subject's own deadline decides.
+struct Deadline: Comparable, Sendable {
+  enum Subject: Sendable, Equatable {
+    case bid(BidID)
+    case requestBegin(RequestID)
+    case requestFinal(RequestID)
+    case ramp(RequestID)
+    case lease(LeaseID)
+  }
+
+  let tick: Tick
+  /// Of equal ticks, ramps come last, and the earlier request's first: an order that begins to
+  /// cross a bid arrives then, and ties go by original time.
+  let isRamp: Bool
+  /// The order in which deadlines were set; a ramp's is its request's.
+  let ordinal: UInt64
+  let subject: Subject
+
+  static func < (left: Deadline, right: Deadline) -> Bool {
+    if left.tick != right.tick { return left.tick < right.tick }
+    if left.isRamp != right.isRamp { return right.isRamp }
+    return left.ordinal < right.ordinal
+  }
+}
+
 /// What time does: every state that is not an end has a deadline, and a tick acts on it.
 extension Market {
+  /// Deadlines that one tick acts on. What is left stays due, so that the next tick goes on, and no
+  /// tick holds the sequencer for long.
+  package static let deadlinesPerTick = 4_096
+
   mutating func passTime(by author: PublicKey) throws(Refused) {
     guard author == genesis.broker else { throw .notBroker }
-    while let next = deadlines.min, next.tick < now {
+    var acted = 0
+    while acted < Self.deadlinesPerTick, let next = deadlines.min, next.tick < now {
       deadlines.removeMin()
-      switch next.subject {
-      case .bid(let id):
-        if let backend = bidBackends[id], let bid = books[backend]?.bid(id),
-          bid.terms.expiry < now
-        {
-          emit(.bidClosed(id, .expired))
-        }
-      case .requestBegin(let id):
-        if requests[id]?.state == .open { close(id, as: .unmatched) }
-      case .requestFinal(let id): passFinalDeadline(id)
-      case .lease(let id): passLeaseDeadline(id, at: next.tick)
-      }
+      // Stale entries do not count: a market recovered from events has some that a live one has
+      // removed, and both must stop at one place.
+      if pass(next) { acted += 1 }
     }
   }
 
-  private mutating func passFinalDeadline(_ id: RequestID) {
-    switch requests[id]?.state {
-    case .open: close(id, as: .unmatched)
-    case .running, .answered: fail(id, .finalDeadline)
-    default: break
+  /// False where the entry is stale.
+  private mutating func pass(_ deadline: Deadline) -> Bool {
+    switch deadline.subject {
+    case .bid(let id):
+      guard let bid = book.bid(id), !bid.isClosed, bid.terms.expiry < now else { return false }
+      emit(.bidClosed(id, .expired))
+    case .requestBegin(let id):
+      guard requests[id]?.state == .open else { return false }
+      close(id, as: .unmatched)
+    case .requestFinal(let id):
+      switch requests[id]?.state {
+      case .open: close(id, as: .unmatched)
+      case .running, .answered: fail(id, .finalDeadline)
+      default: return false
+      }
+    case .ramp(let id): return raiseLimit(of: id)
+    case .lease(let id): return passLeaseDeadline(id, at: deadline.tick)
     }
+    return true
   }
 
   /// An entry whose tick is not the lease's present deadline is stale. It must not act in the place
   /// of the later entry: a market recovered from events still has entries that a live one has
   /// removed, and both must act on leases in one order.
-  private mutating func passLeaseDeadline(_ id: LeaseID, at tick: Tick) {
-    guard let lease = leases[id], !lease.state.isFinal, lease.deadline == tick else { return }
+  private mutating func passLeaseDeadline(_ id: LeaseID, at tick: Tick) -> Bool {
+    guard let lease = leases[id], !lease.state.isFinal, lease.deadline == tick else { return false }
     if let purpose = lease.verification {
       inconclusive(lease, purpose)
     } else if lease.state == .begun {
       lapse(lease)
     } else if lease.state == .committed {
       want(.late, id)
+    } else {
+      return false
     }
+    return true
   }
 
   /// The next tick at which something is due, for a shell that sleeps until then: one past the

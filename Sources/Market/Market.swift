@@ -15,14 +15,10 @@ package struct Market: Sendable {
   package var ledger = Ledger()
   package var models: [ModelID: Manifest] = [:]
   package var keyRecords: [KeySubject: KeyRecord] = [:]
-  package var books: [BackendID: OrderBook] = [:]
-  /// The backend of every bid ever placed: a digest is used once, because leases outlive their bid
-  /// and find it by its id when they end.
-  package var bidBackends: [BidID: BackendID] = [:]
+  package var book: any OrderBook
   package var requests: [RequestID: Request] = [:]
   package var leases: [LeaseID: Lease] = [:]
-  /// Lapses in a row, for provers that have any.
-  package var lapses: [PublicKey: UInt32] = [:]
+  package var provers: [PublicKey: Prover] = [:]
   /// Bids and requests so far: the next one's ordinal.
   package var arrivals: UInt64 = 0
   package var leaseCount: UInt64 = 0
@@ -33,8 +29,10 @@ package struct Market: Sendable {
   var deadlines = Heap<Deadline>()
   /// Events of the command being executed.
   var emitted: [Event] = []
-  /// Capacity or stake came free during this command, so resting orders are tried again.
-  var isRematchDue = false
+  /// Provers whose capacity or stake came free during this command: their bids are tried again.
+  var freed: [PublicKey] = []
+  /// Requests of which a slice came back during this command: their orders are tried again.
+  var returned: [RequestID] = []
 
   package struct KeySubject: Hashable, Sendable {
     package let model: ModelID
@@ -48,11 +46,14 @@ package struct Market: Sendable {
     }
   }
 
-  package init(genesis: Genesis) throws(MarketError) {
+  package init(
+    genesis: Genesis, book: any OrderBook = FastBook()
+  ) throws(MarketError) {
     guard genesis.rulesVersion == Genesis.rulesVersion else {
       throw MarketError.unknownRules(genesis.rulesVersion)
     }
     self.genesis = genesis
+    self.book = book
   }
 
   var parameters: Parameters { genesis.parameters }
@@ -68,10 +69,11 @@ package struct Market: Sendable {
   ) -> Outcome {
     now = max(now, tick)
     emitted = []
-    isRematchDue = false
+    freed = []
+    returned = []
     do {
       try decide(command, by: author, digest: digest)
-      if isRematchDue { matchRestingOrders() }
+      matchAgain()
     } catch {
       precondition(emitted.isEmpty, "a rejected command has caused events")
       return .rejected(error.rejection)
@@ -90,6 +92,8 @@ package struct Market: Sendable {
     case .publishModel(let manifest): try publishModel(manifest, by: author)
     case .publishKey(let record): try publishKey(record, by: author)
     case .placeBid(let terms): try placeBid(terms, id: digest, by: author)
+    case .amendBid(let bid, let price, let capacity):
+      try amendBid(bid, price: price, capacity: capacity, by: author)
     case .cancelBid(let bid): try cancelBid(bid, by: author)
     case .submitRequest(let terms): try submitRequest(terms, id: digest, by: author)
     case .cancelRequest(let request): try cancelRequest(request, by: author)
@@ -116,25 +120,6 @@ package struct Market: Sendable {
   package var balances: [(account: Account, balance: Int64)] { ledger.sorted }
 }
 
-/// When a tick must look at a lease, a request or a bid again. Stale entries are ignored when they
-/// come up: the subject's own deadline decides.
-struct Deadline: Comparable, Sendable {
-  enum Subject: Sendable, Equatable {
-    case bid(BidID)
-    case requestBegin(RequestID)
-    case requestFinal(RequestID)
-    case lease(LeaseID)
-  }
-
-  let tick: Tick
-  let ordinal: UInt64
-  let subject: Subject
-
-  static func < (left: Deadline, right: Deadline) -> Bool {
-    (left.tick, left.ordinal) < (right.tick, right.ordinal)
-  }
-}
-
 /// A rejection by a rule of the market.
 package enum Refused: Error, Hashable, Sendable {
   case notOperator
@@ -149,6 +134,7 @@ package enum Refused: Error, Hashable, Sendable {
   case noKey(slice: String, backend: String)
   case bondTooSmall(needed: Amount, bonded: Amount)
   case invalidBid(String)
+  case tooManyBids(limit: UInt32)
   case unknownBid
   case invalidRequest(String)
   case unknownRequest
@@ -179,6 +165,7 @@ package enum Refused: Error, Hashable, Sendable {
     case .noKey: "no-key"
     case .bondTooSmall: "bond-too-small"
     case .invalidBid: "invalid-bid"
+    case .tooManyBids: "too-many-bids"
     case .unknownBid: "unknown-bid"
     case .invalidRequest: "invalid-request"
     case .unknownRequest: "unknown-request"
@@ -213,6 +200,8 @@ package enum Refused: Error, Hashable, Sendable {
     case .bondTooSmall(let needed, let bonded):
       "A bid needs a bond of at least \(needed) micro-credits and yours is \(bonded); bond more first."
     case .invalidBid(let what): "The bid is not usable: \(what)."
+    case .tooManyBids(let limit):
+      "Your key has \(limit) bids open, which is the most; cancel one, or amend one instead."
     case .unknownBid: "No such bid is open."
     case .invalidRequest(let what): "The request is not usable: \(what)."
     case .unknownRequest: "No such request is known."

@@ -1,66 +1,128 @@
 package import Primitives
 
-/// The bids and the resting orders of one backend: sorted arrays, obviously right.
-package struct OrderBook: Sendable {
-  package struct Bid: Sendable, Hashable {
-    package let id: BidID
-    package let prover: PublicKey
-    package let terms: BidTerms
-    /// Order of arrival; price first, then this.
-    package let ordinal: UInt64
-    /// Leases held now.
-    package var leases: UInt32 = 0
+/// A standing offer as the book knows it.
+package struct Bid: Sendable, Hashable {
+  package let id: BidID
+  package let prover: PublicKey
+  package let terms: BidTerms
+  /// Order of arrival; price first, then this.
+  package let ordinal: UInt64
+  /// Leases held now.
+  package var leases: UInt32 = 0
+  /// It takes no more leases and stays only until those it has have ended.
+  package var isClosed = false
+
+  package init(id: BidID, prover: PublicKey, terms: BidTerms, ordinal: UInt64) {
+    (self.id, self.prover, self.terms, self.ordinal) = (id, prover, terms, ordinal)
   }
 
-  /// One slice of one request that no bid has taken.
-  package struct Order: Sendable, Hashable {
-    package let request: RequestID
-    package let slice: Int
-    package let limitPrice: Price
-    package let ordinal: UInt64
-  }
+  /// Whether the book may offer it: closed and full bids are kept, and never offered.
+  var isOffered: Bool { !isClosed && leases < terms.capacity }
 
   /// Lowest price first, then earliest.
-  package private(set) var bids: [Bid] = []
-  /// Highest limit first, then earliest, then by slice.
-  package private(set) var orders: [Order] = []
+  static func precedes(_ left: Bid, _ right: Bid) -> Bool {
+    (left.terms.price, left.ordinal) < (right.terms.price, right.ordinal)
+  }
+}
 
-  package mutating func insert(_ bid: Bid) {
-    let index =
-      bids.firstIndex { other in
-        (bid.terms.price, bid.ordinal) < (other.terms.price, other.ordinal)
-      } ?? bids.endIndex
-    bids.insert(bid, at: index)
+/// One slice of one request that no bid has taken.
+package struct Order: Sendable, Hashable {
+  package let request: RequestID
+  package let model: ModelID
+  package let slice: Int
+  package let backend: BackendID
+  package let limitPrice: Price
+  /// The request's order of arrival.
+  package let ordinal: UInt64
+
+  package init(
+    request: RequestID, model: ModelID, slice: Int, backend: BackendID, limitPrice: Price,
+    ordinal: UInt64
+  ) {
+    self.request = request
+    self.model = model
+    self.slice = slice
+    self.backend = backend
+    self.limitPrice = limitPrice
+    self.ordinal = ordinal
   }
 
-  package mutating func removeBid(_ id: BidID) { bids.removeAll { $0.id == id } }
+  /// Highest limit first, then earliest, then by slice.
+  static func precedes(_ left: Order, _ right: Order) -> Bool {
+    if left.limitPrice != right.limitPrice { return left.limitPrice > right.limitPrice }
+    return (left.ordinal, left.slice) < (right.ordinal, right.slice)
+  }
+}
 
-  package func bid(_ id: BidID) -> Bid? { bids.first { $0.id == id } }
+/// The bids and resting orders of all backends: who stands where, in price, then time. Whether a
+/// bid may take an order is the market's to decide; the book only finds the first that it accepts.
+///
+/// There are two: `ReferenceBook`, obviously right, and `FastBook`. A market gives the same bytes
+/// with either, and the tests drive both with the same commands.
+package protocol OrderBook: Sendable {
+  /// The bid's id must not stand in the book.
+  mutating func insert(_ bid: Bid)
+  /// Nil where no bid of that id stands in the book; closed ones do while they have leases.
+  func bid(_ id: BidID) -> Bid?
+  /// The prover's bids, closed ones among them, by arrival.
+  func bids(of prover: PublicKey) -> [Bid]
+  /// Puts `bid` in the place of the one with its id, in the queue where its price and ordinal say.
+  mutating func replace(_ bid: Bid)
+  mutating func removeBid(_ id: BidID)
 
-  /// Does nothing where the bid has been closed meanwhile. False where the count would leave
-  /// 0 to the bid's capacity.
-  package mutating func changeLeases(of id: BidID, taken: Bool) -> Bool {
-    guard let index = bids.firstIndex(where: { $0.id == id }) else { return true }
+  mutating func insert(_ order: Order)
+  mutating func removeOrder(request: RequestID, slice: Int)
+
+  /// The first bid, by price and then arrival, that has capacity left, covers the slice, asks at
+  /// most `limit` and is accepted.
+  func firstBid(
+    on backend: BackendID, for model: ModelID, _ slice: Int, upTo limit: Price,
+    where accepts: (Bid) -> Bool
+  ) -> Bid?
+
+  /// The first order, by limit and then arrival, that stands behind `last`, is within the scope,
+  /// pays at least `price` and is accepted.
+  func firstOrder(
+    on backend: BackendID, within scope: Scope, atLeast price: Price, after last: Order?,
+    where accepts: (Order) -> Bool
+  ) -> Order?
+
+  /// All bids, closed ones among them, by arrival.
+  var bids: [Bid] { get }
+  /// All orders, by arrival and slice.
+  var orders: [Order] { get }
+}
+
+extension OrderBook {
+  /// The backend's bids in the order in which they are taken.
+  package func bids(on backend: BackendID) -> [Bid] {
+    bids.filter { $0.terms.backend == backend && !$0.isClosed }.sorted(by: Bid.precedes)
+  }
+
+  /// The backend's orders in the order in which they are taken.
+  package func orders(on backend: BackendID) -> [Order] {
+    orders.filter { $0.backend == backend }.sorted(by: Order.precedes)
+  }
+
+  /// Counts a lease that the bid has taken or that has ended. A closed bid leaves the book with its
+  /// last lease. False where the count would leave 0 to the bid's capacity, or no such bid stands.
+  mutating func changeLeases(of id: BidID, taken: Bool) -> Bool {
+    guard var bid = bid(id) else { return false }
     if taken {
-      guard bids[index].leases < bids[index].terms.capacity else { return false }
-      bids[index].leases += 1
+      guard bid.isOffered else { return false }
+      bid.leases += 1
     } else {
-      guard bids[index].leases > 0 else { return false }
-      bids[index].leases -= 1
+      guard bid.leases > 0 else { return false }
+      bid.leases -= 1
     }
+    if bid.isClosed, bid.leases == 0 { removeBid(id) } else { replace(bid) }
     return true
   }
 
-  package mutating func insert(_ order: Order) {
-    let index =
-      orders.firstIndex { other in
-        if order.limitPrice != other.limitPrice { return order.limitPrice > other.limitPrice }
-        return (order.ordinal, order.slice) < (other.ordinal, other.slice)
-      } ?? orders.endIndex
-    orders.insert(order, at: index)
-  }
-
-  package mutating func removeOrder(request: RequestID, slice: Int) {
-    orders.removeAll { $0.request == request && $0.slice == slice }
+  /// Takes the bid out of the queue, and out of the book once it has no lease.
+  mutating func closeBid(_ id: BidID) {
+    guard var bid = bid(id) else { return }
+    bid.isClosed = true
+    if bid.leases == 0 { removeBid(id) } else { replace(bid) }
   }
 }

@@ -83,6 +83,8 @@ package struct Request: Sendable {
   /// Order of arrival among all bids and requests.
   package let ordinal: UInt64
   package var state: RequestState = .open
+  /// What it pays at most now: below the limit price only while a ramp rises.
+  package var limit: Price
   package var slices: [RequestSlice]
   /// What is left of the fees held.
   package var held: Amount
@@ -91,6 +93,25 @@ package struct Request: Sendable {
   package var coverage: Coverage?
   /// Merkle root over the receipts of all slices, in slice order.
   package var jobRoot: Digest?
+
+  /// A request that has just come, whose fees at the limit price are held. Nil where they overflow.
+  init?(
+    id: RequestID, requester: PublicKey, terms: RequestTerms, ordinal: UInt64,
+    slices: [RequestSlice]
+  ) {
+    var held = Amount.zero
+    for slice in slices {
+      guard let sum = held.adding(slice.limitFee) else { return nil }
+      held = sum
+    }
+    self.id = id
+    self.requester = requester
+    self.terms = terms
+    self.ordinal = ordinal
+    self.slices = slices
+    self.held = held
+    limit = terms.ramp.map { min($0.start, terms.limitPrice) } ?? terms.limitPrice
+  }
 
   /// The last tick at which an open request rests in the book.
   package var restsUntil: Tick {

@@ -22,7 +22,7 @@ struct Bourse: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       BrokerCommand.self, ProverCommand.self, RequestCommand.self, ModelCommand.self,
-      AccountCommand.self, KeysCommand.self, PluginCommand.self, AuditCommand.self,
+      AccountCommand.self, BidCommand.self, KeysCommand.self, PluginCommand.self, AuditCommand.self,
       VerifyCommand.self, DemoCommand.self,
     ])
 }

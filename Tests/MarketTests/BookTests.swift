@@ -92,9 +92,9 @@ struct BookTests {
     let bid = f.bid(F.paula, at: 50, capacity: 2)
     let request = f.request(f.terms())
     #expect((0..<3).map { f.lease(request, $0) != nil } == [true, true, false])
-    #expect(f.market.books[.reexec]?.bid(bid)?.leases == 2)
+    #expect(f.market.book.bid(bid)?.leases == 2)
     f.send(.cancelRequest(request), by: F.alice)
-    #expect(f.market.books[.reexec]?.bid(bid)?.leases == 0)
+    #expect(f.market.book.bid(bid)?.leases == 0)
   }
 
   @Test func spreadBoundsSlicesPerKey() {

@@ -79,7 +79,7 @@ struct FaultTests {
     f.commit(leases[0])
     f.submit(leases[0])
     f.rule(leases[0], .invalid)
-    let bids = f.market.books[.reexec]!.bids
+    let bids = f.market.book.bids(on: .reexec)
     #expect(bids.allSatisfy { $0.prover != F.paula.publicKey })
     #expect(bids.count == 2)
   }
@@ -88,7 +88,7 @@ struct FaultTests {
     var (f, request, leases) = chain()
     f.commit(leases[0])
     f.submit(leases[0])
-    for bid in f.market.books[.reexec]!.bids where bid.prover != F.paula.publicKey {
+    for bid in f.market.book.bids(on: .reexec) where bid.prover != F.paula.publicKey {
       f.send(.cancelBid(bid.id), by: F.key(of: bid.prover))
     }
     f.rule(leases[0], .invalid)
@@ -251,7 +251,7 @@ struct FaultTests {
     #expect(f.balance(.bond(F.paula.publicKey)) == 999_900)
     #expect(f.lease(request, 0)?.terms.prover == F.quinn.publicKey)
     // Paula's bid stays: one lapse is no reason to close it.
-    #expect(f.market.books[.reexec]!.bids.contains { $0.prover == F.paula.publicKey })
+    #expect(f.market.book.bids(on: .reexec).contains { $0.prover == F.paula.publicKey })
   }
 
   @Test func latenessCostsAtLeastWhatTheReplacementCostsMore() {
@@ -277,9 +277,9 @@ struct FaultTests {
     _ = f.request(f.terms(slice))
     _ = f.request(f.terms(slice))
     f.pass(10_001)
-    #expect(f.market.books[.reexec]?.bids.count == 1)
+    #expect(f.market.book.bids(on: .reexec).count == 1)
     let outcome = f.pass(10_001)
-    #expect(f.market.books[.reexec]?.bids.count == 0)
+    #expect(f.market.book.bids(on: .reexec).count == 0)
     #expect(
       outcome.bodies.contains {
         if case .bidClosed(_, .lapsed) = $0 { true } else { false }

@@ -17,6 +17,7 @@ struct HostileBytesTests {
       .deposit(owner: F.alice.publicKey, amount: Amount(1)), .withdraw(amount: .maximum),
       .bond(amount: Amount(7)), .publishModel(F.diamond),
       .publishKey(F.keyRecord(F.chain, 0, .reexec)), .placeBid(bid), .cancelBid(.zero),
+      .amendBid(.zero, price: Price(ticks: 3), capacity: 2),
       .submitRequest(f.terms(timeInForce: .goodTill(Tick(milliseconds: 8)))),
       .cancelRequest(.zero), .commitOutput(f.commitment(lease)), .submitBatch(batch),
       .reportRangeFault(lease.id), .recordVerdict(record), .tick,

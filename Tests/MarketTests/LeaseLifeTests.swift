@@ -106,7 +106,7 @@ struct LeaseLifeTests {
     #expect(f.state(lease) == .released)
     #expect(f.balance(.available(F.alice.publicKey)) == 10_000_000)
     #expect(f.balance(.bond(F.paula.publicKey)) == 1_000_000)
-    #expect(f.market.books[.reexec]?.orders.isEmpty == true)
+    #expect(f.market.book.orders.isEmpty)
   }
 
   @Test func refusesToCancelOnceWorkHasBegun() {

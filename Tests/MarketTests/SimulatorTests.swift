@@ -21,8 +21,8 @@ struct SimulatorTests {
       case .available, .bond, .treasury, .burned, .external: break
       }
     }
-    #expect(market.books.values.allSatisfy { $0.orders.isEmpty })
-    #expect(market.books.values.allSatisfy { $0.bids.allSatisfy { $0.leases == 0 } })
+    #expect(market.book.orders.isEmpty)
+    #expect(market.book.bids.allSatisfy { $0.leases == 0 && !$0.isClosed })
   }
 
   /// Random histories are worth something only if they reach everything.
@@ -38,7 +38,7 @@ struct SimulatorTests {
       refusals.formUnion(simulator.refusals)
       ends.formUnion(simulator.live.requests.values.map(\.state))
     }
-    let missing = Set(UInt8(1)...24).subtracting(events)
+    let missing = Set(UInt8(1)...26).subtracting(events)
     #expect(missing.isEmpty, "event tags never reached: \(missing)")
     #expect(ends == [.final, .unmatched, .cancelled, .failed])
     let known: Set<String> = [
@@ -52,7 +52,8 @@ struct SimulatorTests {
   }
 }
 
-/// One seeded history, lived three times: executed, recovered by `evolve` alone, executed again.
+/// One seeded history, lived three times: executed, recovered by `evolve` alone, and executed again
+/// over the reference book.
 struct Simulator {
   typealias F = MarketFixture
 
@@ -95,7 +96,8 @@ struct Simulator {
       network: F.network, operator: F.operatorKey.publicKey, broker: F.broker.publicKey,
       parameters: parameters)
     live = try! Market(genesis: genesis)
-    (recovered, again) = (live, live)
+    recovered = live
+    again = try! Market(genesis: genesis, book: ReferenceBook())
   }
 
   // MARK: One step
@@ -195,22 +197,23 @@ struct Simulator {
     case 10..<20: return (.publishKey(keyRecord()), author(F.broker))
     case 20..<29: return (bid(), generator.pick(F.provers + [F.alice]))
     case 29..<31:
-      let bids = backends.flatMap { live.books[$0]?.bids ?? [] }
+      let bids = live.book.bids
       guard !bids.isEmpty, !generator.chance(10) else {
         return (.cancelBid(.zero), generator.pick(F.provers))
       }
       let bid = generator.pick(bids)
       return (.cancelBid(bid.id), author(F.key(of: bid.prover)))
-    case 31..<40: return (request(), generator.pick(requesters + [F.paula]))
-    case 40..<42:
+    case 31..<34: return amendment()
+    case 34..<42: return (request(), generator.pick(requesters + [F.paula]))
+    case 42..<44:
       guard let request = anyRequest(), !generator.chance(10) else {
         return (.cancelRequest(.zero), F.alice)
       }
       return (.cancelRequest(request.id), author(F.key(of: request.requester)))
-    case 42..<62:
+    case 44..<63:
       guard let lease = anyLease(.begun) else { return (.tick, F.alice) }
       return (.commitOutput(commitment(lease)), author(F.key(of: lease.terms.prover)))
-    case 62..<76: return batch()
+    case 63..<76: return batch()
     case 76..<79:
       guard let lease = anyLease(.begun) else { return (.reportRangeFault(unknown), F.paula) }
       return (.reportRangeFault(lease.id), author(F.key(of: lease.terms.prover)))
@@ -275,6 +278,28 @@ struct Simulator {
           ? .never : Tick(milliseconds: now + UInt64(generator.below(60_000)))))
   }
 
+  private mutating func amendment() -> (Command, SigningKey) {
+    let bids = live.book.bids
+    guard !bids.isEmpty else {
+      return (.amendBid(.zero, price: Price(ticks: 1), capacity: 1), F.paula)
+    }
+    let bid = generator.pick(bids)
+    let capacity = generator.chance(50) ? bid.terms.capacity : UInt32(generator.below(7))
+    return (
+      .amendBid(
+        bid.id, price: generator.chance(50) ? bid.terms.price : price(), capacity: capacity),
+      author(F.key(of: bid.prover))
+    )
+  }
+
+  private mutating func ramp(_ limit: Price) -> PriceRamp? {
+    guard generator.chance(20) else { return nil }
+    return PriceRamp(
+      start: Price(ticks: limit.ticks / 2), step: Price(ticks: UInt64(generator.below(30))),
+      interval: UInt64(generator.below(5_000)),
+      begins: Tick(milliseconds: now + UInt64(generator.below(1_000))))
+  }
+
   private mutating func request() -> Command {
     let manifest = generator.pick(manifests)
     let inForce: TimeInForce =
@@ -288,6 +313,7 @@ struct Simulator {
     let isBroken = generator.chance(5)
     let assurance: Assurance = generator.chance(4) ? .attested : .proven
     let backend = backend()
+    let limit = price()
     return .submitRequest(
       RequestTerms(
         model: generator.chance(2) ? .zero : manifest.id,
@@ -295,7 +321,7 @@ struct Simulator {
         assurances: manifest.slices.map { _ in
           SliceAssurance(assurance, by: generator.chance(10) ? self.backend() : backend)
         },
-        limitPrice: price(),
+        limitPrice: limit, ramp: ramp(limit),
         stakeMultiple: generator.chance(3) ? .max : UInt32(1 + generator.below(40)),
         spread: UInt32(generator.below(4)), disclosure: generator.pick([.parties, .everyone]),
         nonceCommitment: .zero, beginDeadline: Tick(milliseconds: begin),

@@ -1,0 +1,345 @@
+package import Primitives
+
+/// The book in logarithmic time and little memory.
+///
+/// Every scope of a backend has a *ladder*: one queue of the bids of exactly that scope, one of the
+/// orders within it. The best bid for a slice is the best of three ladders' first (any, its model,
+/// the slice itself); an order stands in all three, so that a bid finds its best order at once.
+/// Full and closed bids are taken out of their queue and return to the place of their arrival.
+package struct FastBook: OrderBook {
+  private struct LadderKey: Hashable {
+    let backend: BackendID
+    let scope: Scope
+  }
+
+  private struct Ladder {
+    let key: LadderKey
+    var bids = OrderedForest.none
+    var orders = OrderedForest.none
+    /// Bids, queued or not, and orders: an unused ladder is given up.
+    var users = 0
+  }
+
+  /// A bid without what its ladder and its node in `bidForest`, of the same number, say already.
+  private struct BidSlot {
+    var id: BidID
+    var prover: PublicKey
+    var largestSlice: Cost
+    var expiry: Tick
+    var capacity: UInt32
+    var leases: UInt32
+    var ladder: UInt32
+    /// The prover's other bids, in a list without order; of a free slot, the next free one.
+    var next: UInt32
+    var previous: UInt32
+    var isClosed: Bool
+    var isQueued: Bool
+  }
+
+  /// An order; its nodes in `orderForest` are three times its number, and the two that follow.
+  private struct OrderSlot {
+    var order: Order
+    var ladders: [3 of UInt32]
+  }
+
+  private var bidForest = OrderedForest()
+  private var bidSlots: [BidSlot] = []
+  private var freeBid = OrderedForest.none
+  private var bidCount = 0
+  private var slotOfBid = SlotTable()
+  /// The first of each prover's bids.
+  private var slotOfProver = SlotTable()
+
+  private var orderForest = OrderedForest()
+  private var orderSlots: [OrderSlot?] = []
+  private var freeOrders: [UInt32] = []
+  private var slotOfOrder = SlotTable()
+
+  private var ladders: [Ladder] = []
+  private var freeLadders: [UInt32] = []
+  private var ladderOf: [LadderKey: UInt32] = [:]
+
+  package init() {}
+
+  // MARK: Bids
+
+  package mutating func insert(_ bid: Bid) {
+    let slot = store(
+      BidSlot(
+        id: bid.id, prover: bid.prover, largestSlice: bid.terms.largestSlice,
+        expiry: bid.terms.expiry, capacity: bid.terms.capacity, leases: bid.leases,
+        ladder: useLadder(bid.terms.backend, bid.terms.scope), next: OrderedForest.none,
+        previous: OrderedForest.none, isClosed: bid.isClosed, isQueued: false))
+    bidForest.setKey(Self.key(bid), of: slot)
+    slotOfBid.insert(slot, bid.id.hashValue) { [bidSlots] in bidSlots[Int($0)].id.hashValue }
+    linkToProver(slot)
+    if bid.isOffered { enqueue(slot) }
+    bidCount += 1
+  }
+
+  package func bid(_ id: BidID) -> Bid? { slot(of: id).map(bid(at:)) }
+
+  package func bids(of prover: PublicKey) -> [Bid] {
+    var bids: [Bid] = []
+    var slot = firstSlot(of: prover)
+    while let found = slot {
+      bids.append(bid(at: found))
+      slot = bidSlots[Int(found)].next == OrderedForest.none ? nil : bidSlots[Int(found)].next
+    }
+    return bids.sorted { $0.ordinal < $1.ordinal }
+  }
+
+  package mutating func replace(_ bid: Bid) {
+    guard let slot = slot(of: bid.id) else { return }
+    bidSlots[Int(slot)].capacity = bid.terms.capacity
+    bidSlots[Int(slot)].leases = bid.leases
+    bidSlots[Int(slot)].isClosed = bid.isClosed
+    let key = Self.key(bid)
+    let moves = key != bidForest.key(of: slot)
+    if bidSlots[Int(slot)].isQueued, moves || !bid.isOffered { dequeue(slot) }
+    if moves { bidForest.setKey(key, of: slot) }
+    if !bidSlots[Int(slot)].isQueued, bid.isOffered { enqueue(slot) }
+  }
+
+  package mutating func removeBid(_ id: BidID) {
+    guard let slot = slot(of: id) else { return }
+    if bidSlots[Int(slot)].isQueued { dequeue(slot) }
+    slotOfBid.remove(slot, id.hashValue) { [bidSlots] in bidSlots[Int($0)].id.hashValue }
+    unlinkFromProver(slot)
+    leaveLadder(bidSlots[Int(slot)].ladder)
+    bidSlots[Int(slot)].ladder = OrderedForest.none
+    bidSlots[Int(slot)].next = freeBid
+    freeBid = slot
+    bidCount -= 1
+  }
+
+  package func firstBid(
+    on backend: BackendID, for model: ModelID, _ slice: Int, upTo limit: Price,
+    where accepts: (Bid) -> Bool
+  ) -> Bid? {
+    var cursors: [3 of UInt32] = [
+      firstBid(backend, .any), firstBid(backend, .model(model)),
+      firstBid(backend, .slice(model, slice)),
+    ]
+    while true {
+      var best: Int?
+      for index in cursors.indices where cursors[index] != OrderedForest.none {
+        if let other = best, bidForest.key(of: cursors[other]) < bidForest.key(of: cursors[index]) {
+          continue
+        }
+        best = index
+      }
+      guard let best, bidForest.key(of: cursors[best]).price <= limit.ticks else { return nil }
+      let bid = bid(at: cursors[best])
+      if accepts(bid) { return bid }
+      cursors[best] = bidForest.next(after: cursors[best])
+    }
+  }
+
+  package var bids: [Bid] {
+    var bids: [Bid] = []
+    bids.reserveCapacity(bidCount)
+    for slot in bidSlots.indices where bidSlots[slot].ladder != OrderedForest.none {
+      bids.append(bid(at: UInt32(slot)))
+    }
+    return bids.sorted { $0.ordinal < $1.ordinal }
+  }
+
+  private static func key(_ bid: Bid) -> OrderedForest.Key {
+    OrderedForest.Key(price: bid.terms.price.ticks, ordinal: bid.ordinal, slice: 0)
+  }
+
+  private func firstBid(_ backend: BackendID, _ scope: Scope) -> UInt32 {
+    guard let ladder = ladderOf[LadderKey(backend: backend, scope: scope)] else {
+      return OrderedForest.none
+    }
+    return bidForest.first(in: ladders[Int(ladder)].bids)
+  }
+
+  private func slot(of id: BidID) -> UInt32? {
+    slotOfBid.slot(id.hashValue) { bidSlots[Int($0)].id == id }
+  }
+
+  private func bid(at slot: UInt32) -> Bid {
+    let held = bidSlots[Int(slot)]
+    let ladder = ladders[Int(held.ladder)].key
+    let key = bidForest.key(of: slot)
+    var bid = Bid(
+      id: held.id, prover: held.prover,
+      terms: BidTerms(
+        backend: ladder.backend, scope: ladder.scope, price: Price(ticks: key.price),
+        capacity: held.capacity, largestSlice: held.largestSlice, expiry: held.expiry),
+      ordinal: key.ordinal)
+    bid.leases = held.leases
+    bid.isClosed = held.isClosed
+    return bid
+  }
+
+  private mutating func store(_ bid: BidSlot) -> UInt32 {
+    if freeBid != OrderedForest.none {
+      let slot = freeBid
+      freeBid = bidSlots[Int(slot)].next
+      bidSlots[Int(slot)] = bid
+      return slot
+    }
+    let count = bidSlots.count + 1
+    // A quarter at a time, as in the forest.
+    if count > bidSlots.capacity { bidSlots.reserveCapacity(count + count / 4) }
+    bidSlots.append(bid)
+    bidForest.grow(to: count)
+    return UInt32(count - 1)
+  }
+
+  private mutating func enqueue(_ slot: UInt32) {
+    bidSlots[Int(slot)].isQueued = true
+    bidForest.insert(slot, into: &ladders[Int(bidSlots[Int(slot)].ladder)].bids)
+  }
+
+  private mutating func dequeue(_ slot: UInt32) {
+    bidSlots[Int(slot)].isQueued = false
+    bidForest.remove(slot, from: &ladders[Int(bidSlots[Int(slot)].ladder)].bids)
+  }
+
+  private func firstSlot(of prover: PublicKey) -> UInt32? {
+    slotOfProver.slot(prover.hashValue) { bidSlots[Int($0)].prover == prover }
+  }
+
+  private mutating func linkToProver(_ slot: UInt32) {
+    let prover = bidSlots[Int(slot)].prover
+    if let first = firstSlot(of: prover) {
+      bidSlots[Int(slot)].next = first
+      bidSlots[Int(first)].previous = slot
+      slotOfProver.replace(first, prover.hashValue, with: slot)
+    } else {
+      slotOfProver.insert(slot, prover.hashValue) { [bidSlots] in
+        bidSlots[Int($0)].prover.hashValue
+      }
+    }
+  }
+
+  private mutating func unlinkFromProver(_ slot: UInt32) {
+    let (next, previous) = (bidSlots[Int(slot)].next, bidSlots[Int(slot)].previous)
+    if next != OrderedForest.none { bidSlots[Int(next)].previous = previous }
+    let hash = bidSlots[Int(slot)].prover.hashValue
+    if previous != OrderedForest.none {
+      bidSlots[Int(previous)].next = next
+    } else if next != OrderedForest.none {
+      slotOfProver.replace(slot, hash, with: next)
+    } else {
+      slotOfProver.remove(slot, hash) { [bidSlots] in bidSlots[Int($0)].prover.hashValue }
+    }
+  }
+
+  // MARK: Orders
+
+  package mutating func insert(_ order: Order) {
+    let scopes: [3 of Scope] = [
+      .any, .model(order.model), .slice(order.model, order.slice),
+    ]
+    var held = OrderSlot(order: order, ladders: .init(repeating: OrderedForest.none))
+    for index in scopes.indices {
+      held.ladders[index] = useLadder(order.backend, scopes[index])
+    }
+    let slot: UInt32
+    if let free = freeOrders.popLast() {
+      slot = free
+      orderSlots[Int(slot)] = held
+    } else {
+      slot = UInt32(orderSlots.count)
+      orderSlots.append(held)
+      orderForest.grow(to: 3 * orderSlots.count)
+    }
+    for index in scopes.indices {
+      let node = 3 * slot + UInt32(index)
+      orderForest.setKey(Self.key(order), of: node)
+      orderForest.insert(node, into: &ladders[Int(held.ladders[index])].orders)
+    }
+    slotOfOrder.insert(slot, Self.hash(order.request, order.slice), hashOf: orderHash)
+  }
+
+  package mutating func removeOrder(request: RequestID, slice: Int) {
+    let hash = Self.hash(request, slice)
+    let found = slotOfOrder.slot(hash) { slot in
+      let order = orderSlots[Int(slot)]?.order
+      return order?.request == request && order?.slice == slice
+    }
+    guard let slot = found, let held = orderSlots[Int(slot)] else { return }
+    slotOfOrder.remove(slot, hash, hashOf: orderHash)
+    for index in held.ladders.indices {
+      let ladder = held.ladders[index]
+      orderForest.remove(3 * slot + UInt32(index), from: &ladders[Int(ladder)].orders)
+      leaveLadder(ladder)
+    }
+    orderSlots[Int(slot)] = nil
+    freeOrders.append(slot)
+  }
+
+  package func firstOrder(
+    on backend: BackendID, within scope: Scope, atLeast price: Price, after last: Order?,
+    where accepts: (Order) -> Bool
+  ) -> Order? {
+    guard let ladder = ladderOf[LadderKey(backend: backend, scope: scope)] else { return nil }
+    let root = ladders[Int(ladder)].orders
+    var node =
+      last.map { orderForest.first(after: Self.key($0), in: root) } ?? orderForest.first(in: root)
+    while node != OrderedForest.none {
+      guard let order = orderSlots[Int(node / 3)]?.order, order.limitPrice >= price else {
+        return nil
+      }
+      if accepts(order) { return order }
+      node = orderForest.next(after: node)
+    }
+    return nil
+  }
+
+  package var orders: [Order] {
+    orderSlots.compactMap { $0?.order }.sorted { ($0.ordinal, $0.slice) < ($1.ordinal, $1.slice) }
+  }
+
+  /// The highest limit has the smallest rank.
+  private static func key(_ order: Order) -> OrderedForest.Key {
+    OrderedForest.Key(
+      price: ~order.limitPrice.ticks, ordinal: order.ordinal, slice: UInt32(order.slice))
+  }
+
+  private static func hash(_ request: RequestID, _ slice: Int) -> Int {
+    var hasher = Hasher()
+    hasher.combine(request)
+    hasher.combine(slice)
+    return hasher.finalize()
+  }
+
+  private var orderHash: (UInt32) -> Int {
+    { [orderSlots] slot in
+      orderSlots[Int(slot)].map { Self.hash($0.order.request, $0.order.slice) } ?? 0
+    }
+  }
+
+  // MARK: Ladders
+
+  private mutating func useLadder(_ backend: BackendID, _ scope: Scope) -> UInt32 {
+    let key = LadderKey(backend: backend, scope: scope)
+    if let ladder = ladderOf[key] {
+      ladders[Int(ladder)].users += 1
+      return ladder
+    }
+    let made = Ladder(key: key, users: 1)
+    let ladder: UInt32
+    if let free = freeLadders.popLast() {
+      ladder = free
+      ladders[Int(ladder)] = made
+    } else {
+      ladder = UInt32(ladders.count)
+      ladders.append(made)
+    }
+    ladderOf[key] = ladder
+    return ladder
+  }
+
+  private mutating func leaveLadder(_ ladder: UInt32) {
+    ladders[Int(ladder)].users -= 1
+    guard ladders[Int(ladder)].users == 0 else { return }
+    ladderOf[ladders[Int(ladder)].key] = nil
+    freeLadders.append(ladder)
+  }
+}

@@ -1,0 +1,61 @@
+package import Primitives
+
+/// The book as sorted arrays that are searched from the front: obviously right, and slow.
+package struct ReferenceBook: OrderBook {
+  private var queue: [Bid] = []
+  private var demand: [Order] = []
+
+  package init() {}
+
+  package var bids: [Bid] { queue.sorted { $0.ordinal < $1.ordinal } }
+  package var orders: [Order] {
+    demand.sorted { ($0.ordinal, $0.slice) < ($1.ordinal, $1.slice) }
+  }
+
+  package mutating func insert(_ bid: Bid) {
+    let index = queue.firstIndex { Bid.precedes(bid, $0) } ?? queue.endIndex
+    queue.insert(bid, at: index)
+  }
+
+  package func bid(_ id: BidID) -> Bid? { queue.first { $0.id == id } }
+  package func bids(of prover: PublicKey) -> [Bid] {
+    queue.filter { $0.prover == prover }.sorted { $0.ordinal < $1.ordinal }
+  }
+
+  package mutating func replace(_ bid: Bid) {
+    removeBid(bid.id)
+    insert(bid)
+  }
+
+  package mutating func removeBid(_ id: BidID) { queue.removeAll { $0.id == id } }
+
+  package mutating func insert(_ order: Order) {
+    let index = demand.firstIndex { Order.precedes(order, $0) } ?? demand.endIndex
+    demand.insert(order, at: index)
+  }
+
+  package mutating func removeOrder(request: RequestID, slice: Int) {
+    demand.removeAll { $0.request == request && $0.slice == slice }
+  }
+
+  package func firstBid(
+    on backend: BackendID, for model: ModelID, _ slice: Int, upTo limit: Price,
+    where accepts: (Bid) -> Bool
+  ) -> Bid? {
+    queue.first { bid in
+      bid.isOffered && bid.terms.backend == backend && bid.terms.scope.covers(model, slice)
+        && bid.terms.price <= limit && accepts(bid)
+    }
+  }
+
+  package func firstOrder(
+    on backend: BackendID, within scope: Scope, atLeast price: Price, after last: Order?,
+    where accepts: (Order) -> Bool
+  ) -> Order? {
+    demand.first { order in
+      order.backend == backend && scope.covers(order.model, order.slice)
+        && order.limitPrice >= price && (last.map { Order.precedes($0, order) } ?? true)
+        && accepts(order)
+    }
+  }
+}

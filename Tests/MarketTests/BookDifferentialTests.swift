@@ -1,0 +1,92 @@
+import Foundation
+import Market
+import Primitives
+import Testing
+
+/// The fast book against the reference book: one market over each, the same commands, and the same
+/// bytes out of both. `BOURSE_BOOK_COMMANDS=10000000` in a release build is the full run.
+struct BookDifferentialTests {
+  /// Commands of one history; longer runs are more histories, each with its own seed.
+  private static let length = 50_000
+
+  private static let total: Int = {
+    let asked = ProcessInfo.processInfo.environment["BOURSE_BOOK_COMMANDS"]
+    return asked.flatMap { Int($0) } ?? 6_000
+  }()
+
+  @Test func fastBookDecidesAsTheReferenceBookDoes() throws {
+    var done = 0
+    var seed: UInt64 = 1
+    var (trades, rejected) = (0, 0)
+    while done < Self.total {
+      let count = min(Self.length, max(2_000, Self.total / 3), Self.total - done)
+      var flow = OrderFlow(seed: seed)
+      var fast = try Market(genesis: OrderFlow.genesis, book: FastBook())
+      var reference = try Market(genesis: OrderFlow.genesis, book: ReferenceBook())
+      for step in flow.opening() {
+        #expect(execute(step, &fast) == execute(step, &reference))
+      }
+      for index in 0..<count {
+        let step = flow.next(fast)
+        let outcome = execute(step, &fast)
+        guard outcome == execute(step, &reference) else {
+          Issue.record("seed \(seed), command \(index): the books decide differently")
+          return
+        }
+        trades += outcome.bodies.count { if case .leased = $0 { true } else { false } }
+        rejected += outcome.rejection == nil ? 0 : 1
+        if index.isMultiple(of: 500) {
+          #expect(fast.stateDigest == reference.stateDigest)
+          #expect(fast.book.bids(on: .reexec) == reference.book.bids(on: .reexec))
+          #expect(fast.book.orders(on: .reexec) == reference.book.orders(on: .reexec))
+          #expect(fast.invariantViolations() == [])
+        }
+      }
+      #expect(fast.stateDigest == reference.stateDigest)
+      done += count
+      seed += 1
+    }
+    #expect(trades > done / 10, "\(trades) trades in \(done) commands")
+    #expect(rejected < done / 2, "\(rejected) of \(done) commands were rejected")
+  }
+
+  private func execute(_ step: OrderFlow.Step, _ market: inout Market) -> Outcome {
+    market.execute(step.command, by: step.author, digest: step.digest, at: step.tick)
+  }
+
+  /// The trees stay trees: whatever is inserted and removed, a walk gives what sorting gives.
+  @Test func emptiedAndRefilledBookKeepsItsOrder() {
+    var generator = SeededGenerator(seed: 3)
+    var (fast, reference) = (FastBook(), ReferenceBook())
+    var ids: [BidID] = []
+    for round in 0..<3 {
+      for index in 0..<300 {
+        let bid = Bid(
+          id: MarketFixture.digest("\(round) \(index)"),
+          prover: generator.pick(MarketFixture.provers).publicKey,
+          terms: BidTerms(
+            backend: .reexec, scope: .any, price: Price(ticks: UInt64(generator.below(40))),
+            capacity: 1),
+          ordinal: UInt64(round * 300 + index))
+        fast.insert(bid)
+        reference.insert(bid)
+        ids.append(bid.id)
+      }
+      while ids.count > 20 * round {
+        let id = ids.remove(at: generator.below(ids.count))
+        fast.removeBid(id)
+        reference.removeBid(id)
+        guard ids.count.isMultiple(of: 25) else { continue }
+        #expect(fast.bids(on: .reexec) == reference.bids(on: .reexec))
+        var walked: [Bid] = []
+        _ = fast.firstBid(
+          on: .reexec, for: .zero, 0, upTo: Price(ticks: .max)
+        ) { bid in
+          walked.append(bid)
+          return false
+        }
+        #expect(walked == reference.bids(on: .reexec))
+      }
+    }
+  }
+}
