@@ -64,6 +64,10 @@ package struct BrokerService: Service {
 
   package func run() async throws {
     let events = await sequencer.events()
+    // While the broker was away nobody could meet a deadline, so they move before anyone is let in.
+    if await sequencer.wasAway(at: .now) {
+      await sequencer.perform(.resume, network: network, signedBy: key, logger)
+    }
     let card = try await server.start()
     logger.info("serving network '\(network)' at \(card.endpoint)")
     onReady(card)

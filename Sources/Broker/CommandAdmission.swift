@@ -61,9 +61,10 @@ struct CommandAdmission: Sendable {
       for receipt in batch.receipts where receipt.proof != Digest.of([]) {
         try await require(receipt.proof, byteCount: nil, by: author)
       }
-    case .tick, .recordVerdict, .publishKey: throw BrokerError.reservedForBroker(command.name)
+    case .tick, .resume, .recordVerdict, .publishKey:
+      throw BrokerError.reservedForBroker(command.name)
     case .deposit, .withdraw, .bond, .placeBid, .amendBid, .cancelBid, .cancelRequest,
-      .reportRangeFault:
+      .declareUnprovable, .reportRangeFault, .setParameters, .pause:
       break
     }
   }

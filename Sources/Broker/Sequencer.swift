@@ -150,10 +150,16 @@ package actor Sequencer {
     market.nextDeadline.map { $0 <= tick } ?? false
   }
 
+  /// True where no command has come for longer than the rules call an outage.
+  package func wasAway(at tick: Tick) -> Bool {
+    let last = market.now
+    return last > .zero && last.advanced(by: market.parameters.outageBound) < tick
+  }
+
   package func status() -> BrokerStatus {
     BrokerStatus(
       network: market.genesis.network, tick: max(lastTick, .now), sequence: journal.count,
-      head: journal.head, parameters: market.genesis.parameters)
+      head: journal.head, parameters: market.parameters)
   }
 
   package func failureIfAny() -> BrokerError? { failure }

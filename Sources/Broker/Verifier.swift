@@ -96,7 +96,7 @@ struct Verifier: Sendable {
         logger.notice("lease \(subject.statement.lease): \(verification.reason)")
       }
       return verification.verdict
-    case .fallback, .late, .rangeFault:
+    case .fallback, .late, .unprovable, .rangeFault:
       return try await reexecute(subject, inputs, purpose)
     }
   }

@@ -18,9 +18,13 @@ package enum Command: Hashable, Sendable {
   case cancelRequest(RequestID)
   case commitOutput(OutputCommitment)
   case submitBatch(Batch)
+  case declareUnprovable(LeaseID)
   case reportRangeFault(LeaseID)
   case recordVerdict(VerdictRecord)
   case tick
+  case resume
+  case setParameters(Parameters, rulesVersion: UInt32)
+  case pause(Bool)
 
   package var name: String {
     switch self {
@@ -36,9 +40,13 @@ package enum Command: Hashable, Sendable {
     case .cancelRequest: "cancelRequest"
     case .commitOutput: "commitOutput"
     case .submitBatch: "submitBatch"
+    case .declareUnprovable: "declareUnprovable"
     case .reportRangeFault: "reportRangeFault"
     case .recordVerdict: "recordVerdict"
     case .tick: "tick"
+    case .resume: "resume"
+    case .setParameters: "setParameters"
+    case .pause: "pause"
     }
   }
 }
@@ -110,8 +118,8 @@ package enum Disclosure: UInt8, Sendable, Hashable {
   case everyone = 2
 }
 
-/// A limit that rises with time: `start` until `begins`, then `step` more at every `interval`, up to
-/// the request's limit price.
+/// A limit that rises with time: `start` until `begins`, then `step` more at every `interval`, up
+/// to the request's limit price.
 package struct PriceRamp: Hashable, Sendable {
   package static let stepLimit: UInt64 = 1_000
 
@@ -261,6 +269,17 @@ extension Command: CanonicalCodable {
       encoder.append(bid)
       encoder.append(price)
       encoder.append(capacity)
+    case .declareUnprovable(let lease):
+      encoder.append(UInt8(16))
+      encoder.append(lease)
+    case .resume: encoder.append(UInt8(17))
+    case .setParameters(let parameters, let rulesVersion):
+      encoder.append(UInt8(18))
+      encoder.append(parameters)
+      encoder.append(rulesVersion)
+    case .pause(let isPaused):
+      encoder.append(UInt8(19))
+      encoder.append(isPaused)
     }
   }
 
@@ -286,6 +305,11 @@ extension Command: CanonicalCodable {
     case 15:
       self = .amendBid(
         try decoder.record(), price: try decoder.record(), capacity: try decoder.integer())
+    case 16: self = .declareUnprovable(try decoder.record())
+    case 17: self = .resume
+    case 18:
+      self = .setParameters(try decoder.record(), rulesVersion: try decoder.integer())
+    case 19: self = .pause(try decoder.bool())
     case let tag: throw start.failure(.unknownTag(tag, of: "Command"))
     }
   }

@@ -37,6 +37,13 @@ package struct Event: Hashable, Sendable, CanonicalCodable {
     case leaseOrphaned(LeaseID, compensation: Amount)
     case requestFailing(RequestID, FailureReason)
     case requestClosed(RequestID, RequestState, Coverage, jobRoot: Digest?)
+    /// A running request's begin deadline is over: what has not begun by it is let go.
+    case beginDeadlinePassed(RequestID)
+    /// The broker was away: every open deadline, a bid's expiry excepted, is that much later.
+    case resumed(milliseconds: UInt64)
+    /// The operator's change takes effect after this tick.
+    case changeAnnounced(RuleChange, effective: Tick)
+    case changed(RuleChange)
   }
 
   package init(_ body: Body, _ postings: [Posting] = []) {
@@ -74,6 +81,10 @@ package enum ReleaseReason: UInt8, Sendable, Hashable, CustomStringConvertible {
   case inconclusive = 2
   case requestEnded = 3
   case staleInput = 4
+  /// Its inputs did not come by the request's begin deadline.
+  case notBegun = 5
+  /// Its output is right, and no proof of it would verify.
+  case unprovable = 6
 
   package var description: String {
     switch self {
@@ -81,6 +92,8 @@ package enum ReleaseReason: UInt8, Sendable, Hashable, CustomStringConvertible {
     case .inconclusive: "its verification stayed inconclusive"
     case .requestEnded: "its request ended"
     case .staleInput: "its input was replaced"
+    case .notBegun: "it did not begin by the begin deadline"
+    case .unprovable: "its output is right and cannot be proven"
     }
   }
 }
@@ -218,6 +231,19 @@ extension Event.Body: CanonicalCodable {
       encoder.append(UInt8(26))
       encoder.append(request)
       encoder.append(price)
+    case .resumed(let milliseconds):
+      encoder.append(UInt8(27))
+      encoder.append(milliseconds)
+    case .changeAnnounced(let change, let effective):
+      encoder.append(UInt8(28))
+      encoder.append(change)
+      encoder.append(effective)
+    case .changed(let change):
+      encoder.append(UInt8(29))
+      encoder.append(change)
+    case .beginDeadlinePassed(let request):
+      encoder.append(UInt8(30))
+      encoder.append(request)
     }
   }
 
@@ -276,6 +302,11 @@ extension Event.Body: CanonicalCodable {
       self = .bidAmended(
         try decoder.record(), price: try decoder.record(), capacity: try decoder.integer())
     case 26: self = .limitRaised(try decoder.record(), try decoder.record())
+    case 27: self = .resumed(milliseconds: try decoder.integer())
+    case 28:
+      self = .changeAnnounced(try decoder.record(), effective: try decoder.record())
+    case 29: self = .changed(try decoder.record())
+    case 30: self = .beginDeadlinePassed(try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Event"))
     }
   }
@@ -308,6 +339,7 @@ extension LeaseTerms: CanonicalCodable {
     encoder.append(fee)
     encoder.append(stake)
     encoder.append(keyRecord)
+    encoder.append(parameters)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
@@ -322,6 +354,7 @@ extension LeaseTerms: CanonicalCodable {
     fee = try decoder.record()
     stake = try decoder.record()
     keyRecord = try decoder.record()
+    parameters = try decoder.integer()
   }
 }
 

@@ -48,6 +48,8 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
   package var executeWindow: UInt64 = 10_000
   /// From the output commitment to the batch that holds its receipt.
   package var proveWindow: UInt64 = 60_000
+  /// Share of its fee that a requester pays for a lease whose inputs did not come in time.
+  package var reservationShare = PartsPerMillion(clamping: 10_000)
   /// From asking for a verification to counting it as inconclusive.
   package var verifyWindow: UInt64 = 30_000
   /// How many further verifications an inconclusive one gets before re-execution decides.
@@ -64,6 +66,10 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
   package var replacementShare = PartsPerMillion(clamping: 100_000)
   /// Share of a slash that goes to the treasury; what no one gets is burned.
   package var treasuryShare = PartsPerMillion(clamping: 250_000)
+  /// A broker that was away for longer may shift the open deadlines.
+  package var outageBound: UInt64 = 5_000
+  /// From the operator's announcement of a change to its effect.
+  package var noticePeriod: UInt64 = 3_600_000
 
   package init() {}
 
@@ -72,6 +78,7 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
     encoder.append(minimumBond)
     encoder.append(executeWindow)
     encoder.append(proveWindow)
+    encoder.append(reservationShare)
     encoder.append(verifyWindow)
     encoder.append(inconclusiveRetries)
     encoder.append(latenessShare)
@@ -80,6 +87,8 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
     encoder.append(feeShare)
     encoder.append(replacementShare)
     encoder.append(treasuryShare)
+    encoder.append(outageBound)
+    encoder.append(noticePeriod)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
@@ -87,6 +96,7 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
     minimumBond = try decoder.record()
     executeWindow = try decoder.integer()
     proveWindow = try decoder.integer()
+    reservationShare = try decoder.record()
     verifyWindow = try decoder.integer()
     inconclusiveRetries = try decoder.integer()
     latenessShare = try decoder.record()
@@ -95,5 +105,7 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
     feeShare = try decoder.record()
     replacementShare = try decoder.record()
     treasuryShare = try decoder.record()
+    outageBound = try decoder.integer()
+    noticePeriod = try decoder.integer()
   }
 }

@@ -30,6 +30,8 @@ package struct LeaseTerms: Hashable, Sendable {
   package let fee: Amount
   package let stake: Amount
   package let keyRecord: Digest
+  /// Which of the market's parameters, counted from the genesis, hold for it to its end.
+  package let parameters: UInt32
 }
 
 /// Why re-execution or a backend's `verify` is asked for.
@@ -42,6 +44,8 @@ package enum VerificationPurpose: UInt8, Sendable, Hashable {
   case late = 3
   /// The lessee claims that the program faults on its inputs.
   case rangeFault = 4
+  /// The lessee says that no proof of its output verifies; re-execution tells wrong from right.
+  case unprovable = 5
 }
 
 /// One slice of one request given to one bid.

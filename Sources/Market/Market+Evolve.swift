@@ -97,8 +97,11 @@ extension Market {
       }
     case .leaseSettled(let id, _): try end(id, as: .settled)
     case .leaseSlashed(let id, _, let bonus): try end(id, as: .slashed, bonus: bonus)
-    case .leaseReleased(let id, let reason, _):
-      try end(id, as: .released, isFailure: reason == .inconclusive)
+    case .leaseReleased(let id, let reason, let compensation):
+      try end(id, as: .released, isFailure: reason == .inconclusive || reason == .unprovable)
+      if reason == .notBegun, let request = leases[id]?.terms.request {
+        try change(request) { $0.held = $0.held.saturatingSubtract(compensation) }
+      }
     case .leaseLapsed(let id, _): try end(id, as: .lapsed)
     case .leaseOrphaned(let id, let compensation):
       try change(id) {
@@ -123,7 +126,42 @@ extension Market {
         $0.held = .zero
         for slice in $0.slices.indices { $0.slices[slice].bonus = .zero }
       }
+    case .beginDeadlinePassed(let id): try change(id) { $0.isBeginOver = true }
+    case .resumed(let milliseconds): shiftDeadlines(by: milliseconds)
+    case .changeAnnounced(let change, let effective):
+      announced.append((change, effective))
+      schedule(.change, at: effective)
+    case .changed(let change):
+      if announced.first?.change == change { announced.removeFirst() }
+      switch change {
+      case .parameters(let parameters, _): parameterSets.append(parameters)
+      case .pause: isPaused = true
+      case .unpause: isPaused = false
+      }
     }
+  }
+
+  private mutating func shiftDeadlines(by milliseconds: UInt64) {
+    for request in sortedRequests where !request.state.isFinal {
+      let (delay, overflow) = request.delay.addingReportingOverflow(milliseconds)
+      requests[request.id]?.delay = overflow ? .max : delay
+      if let shifted = requests[request.id] { scheduleDeadlines(of: shifted) }
+    }
+    for lease in sortedLeases where !lease.state.isFinal && lease.deadline < .never {
+      let deadline = lease.deadline.advanced(by: milliseconds)
+      leases[lease.id]?.deadline = deadline
+      schedule(.lease(lease.id), at: deadline)
+    }
+  }
+
+  private mutating func scheduleDeadlines(of request: Request) {
+    schedule(.requestBegin(request.id), at: request.restsUntil)
+    // A request that leaves the book earlier has leases that may not have begun by this one.
+    if request.restsUntil < request.beginDeadline {
+      schedule(.requestBegin(request.id), at: request.beginDeadline)
+    }
+    schedule(.requestFinal(request.id), at: request.finalDeadline)
+    scheduleRamp(of: request)
   }
 
   private mutating func open(
@@ -134,14 +172,13 @@ extension Market {
       terms.inputs.count == manifest.inputs.count,
       let slices = try? requestSlices(terms, manifest),
       let request = Request(
-        id: id, requester: requester, terms: terms, ordinal: arrivals + 1, slices: slices)
+        id: id, requester: requester, terms: terms, ordinal: arrivals + 1, slices: slices,
+        reservationShare: parameters.reservationShare)
     else { throw .impossibleEvent("request \(id.short) cannot open") }
     arrivals += 1
     requests[id] = request
     for slice in slices.indices { rest(id, slice) }
-    schedule(.requestBegin(id), at: request.restsUntil)
-    schedule(.requestFinal(id), at: terms.finalDeadline)
-    scheduleRamp(of: request)
+    scheduleDeadlines(of: request)
   }
 
   /// Capacity given back keeps the bid's place; a new price or more capacity sends it to the end.
@@ -175,7 +212,8 @@ extension Market {
     // A deadline acts from the millisecond after it.
     deadlines.insert(
       Deadline(
-        tick: Tick(milliseconds: step.milliseconds - 1), isRamp: true, ordinal: request.ordinal,
+        tick: Tick(milliseconds: step.milliseconds - 1).advanced(by: request.delay), isRamp: true,
+        ordinal: request.ordinal,
         subject: .ramp(request.id)))
   }
 
@@ -185,7 +223,8 @@ extension Market {
     }
     guard let request = requests[terms.request], request.terms.model == terms.model,
       request.slices.indices.contains(terms.slice), request.slices[terms.slice].lease == nil,
-      request.terms.assurances[terms.slice] == terms.assurance
+      request.terms.assurances[terms.slice] == terms.assurance,
+      parameterSets.indices.contains(Int(terms.parameters))
     else { throw .impossibleEvent("lease \(terms.id) is of no slice that is free") }
     leaseCount += 1
     leases[terms.id] = Lease(terms: terms)

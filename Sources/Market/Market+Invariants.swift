@@ -99,6 +99,12 @@ extension Market {
       encoder.append(account)
       encoder.append(balance)
     }
+    for parameters in parameterSets { encoder.append(parameters) }
+    for (change, effective) in announced {
+      encoder.append(change)
+      encoder.append(effective)
+    }
+    encoder.append(isPaused)
     for model in models.keys.sorted() { encoder.append(model) }
     for record in keyRecords.values.map(\.digest).sorted() { encoder.append(record) }
     for prover in provers.keys.sorted() {
@@ -108,6 +114,9 @@ extension Market {
     for request in sortedRequests {
       encoder.append(request.id)
       encoder.append(request.state.rawValue)
+      encoder.append(request.delay)
+      encoder.append(request.isBeginOver)
+      encoder.append(request.reservationShare)
       encoder.append(request.held)
       encoder.append(request.limit)
       encoder.append(request.terms)

@@ -19,7 +19,8 @@ extension Market {
       else { continue }
       emit(
         .leaseBegun(
-          lease.id, inputs: inputs, deadline: now.advanced(by: parameters.executeWindow)))
+          lease.id, inputs: inputs, deadline: now.advanced(by: parameters(of: lease).executeWindow))
+      )
     }
   }
 
@@ -63,7 +64,8 @@ extension Market {
       throw .invalidCommitment(
         "it has \(commitment.outputs.count) digests and the slice has \(outputs) outputs")
     }
-    emit(.outputCommitted(commitment, deadline: now.advanced(by: parameters.proveWindow)))
+    emit(
+      .outputCommitted(commitment, deadline: now.advanced(by: parameters(of: lease).proveWindow)))
     guard !lease.isOrphaned else { return }
     begin(lease.terms.request)
     reviseAnswer(lease.terms.request)
@@ -148,6 +150,17 @@ extension Market {
     want(.rangeFault, id)
   }
 
+  /// The lessee's own verifier refuses its proof. Once re-execution confirms the output the lease
+  /// is released without fault; the slice goes to another.
+  mutating func declareUnprovable(_ id: LeaseID, by author: PublicKey) throws(Refused) {
+    let lease = try ownLease(id, of: author)
+    guard lease.state == .committed, lease.verification == nil else {
+      throw .leaseNotInState(id, expected: "committed")
+    }
+    guard lease.deadline >= now else { throw .leaseLate(id) }
+    want(.unprovable, id)
+  }
+
   private func ownLease(_ id: LeaseID, of author: PublicKey) throws(Refused) -> Lease {
     guard let lease = leases[id] else { throw .unknownLease(id) }
     guard lease.terms.prover == author else { throw .notYours("lease") }
@@ -159,7 +172,7 @@ extension Market {
     emit(
       .verificationWanted(
         id, purpose, attempt: lease.attempt + 1,
-        deadline: now.advanced(by: parameters.verifyWindow)))
+        deadline: now.advanced(by: parameters(of: lease).verifyWindow)))
   }
 
   // MARK: Verdicts
@@ -188,16 +201,24 @@ extension Market {
         settle(lease.terms.request)
       }
     case .fallback: release(lease, .inconclusive)
+    case .unprovable: release(lease, .unprovable)
     case .late: lapse(lease)
     }
   }
 
   mutating func inconclusive(_ lease: Lease, _ purpose: VerificationPurpose) {
     switch purpose {
-    case .receipt where lease.attempt <= parameters.inconclusiveRetries: want(.receipt, lease.id)
-    case .receipt: want(.fallback, lease.id)
-    case .fallback, .late, .rangeFault: release(lease, .inconclusive)
+    case .receipt where lease.attempt <= parameters(of: lease).inconclusiveRetries:
+      want(.receipt, lease.id)
+    case .receipt where isReexecutable(lease): want(.fallback, lease.id)
+    case .receipt: release(lease, .inconclusive)
+    case .fallback, .late, .rangeFault, .unprovable: release(lease, .inconclusive)
     }
+  }
+
+  /// Whether the broker can run the slice again and take its output for the truth.
+  func isReexecutable(_ lease: Lease) -> Bool {
+    models[lease.terms.model]?.semantics == Self.semantics
   }
 
   // MARK: Settlement
@@ -236,7 +257,7 @@ extension Market {
 
   private mutating func pay(_ lease: Lease, bonus: Amount, by requester: PublicKey) {
     let prover = lease.terms.prover
-    let kept = lease.terms.fee.share(parameters.feeShare)
+    let kept = lease.terms.fee.share(parameters(of: lease).feeShare)
     emit(
       .leaseSettled(lease.id, bonus: bonus),
       Posting.move(
@@ -248,25 +269,31 @@ extension Market {
     freed.append(prover)
   }
 
-  /// Ends a lease without fault. An orphan's compensation is paid or burned.
-  mutating func release(_ lease: Lease, _ reason: ReleaseReason, compensated: Bool = false) {
+  /// Ends a lease without fault. An orphan's compensation is paid or burned; a reservation is paid
+  /// by the requester.
+  mutating func release(
+    _ lease: Lease, _ reason: ReleaseReason, compensated: Bool = false,
+    reservation: Amount = .zero
+  ) {
     let prover = lease.terms.prover
+    guard let requester = requests[lease.terms.request]?.requester else { return }
     emit(
       .leaseReleased(
-        lease.id, reason, compensation: compensated ? lease.compensation : .zero),
+        lease.id, reason, compensation: compensated ? lease.compensation : reservation),
       Posting.move(lease.terms.stake, from: .stakeHold(prover), to: .bond(prover))
         + Posting.move(
           lease.compensation, from: .slashEscrow,
-          to: compensated ? .available(prover) : .burned))
+          to: compensated ? .available(prover) : .burned)
+        + Posting.move(reservation, from: .feeHold(requester), to: .available(prover)))
     freed.append(prover)
     returned.append(lease.terms.request)
-    if reason == .inconclusive { failIfExhausted(lease) }
+    if reason == .inconclusive || reason == .unprovable { failIfExhausted(lease) }
   }
 
   /// Ends a lease that is late. The penalty is burned.
-  mutating func lapse(_ lease: Lease) {
+  mutating func lapse(_ lease: Lease, penalty: Amount? = nil) {
     let prover = lease.terms.prover
-    let penalty = latenessPenalty(lease)
+    let penalty = penalty ?? latenessPenalty(lease)
     emit(
       .leaseLapsed(lease.id, penalty: penalty),
       Posting.move(penalty, from: .stakeHold(prover), to: .burned)
@@ -276,7 +303,7 @@ extension Market {
         + Posting.move(lease.compensation, from: .slashEscrow, to: .burned))
     freed.append(prover)
     returned.append(lease.terms.request)
-    if provers[prover]?.lapsesInARow ?? 0 >= parameters.lapseLimit {
+    if provers[prover]?.lapsesInARow ?? 0 >= parameters(of: lease).lapseLimit {
       closeBids(of: prover, .lapsed)
     }
     failIfExhausted(lease)
@@ -286,7 +313,7 @@ extension Market {
   /// capped by a parameter and by the stake. The replacement is the bid that would take the slice
   /// now; where there is none the share alone counts.
   private func latenessPenalty(_ lease: Lease) -> Amount {
-    var penalty = lease.terms.stake.share(parameters.latenessShare)
+    var penalty = lease.terms.stake.share(parameters(of: lease).latenessShare)
     if var request = requests[lease.terms.request], !lease.isOrphaned {
       request.slices[lease.terms.slice].ineligible.append(lease.terms.prover)
       if let replacement = bestBid(for: request, lease.terms.slice),
@@ -295,7 +322,7 @@ extension Market {
         penalty = max(penalty, fee.saturatingSubtract(lease.terms.fee))
       }
     }
-    return min(penalty, parameters.latenessCap, lease.terms.stake)
+    return min(penalty, parameters(of: lease).latenessCap, lease.terms.stake)
   }
 
   // MARK: Slashing
@@ -320,10 +347,11 @@ extension Market {
       !lease.isOrphaned && requests[lease.terms.request].map { $0.state != .failing } ?? false
     let bonus =
       isReplaced
-      ? min(stake.share(parameters.replacementShare), giveable.saturatingSubtract(given)) : .zero
+      ? min(stake.share(parameters(of: lease).replacementShare), giveable.saturatingSubtract(given))
+      : .zero
     let escrowed = given.adding(bonus) ?? giveable
     let treasury = min(
-      stake.share(parameters.treasuryShare), stake.saturatingSubtract(escrowed))
+      stake.share(parameters(of: lease).treasuryShare), stake.saturatingSubtract(escrowed))
     let burned = stake.saturatingSubtract(escrowed).saturatingSubtract(treasury)
     let hold = Account.stakeHold(lease.terms.prover)
     emit(

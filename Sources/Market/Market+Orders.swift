@@ -8,6 +8,7 @@ extension Market {
   mutating func placeBid(
     _ terms: BidTerms, id: BidID, by author: PublicKey
   ) throws(Refused) {
+    guard !isPaused else { throw .paused }
     try check(terms.price, terms.capacity)
     guard terms.expiry > now else { throw .invalidBid("it has expired already") }
     guard terms.largestSlice.units > 0 else { throw .invalidBid("its largest slice is 0 units") }
@@ -39,6 +40,7 @@ extension Market {
   mutating func amendBid(
     _ id: BidID, price: Price, capacity: UInt32, by author: PublicKey
   ) throws(Refused) {
+    guard !isPaused else { throw .paused }
     let bid = try ownBid(id, of: author)
     try check(price, capacity)
     guard bid.terms.expiry > now else { throw .unknownBid }
@@ -93,6 +95,7 @@ extension Market {
   mutating func submitRequest(
     _ terms: RequestTerms, id: RequestID, by author: PublicKey
   ) throws(Refused) {
+    guard !isPaused else { throw .paused }
     guard requests[id] == nil else { throw .duplicate }
     let total = try opened(terms, id: id, by: author).held
     let available = ledger.amount(.available(author))
@@ -128,7 +131,7 @@ extension Market {
     guard
       let request = Request(
         id: id, requester: requester, terms: terms, ordinal: arrivals + 1,
-        slices: try requestSlices(terms, manifest))
+        slices: try requestSlices(terms, manifest), reservationShare: parameters.reservationShare)
     else { throw .amountTooLarge }
     return request
   }
@@ -228,6 +231,7 @@ extension Market {
   func ineligibility(
     of bid: Bid, for request: Request, _ slice: Int, _ tally: Tally = Tally()
   ) -> Ineligibility? {
+    guard !isPaused else { return .paused }
     guard request.takesLeases(at: now) else { return .requestEnded }
     guard bid.terms.price <= request.limit else { return .priceAboveLimit }
     guard bid.leases + tally.leases[bid.id, default: 0] < bid.terms.capacity else {
@@ -275,7 +279,8 @@ extension Market {
         LeaseTerms(
           id: LeaseID(ordinal: leaseCount + 1), request: request.id, model: request.terms.model,
           slice: slice, bid: bid.id, prover: bid.prover, assurance: assurance, price: price,
-          fee: fee, stake: stake, keyRecord: keyRecord.digest)),
+          fee: fee, stake: stake, keyRecord: keyRecord.digest,
+          parameters: UInt32(parameterSets.count - 1))),
       Posting.move(stake, from: .bond(bid.prover), to: .stakeHold(bid.prover)))
   }
 
@@ -283,8 +288,8 @@ extension Market {
 
   /// Tries again what a command has made possible: the slices that came back, in the order in which
   /// they came, then the bids of provers whose capacity or stake came free, cheapest first. Nothing
-  /// else can have begun to cross. Both sides have been resting, so the trade is at the bid's price,
-  /// and the order goes to the best bid that it now has.
+  /// else can have begun to cross. Both sides have been resting, so the trade is at the bid's
+  /// price, and the order goes to the best bid that it now has.
   mutating func matchAgain() {
     for (index, id) in returned.enumerated() where !returned[..<index].contains(id) {
       matchSlices(of: id)
@@ -320,7 +325,8 @@ extension Market {
     guard let request = requests[id], request.state == .open, let ramp = request.terms.ramp else {
       return false
     }
-    let price = ramp.price(at: now, limit: request.terms.limitPrice)
+    let running = Tick(milliseconds: now.milliseconds - min(now.milliseconds, request.delay))
+    let price = ramp.price(at: running, limit: request.terms.limitPrice)
     guard price > request.limit else { return false }
     emit(.limitRaised(id, price))
     matchSlices(of: id)
@@ -339,6 +345,7 @@ package enum Ineligibility: UInt8, Sendable, Hashable, CaseIterable, CustomStrin
   case stakeTooSmall = 7
   case spreadUsedUp = 8
   case requestEnded = 9
+  case paused = 10
 
   package var description: String {
     switch self {
@@ -351,6 +358,7 @@ package enum Ineligibility: UInt8, Sendable, Hashable, CaseIterable, CustomStrin
     case .stakeTooSmall: "its prover's free bond is below the stake"
     case .spreadUsedUp: "its prover has as many slices as the spread permits"
     case .requestEnded: "the request takes no more leases"
+    case .paused: "the exchange is paused"
     }
   }
 }

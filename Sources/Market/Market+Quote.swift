@@ -1,5 +1,5 @@
 package import Primitives
-package import Statements
+import Statements
 
 /// What a request would meet if it came now.
 package struct Quote: Sendable {

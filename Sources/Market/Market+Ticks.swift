@@ -10,6 +10,7 @@ struct Deadline: Comparable, Sendable {
     case requestFinal(RequestID)
     case ramp(RequestID)
     case lease(LeaseID)
+    case change
   }
 
   let tick: Tick
@@ -51,18 +52,54 @@ extension Market {
       guard let bid = book.bid(id), !bid.isClosed, bid.terms.expiry < now else { return false }
       emit(.bidClosed(id, .expired))
     case .requestBegin(let id):
-      guard requests[id]?.state == .open else { return false }
-      close(id, as: .unmatched)
+      return passBeginDeadline(id)
     case .requestFinal(let id):
-      switch requests[id]?.state {
-      case .open: close(id, as: .unmatched)
+      guard let request = requests[id], request.finalDeadline < now else { return false }
+      switch request.state {
       case .running, .answered: fail(id, .finalDeadline)
       default: return false
       }
+    case .change: return makeAnnouncedChanges()
     case .ramp(let id): return raiseLimit(of: id)
     case .lease(let id): return passLeaseDeadline(id, at: deadline.tick)
     }
     return true
+  }
+
+  /// An open request is unmatched; in a running one, whoever could not begin in time is let go.
+  private mutating func passBeginDeadline(_ id: RequestID) -> Bool {
+    guard let request = requests[id] else { return false }
+    switch request.state {
+    case .open:
+      guard request.restsUntil < now else { return false }
+      if request.beginDeadline < now { releaseNotBegun(request) }
+      close(id, as: .unmatched)
+      return true
+    case .running, .answered:
+      guard request.beginDeadline < now, !request.isBeginOver else { return false }
+      emit(.beginDeadlinePassed(id))
+      releaseNotBegun(request)
+      return true
+    default: return false
+    }
+  }
+
+  /// Releases the leases that have not begun, each for a reservation fee from the requester.
+  private mutating func releaseNotBegun(_ request: Request) {
+    for slice in request.slices.indices {
+      guard let lease = currentLease(request.id, slice), lease.state == .leased else { continue }
+      release(lease, .notBegun, reservation: lease.terms.fee.share(request.reservationShare))
+    }
+  }
+
+  /// Shifts every open deadline by the time for which no command came. Bids expire when they said.
+  mutating func resume(by author: PublicKey) throws(Refused) {
+    guard author == genesis.broker else { throw .notBroker }
+    let gap = now.milliseconds - lastNow.milliseconds
+    guard lastNow > .zero, gap > parameters.outageBound else {
+      throw .noOutage(bound: parameters.outageBound)
+    }
+    emit(.resumed(milliseconds: gap))
   }
 
   /// An entry whose tick is not the lease's present deadline is stale. It must not act in the place
@@ -74,6 +111,9 @@ extension Market {
       inconclusive(lease, purpose)
     } else if lease.state == .begun {
       lapse(lease)
+    } else if lease.state == .committed, !isReexecutable(lease) {
+      // A signed answer must be stood by: what nobody can run again forfeits its whole stake.
+      lapse(lease, penalty: lease.terms.stake)
     } else if lease.state == .committed {
       want(.late, id)
     } else {

@@ -11,6 +11,9 @@ package import Statements
 ///
 /// A rejected command changes nothing: every rule is checked before the first event is emitted.
 package struct Market: Sendable {
+  /// The exact integer meaning under which a slice can be run again.
+  package static let semantics = "fixed16/1"
+
   package let genesis: Genesis
   package var ledger = Ledger()
   package var models: [ModelID: Manifest] = [:]
@@ -24,8 +27,15 @@ package struct Market: Sendable {
   package var leaseCount: UInt64 = 0
   /// Deadlines so far: equal ticks come up in the order they were set.
   var scheduled: UInt64 = 0
+  /// The parameters of the genesis, then each that the operator has set.
+  package var parameterSets: [Parameters]
+  /// The operator's changes that are not in effect yet, in the order in which they will be.
+  package var announced: [(change: RuleChange, effective: Tick)] = []
+  package var isPaused = false
   /// The latest tick of an executed command.
   package var now: Tick = .zero
+  /// The latest tick before the command being executed.
+  var lastNow: Tick = .zero
   var deadlines = Heap<Deadline>()
   /// Events of the command being executed.
   var emitted: [Event] = []
@@ -54,9 +64,14 @@ package struct Market: Sendable {
     }
     self.genesis = genesis
     self.book = book
+    parameterSets = [genesis.parameters]
   }
 
-  var parameters: Parameters { genesis.parameters }
+  /// Those in force now.
+  package var parameters: Parameters { parameterSets[parameterSets.count - 1] }
+
+  /// Those that the lease was made under.
+  func parameters(of lease: Lease) -> Parameters { parameterSets[Int(lease.terms.parameters)] }
 
   /// Decides a command and applies what it causes.
   ///
@@ -67,6 +82,7 @@ package struct Market: Sendable {
   package mutating func execute(
     _ command: Command, by author: PublicKey, digest: Digest, at tick: Tick
   ) -> Outcome {
+    lastNow = now
     now = max(now, tick)
     emitted = []
     freed = []
@@ -99,9 +115,14 @@ package struct Market: Sendable {
     case .cancelRequest(let request): try cancelRequest(request, by: author)
     case .commitOutput(let commitment): try commitOutput(commitment, by: author)
     case .submitBatch(let batch): try submitBatch(batch, by: author)
+    case .declareUnprovable(let lease): try declareUnprovable(lease, by: author)
     case .reportRangeFault(let lease): try reportRangeFault(lease, by: author)
     case .recordVerdict(let record): try recordVerdict(record, by: author)
     case .tick: try passTime(by: author)
+    case .resume: try resume(by: author)
+    case .setParameters(let parameters, let rulesVersion):
+      try setParameters(parameters, rulesVersion: rulesVersion, by: author)
+    case .pause(let isPaused): try pause(isPaused, by: author)
     }
   }
 
@@ -147,6 +168,10 @@ package enum Refused: Error, Hashable, Sendable {
   case invalidCommitment(String)
   case invalidBatch(String)
   case notAwaited(LeaseID)
+  case noOutage(bound: UInt64)
+  case paused
+  case unknownRules(UInt32)
+  case invalidParameters(String)
   case duplicate
 
   package var rejection: Rejection { Rejection(code: code, sentence: sentence) }
@@ -178,6 +203,10 @@ package enum Refused: Error, Hashable, Sendable {
     case .invalidCommitment: "invalid-commitment"
     case .invalidBatch: "invalid-batch"
     case .notAwaited: "verdict-not-awaited"
+    case .noOutage: "no-outage"
+    case .paused: "market-paused"
+    case .unknownRules: "unknown-rules"
+    case .invalidParameters: "invalid-parameters"
     case .duplicate: "duplicate"
     }
   }
@@ -217,6 +246,13 @@ package enum Refused: Error, Hashable, Sendable {
     case .invalidCommitment(let what): "The output commitment is not usable: \(what)."
     case .invalidBatch(let what): "The batch is not usable: \(what)."
     case .notAwaited(let lease): "No such verdict on lease \(lease) is awaited."
+    case .noOutage(let bound):
+      "The last command is not \(bound) ms old, so no deadline needs to be shifted."
+    case .paused:
+      "The operator has paused the exchange; what is leased goes on, and nothing new is taken."
+    case .unknownRules(let version):
+      "This build does not have rules version \(version); use a build that does."
+    case .invalidParameters(let what): "The parameters are not usable: \(what)."
     case .duplicate: "This has been done already."
     }
   }

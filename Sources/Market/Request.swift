@@ -83,6 +83,12 @@ package struct Request: Sendable {
   /// Order of arrival among all bids and requests.
   package let ordinal: UInt64
   package var state: RequestState = .open
+  /// Milliseconds by which outages of the broker have shifted its deadlines.
+  package var delay: UInt64 = 0
+  /// Its begin deadline has been acted upon; leases made since then wait as long as they must.
+  package var isBeginOver = false
+  /// The parameters' reservation share when it opened.
+  package let reservationShare: PartsPerMillion
   /// What it pays at most now: below the limit price only while a ramp rises.
   package var limit: Price
   package var slices: [RequestSlice]
@@ -97,11 +103,13 @@ package struct Request: Sendable {
   /// A request that has just come, whose fees at the limit price are held. Nil where they overflow.
   init?(
     id: RequestID, requester: PublicKey, terms: RequestTerms, ordinal: UInt64,
-    slices: [RequestSlice]
+    slices: [RequestSlice], reservationShare: PartsPerMillion
   ) {
     var held = Amount.zero
     for slice in slices {
-      guard let sum = held.adding(slice.limitFee) else { return nil }
+      guard let sum = held.adding(slice.limitFee),
+        let sum = sum.adding(slice.limitFee.share(reservationShare))
+      else { return nil }
       held = sum
     }
     self.id = id
@@ -110,21 +118,25 @@ package struct Request: Sendable {
     self.ordinal = ordinal
     self.slices = slices
     self.held = held
+    self.reservationShare = reservationShare
     limit = terms.ramp.map { min($0.start, terms.limitPrice) } ?? terms.limitPrice
   }
 
   /// The last tick at which an open request rests in the book.
   package var restsUntil: Tick {
-    if case .goodTill(let tick) = terms.timeInForce { return min(terms.beginDeadline, tick) }
-    return terms.beginDeadline
+    guard case .goodTill(let tick) = terms.timeInForce else { return beginDeadline }
+    return min(beginDeadline, tick.advanced(by: delay))
   }
+
+  package var beginDeadline: Tick { terms.beginDeadline.advanced(by: delay) }
+  package var finalDeadline: Tick { terms.finalDeadline.advanced(by: delay) }
 
   /// Whether a lease can be made now. The deadlines hold by themselves, however late the tick that
   /// acts on them.
   package func takesLeases(at now: Tick) -> Bool {
     switch state {
     case .open: now <= restsUntil
-    case .running, .answered: now <= terms.finalDeadline
+    case .running, .answered: now <= finalDeadline
     case .failing, .final, .unmatched, .cancelled, .failed: false
     }
   }

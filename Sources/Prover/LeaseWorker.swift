@@ -76,6 +76,7 @@ struct LeaseWorker: Sendable {
         inputs: inputs, outputs: outputs, proof: proof, context: statement.digest)
       guard own.verdict == .valid else {
         logger.error("lease \(item.terms.id): own proof is \(own.verdict): \(own.reason)")
+        try await client.perform(.declareUnprovable(item.terms.id), signedBy: key)
         return
       }
     }

@@ -7,9 +7,9 @@ struct BidCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bid", abstract: "List, place, amend and cancel a prover's bids.",
     discussion: """
-      `bourse prover run` places a bid of its own; these are for the others, and for changing a price
-      while leases go on. A lower capacity keeps the bid's place in the queue; another price, or more
-      capacity, sends it to the end.
+      `bourse prover run` places a bid of its own; these are for the others, and for changing a \
+      price while leases go on. A lower capacity keeps the bid's place in the queue; another \
+      price, or more capacity, sends it to the end.
       """,
     subcommands: [List.self, Place.self, Amend.self, Cancel.self])
 
@@ -92,7 +92,7 @@ struct BidCommand: AsyncParsableCommand {
       discussion: """
         EXAMPLES
           bourse bid place 900 --capacity 4 --key prover.key
-          bourse bid place 700 --model 8f31… --slice 2 --largest 500000 --minutes 60 --key prover.key
+          bourse bid place 700 --model 8f31… --slice 2 --minutes 60 --key prover.key
         """)
 
     @Argument(help: "Micro-credits per 1000 cost units.")

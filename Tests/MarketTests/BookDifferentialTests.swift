@@ -11,7 +11,7 @@ struct BookDifferentialTests {
 
   private static let total: Int = {
     let asked = ProcessInfo.processInfo.environment["BOURSE_BOOK_COMMANDS"]
-    return asked.flatMap { Int($0) } ?? 6_000
+    return asked.flatMap { Int($0) } ?? 3_000
   }()
 
   @Test func fastBookDecidesAsTheReferenceBookDoes() throws {
@@ -19,7 +19,7 @@ struct BookDifferentialTests {
     var seed: UInt64 = 1
     var (trades, rejected) = (0, 0)
     while done < Self.total {
-      let count = min(Self.length, max(2_000, Self.total / 3), Self.total - done)
+      let count = min(Self.length, max(1_000, Self.total / 3), Self.total - done)
       var flow = OrderFlow(seed: seed)
       var fast = try Market(genesis: OrderFlow.genesis, book: FastBook())
       var reference = try Market(genesis: OrderFlow.genesis, book: ReferenceBook())

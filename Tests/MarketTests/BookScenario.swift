@@ -7,7 +7,8 @@ import Testing
 ///
 ///     bid NAME PROVER SCOPE PRICE xCAPACITY [largest UNITS] [till MS] [on BACKEND]
 ///     amend NAME PRICE xCAPACITY        cancel NAME
-///     ask NAME REQUESTER MODEL LIMIT [fok | ioc | gtt MS] [spread N] [stake N] [ramp START STEP MS]
+///     ask NAME REQUESTER MODEL LIMIT [fok | ioc | gtt MS] [spread N] [stake N]
+///         [ramp START STEP MS]
 ///     bond PROVER AMOUNT                pass MS
 ///
 /// SCOPE is `any`, a model, or `model.slice`. What each did, and the book, is asserted by:

@@ -1,7 +1,7 @@
 import Testing
 
-/// The book's rules as scenarios: lines of commands, and what must come of them. `BookScenario` says
-/// how a line reads. Chain has slices of 1000, 2000 and 3000 units, diamond four of 1000.
+/// The book's rules as scenarios: lines of commands, and what must come of them. `BookScenario`
+/// says how a line reads. Chain has slices of 1000, 2000 and 3000 units, diamond four of 1000.
 struct BookScenarioTests {
   // MARK: Price, then time, at the resting side's price
 

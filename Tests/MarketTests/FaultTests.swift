@@ -527,4 +527,148 @@ struct FaultTests {
     #expect(outcome.bodies.contains(.leaseLapsed(leases[0], penalty: .zero)))
     #expect(f.state(request) == .failed)
   }
+
+  // MARK: Unprovable
+
+  @Test func unprovableRightOutputIsReleasedWithoutFaultAndGoesToAnother() {
+    var (f, request, leases) = chain()
+    f.commit(leases[0])
+    #expect(f.send(.declareUnprovable(leases[0]), by: F.paula).rejection == nil)
+    #expect(f.market.leases[leases[0]]?.verification == .unprovable)
+    let outcome = f.rule(leases[0], .valid)
+    #expect(
+      outcome.bodies.contains(.leaseReleased(leases[0], .unprovable, compensation: .zero)))
+    #expect(f.balance(.bond(F.paula.publicKey)) == 1_000_000)
+    #expect(f.lease(request, 0)?.terms.prover == F.quinn.publicKey)
+    #expect(f.market.requests[request]?.slices[0].failures == 1)
+    finish(&f, request)
+    #expect(f.state(request) == .final)
+    closed(f)
+  }
+
+  @Test func unprovableWrongOutputIsSlashed() {
+    var (f, _, leases) = chain()
+    f.commit(leases[0])
+    f.send(.declareUnprovable(leases[0]), by: F.paula)
+    f.rule(leases[0], .invalid)
+    #expect(f.state(leases[0]) == .slashed)
+  }
+
+  @Test func refusesToDeclareUnprovableOutOfPlace() {
+    var (f, _, leases) = chain()
+    let declaration = Command.declareUnprovable(leases[0])
+    #expect(f.send(declaration, by: F.paula).rejection == "lease-not-in-state")
+    f.commit(leases[0])
+    #expect(f.send(declaration, by: F.quinn).rejection == "not-yours")
+    f.now += 60_001
+    #expect(f.send(declaration, by: F.paula).rejection == "lease-late")
+  }
+
+  // MARK: Begin deadline
+
+  @Test func leaseThatCouldNotBeginInTimeIsReleasedForAReservationFee() {
+    var f = MarketFixture {
+      $0.reservationShare = PartsPerMillion(clamping: 100_000)
+      $0.executeWindow = 100_000
+    }
+    _ = f.bid(F.paula, at: 50, scope: .slice(F.chain.id, 0))
+    let other = f.bid(F.quinn, at: 50)
+    let request = f.request(f.terms(limit: 100, begin: 20_000))
+    // Fees at the limit and a tenth of them for reservations.
+    #expect(f.balance(.feeHold(F.alice.publicKey)) == 660)
+    let waiting = [f.leaseID(request, 1), f.leaseID(request, 2)]
+    f.send(.cancelBid(other), by: F.quinn)
+    _ = f.bid(F.rita, at: 90)
+    let outcome = f.pass(20_001)
+    #expect(
+      outcome.bodies.contains(.leaseReleased(waiting[0], .notBegun, compensation: Amount(10))))
+    #expect(
+      outcome.bodies.contains(.leaseReleased(waiting[1], .notBegun, compensation: Amount(15))))
+    #expect(f.balance(.available(F.quinn.publicKey)) == 1_000_025)
+    #expect(f.state(f.leaseID(request, 0)) == .begun)
+    #expect(f.lease(request, 1)?.terms.prover == F.rita.publicKey)
+    #expect(f.market.requests[request]?.slices[1].failures == 0)
+    for _ in 0..<3 { finish(&f, request) }
+    #expect(f.state(request) == .final)
+    let spent: Int64 = 50 + 180 + 270 + 25
+    #expect(f.balance(.available(F.alice.publicKey)) == 10_000_000 - spent)
+    closed(f)
+  }
+
+  @Test func unmatchedRequestPaysWhomItKeptWaitingAndCancelledOneDoesNot() {
+    for isCancelled in [true, false] {
+      var f = MarketFixture { $0.reservationShare = PartsPerMillion(clamping: 100_000) }
+      _ = f.bid(F.paula, at: 50, capacity: 1)
+      let request = f.request(f.terms(begin: 500))
+      if isCancelled { f.send(.cancelRequest(request), by: F.alice) } else { f.pass(501) }
+      #expect(f.state(request) == (isCancelled ? .cancelled : .unmatched))
+      let paid: Int64 = isCancelled ? 0 : 5
+      #expect(f.balance(.available(F.paula.publicKey)) == 1_000_000 + paid)
+      #expect(f.balance(.available(F.alice.publicKey)) == 10_000_000 - paid)
+      closed(f)
+    }
+  }
+
+  // MARK: Races and deaths
+
+  @Test func ofTwoProversRacingForASliceTheFirstHasItAndTheOtherRests() {
+    var f = MarketFixture()
+    let request = f.request(f.terms(F.diamond))
+    _ = f.bid(F.paula, at: 50, capacity: 1, scope: .slice(F.diamond.id, 0))
+    let second = f.bid(F.quinn, at: 1, capacity: 1, scope: .slice(F.diamond.id, 0))
+    #expect(f.lease(request, 0)?.terms.prover == F.paula.publicKey)
+    #expect(f.market.book.bid(second)?.leases == 0)
+    _ = f.bid(F.rita, at: 60)
+    #expect(f.commit(f.leaseID(request, 0)).rejection == nil)
+    let stolen = OutputCommitment(
+      network: F.network, lease: f.leaseID(request, 1), outputs: [.zero], nonceCommitment: .zero,
+      signedBy: F.quinn)
+    #expect(f.send(.commitOutput(stolen), by: F.quinn).rejection == "not-yours")
+  }
+
+  @Test func proverThatDiesMidLeaseCostsTheRequestOnlyTime() {
+    var f = MarketFixture()
+    _ = f.bid(F.paula, at: 50, capacity: 2)
+    _ = f.bid(F.quinn, at: 60)
+    let request = f.request(f.terms())
+    f.commit(f.leaseID(request, 0))
+    // Paula is heard of no more: one lease lapses for want of an output, the other of a proof.
+    f.pass(10_001)
+    #expect(f.lease(request, 1)?.terms.prover == F.quinn.publicKey)
+    f.commit(f.leaseID(request, 1))
+    f.commit(f.leaseID(request, 2))
+    f.submit(f.leaseID(request, 1), f.leaseID(request, 2))
+    f.rule(f.leaseID(request, 1), .valid)
+    f.rule(f.leaseID(request, 2), .valid)
+    f.pass(50_000)
+    f.rule(f.leaseID(request, 0), .valid)
+    #expect(f.lease(request, 0)?.terms.prover == F.quinn.publicKey)
+    // The same output again: what was made over it stands.
+    finish(&f, request)
+    #expect(f.state(request) == .final)
+    #expect(f.balance(.available(F.alice.publicKey)) == 10_000_000 - 60 - 120 - 180)
+    closed(f)
+  }
+
+  // MARK: Foreign semantics
+
+  @Test func whatNobodyCanRunAgainForfeitsItsStakeWhenLateAndIsNeverSlashedInDoubt() {
+    var f = MarketFixture()
+    let foreign = F.manifest("foreign", [(1000, [.input(0)])], semantics: "float32/1")
+    f.send(.publishModel(foreign), by: F.broker)
+    f.send(.publishKey(F.keyRecord(foreign, 0, F.sumcheck)), by: F.broker)
+    _ = f.bid(F.paula, at: 50, backend: F.sumcheck)
+    let late = f.request(f.terms(foreign, backend: F.sumcheck))
+    let lease = f.leaseID(late, 0)
+    f.commit(lease)
+    let outcome = f.pass(60_001)
+    #expect(outcome.bodies.contains(.leaseLapsed(lease, penalty: Amount(1_000))))
+
+    let doubtful = f.request(f.terms(foreign, backend: F.sumcheck))
+    f.commit(f.leaseID(doubtful, 0))
+    let doubted = f.leaseID(doubtful, 0)
+    f.submit(doubted)
+    for _ in 0..<3 { f.rule(doubted, .inconclusive) }
+    #expect(f.state(doubted) == .released)
+  }
 }

@@ -21,6 +21,8 @@ struct HostileBytesTests {
       .submitRequest(f.terms(timeInForce: .goodTill(Tick(milliseconds: 8)))),
       .cancelRequest(.zero), .commitOutput(f.commitment(lease)), .submitBatch(batch),
       .reportRangeFault(lease.id), .recordVerdict(record), .tick,
+      .declareUnprovable(lease.id), .resume, .setParameters(Parameters(), rulesVersion: 1),
+      .pause(true),
     ]
   }
 

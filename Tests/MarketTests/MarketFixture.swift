@@ -37,6 +37,8 @@ struct MarketFixture {
 
   init(_ change: (inout Parameters) -> Void = { _ in }) {
     var parameters = Parameters()
+    // So that what is held for a request is its fees, except where a test says otherwise.
+    parameters.reservationShare = PartsPerMillion(clamping: 0)
     change(&parameters)
     market = try! Market(
       genesis: Genesis(
@@ -64,13 +66,14 @@ struct MarketFixture {
   static func digest(_ text: String) -> Digest { Digest.of(Array(text.utf8)) }
 
   static func manifest(
-    _ name: String, _ slices: [(cost: UInt64, sources: [Manifest.Source])]
+    _ name: String, _ slices: [(cost: UInt64, sources: [Manifest.Source])],
+    semantics: String = "fixed16/1"
   ) -> Manifest {
     func tensor(_ name: String) -> BoundarySpecification {
       BoundarySpecification(name: name, elementType: .int16, shape: [1, 4], exponent: 8)!
     }
     return try! Manifest(
-      name: name, semantics: "fixed16/1", inputs: [tensor("input")],
+      name: name, semantics: semantics, inputs: [tensor("input")],
       slices: slices.enumerated().map { index, slice in
         Manifest.Slice(
           name: "\(name)-\(index)", onnx: digest("\(name) onnx \(index)"),

@@ -1,0 +1,93 @@
+package import Primitives
+
+/// What the operator may change while the exchange runs.
+package enum RuleChange: Hashable, Sendable, CanonicalCodable {
+  case parameters(Parameters, rulesVersion: UInt32)
+  /// No lease is made, and no bid or request is taken, until it is undone.
+  case pause
+  case unpause
+
+  package func encode(into encoder: inout CanonicalEncoder) {
+    switch self {
+    case .parameters(let parameters, let rulesVersion):
+      encoder.append(UInt8(1))
+      encoder.append(parameters)
+      encoder.append(rulesVersion)
+    case .pause: encoder.append(UInt8(2))
+    case .unpause: encoder.append(UInt8(3))
+    }
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    switch try decoder.integer(UInt8.self) {
+    case 1: self = .parameters(try decoder.record(), rulesVersion: try decoder.integer())
+    case 2: self = .pause
+    case 3: self = .unpause
+    case let tag: throw start.failure(.unknownTag(tag, of: "RuleChange"))
+    }
+  }
+}
+
+extension Parameters {
+  /// What makes these numbers unusable, or nil. Every window has an end that a tick can reach, and
+  /// nothing is free of risk for those who lie.
+  var fault: String? {
+    let month: UInt64 = 31 * 86_400_000
+    for (name, window) in [
+      ("executeWindow", executeWindow), ("proveWindow", proveWindow),
+      ("verifyWindow", verifyWindow), ("outageBound", outageBound),
+    ] where !(1...month).contains(window) {
+      return "\(name) is \(window) ms and must be 1 ms to 31 days"
+    }
+    if noticePeriod > month {
+      return "noticePeriod is \(noticePeriod) ms and must be at most 31 days"
+    }
+    if minimumStake == .zero { return "minimumStake is zero" }
+    if lapseLimit == 0 { return "lapseLimit is 0" }
+    if inconclusiveRetries > 100 { return "inconclusiveRetries is above 100" }
+    return nil
+  }
+}
+
+/// The operator's changes: announced, and in effect a notice period later.
+extension Market {
+  mutating func setParameters(
+    _ parameters: Parameters, rulesVersion: UInt32, by author: PublicKey
+  ) throws(Refused) {
+    guard author == genesis.operator else { throw .notOperator }
+    guard rulesVersion == Genesis.rulesVersion else { throw .unknownRules(rulesVersion) }
+    if let fault = parameters.fault { throw .invalidParameters(fault) }
+    announce(.parameters(parameters, rulesVersion: rulesVersion))
+  }
+
+  /// Undoing a pause needs no notice: it takes nothing from anyone.
+  mutating func pause(_ isPaused: Bool, by author: PublicKey) throws(Refused) {
+    guard author == genesis.operator else { throw .notOperator }
+    guard isPaused != self.isPaused,
+      !isPaused || !announced.contains(where: { $0.change == .pause })
+    else { throw .duplicate }
+    if isPaused { announce(.pause) } else { make(.unpause) }
+  }
+
+  private mutating func announce(_ change: RuleChange) {
+    emit(.changeAnnounced(change, effective: now.advanced(by: parameters.noticePeriod)))
+  }
+
+  /// Puts the announced changes whose notice is over into effect, in the order in which they were
+  /// announced; false where there is none.
+  mutating func makeAnnouncedChanges() -> Bool {
+    var isAny = false
+    while let next = announced.first, next.effective < now {
+      make(next.change)
+      isAny = true
+    }
+    return isAny
+  }
+
+  /// What rests is tried under the new rules, in the order of arrival.
+  private mutating func make(_ change: RuleChange) {
+    emit(.changed(change))
+    for order in book.orders { returned.append(order.request) }
+  }
+}
