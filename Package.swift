@@ -135,7 +135,8 @@ let package = Package(
     tests(
       "Quantization",
       [
-        "Quantization", "FixedPoint", "ModelGraph", "Statements", "Primitives", protobuf,
+        "Quantization", "TensorFiles", "FixedPoint", "ModelGraph", "Statements", "Primitives",
+        protobuf,
       ]),
     tests(
       "Slicing",

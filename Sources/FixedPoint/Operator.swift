@@ -71,6 +71,10 @@ protocol OperatorFamily: CanonicalCodable, Hashable, Sendable {
 
   func steps(of operands: [Tensor], giving result: Tensor) -> Int
 
+  /// The largest magnitude that an accumulator could reach, whatever the operands' integers, from
+  /// the actual weights, the bias and the rounding term; nil where nothing is summed.
+  func accumulatorBound(of operands: [Tensor]) -> UInt64?
+
   /// What can be prepared once per program and reused by every run.
   func kernel(operands: [Tensor], result: Tensor) -> any Kernel
 }

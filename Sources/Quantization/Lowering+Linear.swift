@@ -254,12 +254,14 @@ extension Lowering {
   /// Each row gets the weight exponent at which its largest weight fits, as far as the shift
   /// operand exponent + weight exponent - result exponent stays within 0...16: shifts beyond that
   /// cost a prover a second limb and gain nothing.
+  ///
+  /// `weightBits` replaces the setting where a node's accuracy hangs on few weights.
   func linear(
     _ operand: Operand, weights: [Float], biases: [Float]?, rowCount: Int, to result: Int,
-    _ node: Graph.Node, weightBits: Int = Quantizer.weightBits
+    _ node: Graph.Node, weightBits: Int? = nil
   ) throws(QuantizationError) -> LinearRows {
     let columns = weights.count / rowCount
-    let limit = Double((1 << (weightBits - 1)) - 1)
+    let limit = Double((1 << ((weightBits ?? quantizer.settings.weightBits) - 1)) - 1)
     var integers: [Int16] = []
     integers.reserveCapacity(weights.count)
     var integerBiases: [Int64] = []

@@ -86,11 +86,7 @@ struct Lowering {
   }
 
   private func saturates(_ node: Graph.Node) -> Bool {
-    guard quantizer.saturated.contains(node.output), !node.layer.keepsExponent else {
-      return false
-    }
-    if case .general(let layer) = node.layer { return !layer.isMovement }
-    return true
+    quantizer.saturated.contains(node.output) && node.layer.isComputed
   }
 
   /// Appends an operation; throws where its parameters do not fit, naming the node.

@@ -6,60 +6,89 @@ package import Statements
 /// integer program. As the exponents belong to the values, a model computes the same integers
 /// however it is cut.
 package struct Quantizer: Sendable {
-  /// Bits of a weight, sign included. Small weights keep shifts, and with them proofs, small.
-  package static let weightBits = 8
+  /// What precision is traded for range and for the cost of a proof.
+  package struct Settings: Hashable, Sendable {
+    package static let weightBitsRange = 2...16
 
-  /// Bits that a result has above its own exponent before it is clamped onto that.
+    /// Bits of a weight, sign included. Small weights keep shifts, and with them proofs, small.
+    package var weightBits = 8
+    /// Ratio, at least 1, by which a value may exceed its calibrated magnitude before it is a
+    /// range fault. Exponents are whole, so a value often gets more.
+    package var headRoom = 2.0
+    /// Nodes whose results end at their calibrated magnitude, without head-room, where a larger
+    /// one would be a range fault. Before it is clipped a result may be 2^`saturationBits` times
+    /// larger; it is computed coarser by as much.
+    package var saturating: Set<String> = []
+
+    package init() {}
+  }
+
+  /// Bits that a saturating result has above its own exponent before it is clipped onto that.
   static let saturationBits = 4
 
   package let graph: Graph
-  /// Values that are clamped to their range where others would end the run with a range fault.
-  package let saturated: Set<Int>
+  package let settings: Settings
+  /// By value index: the calibrated magnitude of inputs and results.
+  let magnitudes: [Float]
   /// By value index; constants are quantised where they are read.
   package let exponents: [Int8]
+  /// Values that are clipped to their range where others would end the run with a range fault.
+  package let saturated: Set<Int>
 
-  /// `graph` is simplified first (`Graph.simplified`). The results of the nodes named by
-  /// `saturating` are clamped; operators that only move elements have nothing to clamp.
+  /// `graph` is simplified first (`Graph.simplified`).
   package init(
-    _ graph: Graph, calibration: Calibration, saturating: Set<String> = []
+    _ graph: Graph, calibration: Calibration, settings: Settings = Settings()
   ) throws(QuantizationError) {
     guard calibration.sampleCount > 0 else { throw .noSamples }
-    self.graph = graph
-    saturated = Set(graph.nodes.lazy.filter { saturating.contains($0.name) }.map(\.output))
+    try self.init(
+      graph, magnitudes: graph.values.indices.map(calibration.magnitude), settings: settings)
+  }
+
+  init(_ graph: Graph, magnitudes: [Float], settings: Settings) throws(QuantizationError) {
+    (self.graph, self.magnitudes, self.settings) = (graph, magnitudes, settings)
+    var saturated: Set<Int> = []
+    for name in settings.saturating.sorted() {
+      guard let node = graph.nodes.first(where: { $0.name == name }) else {
+        throw .unknownNode(name)
+      }
+      guard node.layer.isComputed else {
+        throw .unsupported(
+          node: name,
+          "\(node.operatorName) keeps its operand's integers; saturate the node before it")
+      }
+      saturated.insert(node.output)
+    }
+    self.saturated = saturated
+    func exponent(_ value: Int, named name: String) throws(QuantizationError) -> Int8 {
+      guard magnitudes[value].isFinite else { throw .notFinite(name) }
+      let headRoom = saturated.contains(value) ? 1 : settings.headRoom
+      let reach = Double(magnitudes[value]) * headRoom
+      // The largest exponent at which the value, with head-room, fits in int16.
+      return Int8(PowerOfTwo.exponent(fitting: reach, limit: 32767).clamped(to: -16...15))
+    }
     var exponents = [Int8](repeating: 0, count: graph.values.count)
     for input in graph.inputs {
-      exponents[input] = try Self.exponent(
-        calibration.maxMagnitudes[input], named: graph.values[input].name)
+      exponents[input] = try exponent(input, named: graph.values[input].name)
     }
     for node in graph.nodes {
       exponents[node.output] =
         node.layer.keepsExponent
-        ? exponents[node.inputs[0]]
-        : try Self.exponent(calibration.maxMagnitudes[node.output], named: node.name)
+        ? exponents[node.inputs[0]] : try exponent(node.output, named: node.name)
     }
     self.exponents = exponents
-  }
-
-  /// The largest exponent at which `magnitude`, with head-room, fits in int16.
-  private static func exponent(
-    _ magnitude: Float, named name: String
-  ) throws(QuantizationError) -> Int8 {
-    guard magnitude.isFinite else { throw .notFinite(name) }
-    return Int8(
-      PowerOfTwo.exponent(fitting: Double(magnitude * Calibration.headRoom), limit: 32767)
-        .clamped(to: -16...15))
-  }
-
-  private init(_ graph: Graph, exponents: [Int8], saturated: Set<Int>) {
-    (self.graph, self.exponents, self.saturated) = (graph, exponents, saturated)
   }
 
   /// The same integers for a graph in which convolutions were divided: each value has the exponent
   /// of the one it is made of, and is clamped where that is.
   package func following(_ split: SplitGraph) -> Quantizer {
-    Quantizer(
-      split.graph, exponents: split.origins.map { exponents[$0] },
-      saturated: Set(split.origins.indices.filter { saturated.contains(split.origins[$0]) }))
+    Quantizer(self, split)
+  }
+
+  private init(_ whole: Quantizer, _ split: SplitGraph) {
+    (graph, settings) = (split.graph, whole.settings)
+    magnitudes = split.origins.map { whole.magnitudes[$0] }
+    exponents = split.origins.map { whole.exponents[$0] }
+    saturated = Set(split.origins.indices.filter { whole.saturated.contains(split.origins[$0]) })
   }
 
   package func boundary(_ value: Int) throws(QuantizationError) -> BoundarySpecification {
@@ -108,6 +137,12 @@ extension Layer {
     case .convolution, .gemm, .matMul, .add, .batchNormalization: false
     }
   }
+
+  /// Whether the result holds numbers that are in no operand.
+  var isComputed: Bool {
+    if case .general(let layer) = self, layer.isMovement { return false }
+    return !keepsExponent
+  }
 }
 
 extension GeneralLayer {
@@ -121,7 +156,7 @@ extension GeneralLayer {
   }
 
   /// Whether elements only change their places.
-  var isMovement: Bool {
+  fileprivate var isMovement: Bool {
     switch form {
     case .arrangement, .concatenation: true
     default: false

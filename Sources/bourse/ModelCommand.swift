@@ -1,12 +1,13 @@
 import ArgumentParser
 import Foundation
 import ModelGraph
-import Quantization
 
 struct ModelCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "model", abstract: "Inspect, slice, check and publish ONNX models.",
-    subcommands: [Inspect.self, Slice.self, Check.self, Publish.self, Conformance.self])
+    commandName: "model", abstract: "Inspect, check, run, slice and publish ONNX models.",
+    subcommands: [
+      Inspect.self, Check.self, Run.self, Slice.self, Publish.self, Conformance.self,
+    ])
 }
 
 /// Reads a whole file up to the parser's limit.
@@ -21,10 +22,4 @@ func readModel(_ path: String) throws -> ModelFile {
     throw ValidationError("'\(path)' cannot be read; name an ONNX file.")
   }
   return try ModelFile(bytes: [UInt8](data))
-}
-
-/// Calibrates on `samples` and quantises.
-func quantize(_ graph: Graph, samples: [[FloatTensor]]) throws -> Quantizer {
-  let graph = try graph.simplified()
-  return try Quantizer(graph, calibration: try Calibration(graph, samples: samples))
 }

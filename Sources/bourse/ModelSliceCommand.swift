@@ -19,7 +19,10 @@ extension ModelCommand {
 
     @Argument(help: "An ONNX file.") var file: String
     @Option(help: "How many slices.") var slices: Int
-    @Option(help: "Sample inputs of the model's task, as JSON.") var calibrate: String
+    @Option(help: "Sample inputs of the model's task; see `bourse model check --help`.")
+    var calibrate: String
+    @OptionGroup var quantization: QuantizationOptions
+    @OptionGroup var inputs: InputOptions
     @Option(name: .shortAndLong, help: "A directory that does not exist yet.") var output: String
     @Flag(help: "Print one JSON object.") var json = false
 
@@ -41,9 +44,13 @@ extension ModelCommand {
     }
 
     func run() async throws {
-      let vectors = try SampleVectors(path: calibrate)
-      let quantizer = try quantize(
-        try Graph(try readModel(file)), samples: vectors.samples(vectors.inputs.indices))
+      let graph = try Graph(try readModel(file))
+      let vectors = try inputs.vectors(calibrate, for: graph)
+      let progress = Progress(isShown: !json)
+      let quantizer = try quantization.quantizer(
+        for: graph, samples: vectors.samples(vectors.inputs.indices)
+      ) { progress.show("calibrated on \($0) of \(vectors.inputs.count) inputs") }
+      progress.finish()
       let name = URL(fileURLWithPath: file).deletingPathExtension().lastPathComponent
       let model = try SlicedModel(
         name: name, quantizer: quantizer, rules: SlicingRules(count: slices))

@@ -43,16 +43,32 @@ enum Style {
 }
 
 /// One JSON object with sorted keys, for programs.
-func printJSON(_ value: some Encodable) throws {
+func printJSON(
+  _ value: some Encodable, keys: JSONEncoder.KeyEncodingStrategy = .useDefaultKeys
+) throws {
   let encoder = JSONEncoder()
+  encoder.keyEncodingStrategy = keys
   encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
   print(String(decoding: try encoder.encode(value), as: UTF8.self))
+}
+
+/// A value that JSON shows as null, rather than not at all, where there is none.
+struct OrNull<Value: Encodable>: Encodable {
+  let value: Value?
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(value)
+  }
 }
 
 /// "[1, 6, 28, 28]" as "1×6×28×28"; a scalar as "scalar".
 func describe(shape: [Int]) -> String {
   shape.isEmpty ? "scalar" : shape.map(String.init).joined(separator: "×")
 }
+
+/// Four significant digits.
+func describe(number: Double) -> String { String(format: "%.4g", number) }
 
 /// A share of the whole, such as "61.5 %".
 func describe(share: Double) -> String { String(format: "%.1f %%", share * 100) }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Market
+import ModelGraph
 import Primitives
 import Quantization
 import Requester
@@ -16,21 +17,26 @@ struct RequestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Submit one inference of a published model.",
       discussion: """
-        The input is a JSON file: an array of numbers, or a vectors file with --index. The fee at \
-        the limit price is held at once; what is not spent comes back when the request is final.
+        The input is a file of numbers (JSON, .npy) or a picture (PNG, PGM, PPM); a file of many, \
+        such as vectors, takes --index. The fee at the limit price is held at once; what is not \
+        spent comes back when the request is final.
 
         EXAMPLES
           bourse request submit --model 8f31… --input digit.json --key me.key --wait
+          bourse request submit --model 8f31… --input seven.png --labels names.txt \\
+            --key me.key --wait
           bourse request submit --model 8f31… --input vectors.json --index 3 --key me.key \\
             --wait --bundle answer.bundle
         """)
 
     @Option(name: .long, help: "The model's id, or enough first digits of it.")
     var model: String
-    @Option(name: .long, help: "A JSON file with the input.")
-    var input: String
-    @Option(name: .long, help: "Which of a vectors file's inputs.")
+    @Option(name: .long, help: "The input's file; once per input of the model, in its order.")
+    var input: [String]
+    @Option(name: .long, help: "Which of a file's inputs, from 0.")
     var index: Int?
+    @OptionGroup var inputs: InputOptions
+    @OptionGroup var labels: LabelOption
     @OptionGroup var key: KeyOption
     @OptionGroup var brokerOptions: BrokerOptions
     @Option(name: .long, help: "The most to pay: micro-credits per 1000 cost units.")
@@ -49,11 +55,15 @@ struct RequestCommand: AsyncParsableCommand {
 
     func run() async throws {
       let key = try key.load()
-      let values = try InputFile.read(input, index: index)
+      let names = try labels.load()
       let client = try await brokerOptions.connect(as: key)
       let modelID = try await resolve(model, client)
       let manifest = try await client.model(modelID)
-      let inputs = [try BoundaryValues.bytes(values, as: manifest.inputs[0])]
+      let tensors = try inputs.tensors(
+        input, for: manifest.inputs.map { ($0.name, $0.shape) }, index: index)
+      let inputs = try zip(tensors, manifest.inputs).map { tensor, boundary in
+        try BoundaryValues.bytes(tensor.values, as: boundary)
+      }
       var order = RequestSession.Order()
       order.limitPrice = Price(ticks: limit)
       order.spread = spread
@@ -87,9 +97,8 @@ struct RequestCommand: AsyncParsableCommand {
       if let tensors = try await session.answer(report, manifest),
         let source = manifest.outputs.first
       {
-        let floats = try BoundaryValues.floats(tensors[0], as: manifest.specification(of: source))
-        shown.outputs = floats
-        shown.answer = Agreement.top(floats)
+        shown.setAnswer(
+          try BoundaryValues.floats(tensors[0], as: manifest.specification(of: source)), names)
       }
       if let bundle, report.state == .final {
         let evidence = try await session.bundle(performed, report, manifest)
@@ -114,10 +123,19 @@ struct RequestCommand: AsyncParsableCommand {
   struct Show: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Show a request and its leases.",
-      discussion: "EXAMPLE\n  bourse request show 3b1f… --json")
+      discussion: """
+        With a key that may read its tensors, the answer too.
+
+        EXAMPLES
+          bourse request show 3b1f… --json
+          bourse request show 3b1f… --key me.key --labels names.txt
+        """)
 
     @Argument(help: "The request's id.")
     var request: String
+    @Option(name: .long, help: "Your key file, to read the answer.")
+    var key: String?
+    @OptionGroup var labels: LabelOption
     @OptionGroup var brokerOptions: BrokerOptions
     @OptionGroup var output: JSONOption
 
@@ -125,55 +143,24 @@ struct RequestCommand: AsyncParsableCommand {
       guard let id = RequestID(hexadecimal: request) else {
         throw ValidationError("'\(request)' is no request's id: 64 hexadecimal digits.")
       }
-      let client = try await brokerOptions.connect(as: nil)
+      let names = try labels.load()
+      let key = try key.map(KeyFile.read)
+      let client = try await brokerOptions.connect(as: key)
       let report = try await client.report(on: id)
       let manifest = try await client.model(report.terms.model)
-      let shown = RequestReportShown(id, report, manifest)
+      var shown = RequestReportShown(id, report, manifest)
+      if let key, let source = manifest.outputs.first,
+        let tensors = try await RequestSession(client: client, key: key).answer(report, manifest)
+      {
+        shown.setAnswer(
+          try BoundaryValues.floats(tensors[0], as: manifest.specification(of: source)), names)
+      }
       output.json ? try printJSON(shown) : print(shown.text)
       await client.close()
     }
   }
 }
 
-/// An input given as JSON.
-enum InputFile {
-  static func read(_ path: String, index: Int?) throws -> [Float] {
-    if let index {
-      let vectors = try SampleVectors(path: path)
-      guard vectors.inputs.indices.contains(index) else {
-        throw ValidationError(
-          "'\(path)' has \(vectors.inputs.count) inputs, numbered from 0; \(index) is none of them."
-        )
-      }
-      return vectors.inputs[index]
-    }
-    let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int
-    guard let size, size <= SampleVectors.byteLimit,
-      let data = FileManager.default.contents(atPath: path),
-      let values = try? JSONDecoder().decode([Float].self, from: data)
-    else {
-      throw ValidationError(
-        "'\(path)' is no JSON array of numbers; for a vectors file add --index.")
-    }
-    return values
-  }
-}
-
 func milliseconds(_ duration: Duration) -> Double {
   (duration / .milliseconds(1) * 100).rounded() / 100
-}
-
-/// One line of progress on a terminal's standard error.
-final class Progress {
-  private let isOn: Bool
-
-  init(isShown: Bool) { isOn = isShown && isatty(STDERR_FILENO) == 1 }
-
-  func show(_ text: String) {
-    if isOn { FileHandle.standardError.write(Data("\r\u{1B}[K\(text)".utf8)) }
-  }
-
-  func finish() {
-    if isOn { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
-  }
 }

@@ -1,5 +1,6 @@
 import Market
 import Primitives
+import Quantization
 import Statements
 import Wire
 
@@ -41,9 +42,11 @@ struct RequestReportShown: Codable {
   let untaken: [String]
   let coverage: Coverage?
   let jobRoot: String?
-  var outputs: [Float]?
+  private(set) var outputs: [Float]?
   /// Index of the largest output.
-  var answer: Int?
+  private(set) var answer: Int?
+  /// What the class of that index is called.
+  private(set) var answerName: String?
   var timings: Timings?
 
   init(_ id: RequestID, _ report: RequestReport, _ manifest: Manifest) {
@@ -73,6 +76,13 @@ struct RequestReportShown: Codable {
     jobRoot = report.jobRoot?.description
   }
 
+  /// `outputs` is the model's first output.
+  mutating func setAnswer(_ outputs: [Float], _ names: ClassNames?) {
+    self.outputs = outputs
+    answer = Agreement.top(outputs)
+    answerName = answer.flatMap { names?.name(of: $0) }
+  }
+
   /// The leases as a table.
   var leaseTable: Table {
     var table = Table([
@@ -90,7 +100,7 @@ struct RequestReportShown: Codable {
 
   var text: String {
     var lines = ["request \(request)", "state   \(state)"]
-    if let answer { lines.append("answer  \(answer)") }
+    if let answer { lines.append("answer  \(answer)\(answerName.map { " (\($0))" } ?? "")") }
     lines.append(leaseTable.text)
     if !untaken.isEmpty {
       lines.append(

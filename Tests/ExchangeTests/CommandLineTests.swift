@@ -12,7 +12,7 @@ extension ExchangeTests {
 }
 
 /// One finished run of the tool.
-private struct Run {
+struct Run {
   let status: Int32
   let output: Data
   let errors: String
@@ -56,7 +56,7 @@ private struct Run {
 }
 
 /// A folder that is gone after the test.
-private func withFolder(_ body: (String) async throws -> Void) async throws {
+func withFolder(_ body: (String) async throws -> Void) async throws {
   let folder = NSTemporaryDirectory() + "bourse-tool-\(UUID().uuidString)"
   try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
   defer { try? FileManager.default.removeItem(atPath: folder) }

@@ -303,7 +303,9 @@ import Testing
     }
     let calibration = try Calibration(graph, samples: [tensors(1, -0.9)])
     func run(_ saturating: Set<String>, _ operands: [FloatTensor]) throws -> Float {
-      let program = try Quantizer(graph, calibration: calibration, saturating: saturating).program()
+      var settings = Quantizer.Settings()
+      settings.saturating = saturating
+      let program = try Quantizer(graph, calibration: calibration, settings: settings).program()
       let inputs = try zip(operands, program.inputs).map {
         try BoundaryValues.bytes($0.values, as: $1)
       }

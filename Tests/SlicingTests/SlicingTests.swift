@@ -30,18 +30,6 @@ struct Sample {
 }
 
 @Suite struct SlicingTests {
-  /// Scored on vectors that did not calibrate.
-  @Test(arguments: [("digits_lenet5", 16), ("digits_mlp", 60)])
-  func integerProgramAgreesWithTheFloatModel(name: String, calibrated: Int) throws {
-    let sample = try Sample(name, calibrated: calibrated)
-    let agreement = try Agreement(
-      graph: sample.graph, program: sample.quantizer.program(), vectors: sample.vectors,
-      scored: calibrated..<sample.vectors.inputs.count)
-    #expect(agreement.agreement >= 0.99)
-    #expect(agreement.rangeFaultRate == 0)
-    #expect(try #require(agreement.accuracy) > 0.94)
-  }
-
   @Test(arguments: [
     ("digits_lenet5", 1), ("digits_lenet5", 4), ("digits_lenet5", 6), ("digits_mlp", 3),
   ])
