@@ -17,11 +17,18 @@
 
 enum { tile_positions = 6, tile_lanes = 16, slide_positions = 16, slide_lanes = 4 };
 
+#ifndef FIXED16_SIMD
+typedef int16_t octets __attribute__((vector_size(16)));
+typedef int32_t quads __attribute__((vector_size(16)));
+#define EVEN(x) __builtin_convertvector(__builtin_shufflevector(x, x, 0, 2, 4, 6), quads)
+#define ODD(x) __builtin_convertvector(__builtin_shufflevector(x, x, 1, 3, 5, 7), quads)
+#endif
+
 INLINE int64_t NAME(minimum)(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Requantises `count` × `width` sums, to which bias and rounding term are added already, into
-// `out`; gives the least index outside int16. Element [i][j] has the shift of j (`by_column`) or of
-// i, and the index i · stride_i + j · stride_j.
+// out[i · out_stride + j]; gives the least index outside int16. Element [i][j] has the shift of j
+// (`by_column`) or of i, and the index i · stride_i + j · stride_j.
 #define FINISH(TYPE, UNSIGNED)                                                                     \
   UNSIGNED outside = 0;                                                                            \
   for (int i = 0; i < count; i++) {                                                                \
@@ -29,7 +36,7 @@ INLINE int64_t NAME(minimum)(int64_t a, int64_t b) { return a < b ? a : b; }
       TYPE value = sums[i * tile_lanes + j] >> shifts[by_column ? j : i];                          \
       outside |= (UNSIGNED)value + 32768;                                                          \
       int16_t narrow = (int16_t)value;                                                             \
-      out[i * tile_lanes + j] = narrow > least ? narrow : least;                                   \
+      out[i * out_stride + j] = narrow > least ? narrow : least;                                   \
     }                                                                                              \
   }                                                                                                \
   if (__builtin_expect((outside >> 16) == 0, 1)) return INT64_MAX;                                 \
@@ -42,29 +49,21 @@ INLINE int64_t NAME(minimum)(int64_t a, int64_t b) { return a < b ? a : b; }
   }                                                                                                \
   return lowest;
 
-INLINE int64_t NAME(finish_narrow)(int16_t *out, const int32_t *sums, const int count,
-                                   const int width, const int by_column, const int32_t *shifts,
+INLINE int64_t NAME(finish_narrow)(int16_t *restrict out, int64_t out_stride,
+                                   const int32_t *restrict sums, const int count, const int width,
+                                   const int by_column, const int32_t *restrict shifts,
                                    int16_t least, int64_t stride_i, int64_t stride_j) {
   FINISH(int32_t, uint32_t)
 }
 
-INLINE int64_t NAME(finish_wide)(int16_t *out, const int64_t *sums, const int count,
-                                 const int width, const int by_column, const int32_t *shifts,
+INLINE int64_t NAME(finish_wide)(int16_t *restrict out, int64_t out_stride,
+                                 const int64_t *restrict sums, const int count, const int width,
+                                 const int by_column, const int32_t *restrict shifts,
                                  int16_t least, int64_t stride_i, int64_t stride_j) {
   FINISH(int64_t, uint64_t)
 }
 
 #undef FINISH
-
-// Starts the int32 sums at `start` (per column or per row of the tile; null: 0).
-INLINE void NAME(start)(int32_t *sums, const int32_t *start, const int count, const int width,
-                        const int by_column) {
-  for (int i = 0; i < count; i++) {
-    for (int j = 0; j < width; j++) {
-      sums[i * tile_lanes + j] = start ? start[by_column ? j : i] : 0;
-    }
-  }
-}
 
 INLINE void NAME(widen)(int64_t *wide, const int32_t *sums, const int count, const int width) {
   for (int i = 0; i < count; i++) {
@@ -74,17 +73,20 @@ INLINE void NAME(widen)(int64_t *wide, const int32_t *sums, const int count, con
 
 // ---- Several positions, many rows ------------------------------------------------------------
 
-// Adds the products of steps first..<last to sums[position][lane].
-INLINE void NAME(multiply_sums)(int32_t *sums, const fixed16_panel *panel,
-                                const int16_t *const *at, const int count, const int lanes,
-                                int32_t first, int32_t last) {
+// sums[position][lane] = start[lane], or 0 where that is null, plus the products of steps
+// first..<last.
+INLINE void NAME(multiply_sums)(int32_t *restrict sums, const int32_t *restrict start,
+                                const fixed16_panel *panel, const int16_t *const *at,
+                                const int count, const int lanes, int32_t first, int32_t last) {
   const int16_t *weights = panel->weights + (int64_t)first * lanes * 2;
   const int32_t *offsets = panel->offsets;
 #ifdef FIXED16_SIMD
   __m256i low[tile_positions], high[tile_positions];
   UNROLLED for (int i = 0; i < count; i++) {
-    low[i] = _mm256_load_si256((const __m256i *)(sums + i * tile_lanes));
-    if (lanes > 8) high[i] = _mm256_load_si256((const __m256i *)(sums + i * tile_lanes + 8));
+    low[i] = start ? _mm256_loadu_si256((const __m256i *)start) : _mm256_setzero_si256();
+    if (lanes > 8) {
+      high[i] = start ? _mm256_loadu_si256((const __m256i *)(start + 8)) : _mm256_setzero_si256();
+    }
   }
   for (int32_t step = first; step < last; step++, weights += lanes * 2) {
     const __m256i weights_low = _mm256_loadu_si256((const __m256i *)weights);
@@ -104,15 +106,26 @@ INLINE void NAME(multiply_sums)(int32_t *sums, const fixed16_panel *panel,
     if (lanes > 8) _mm256_store_si256((__m256i *)(sums + i * tile_lanes + 8), high[i]);
   }
 #else
+  // Four lanes of pairs at a time: compilers know this form as one instruction of many machines.
+  quads total[tile_positions][tile_lanes / 4];
+  for (int i = 0; i < count; i++) {
+    for (int j = 0; j < lanes / 4; j++) {
+      if (start) memcpy(&total[i][j], start + 4 * j, sizeof total[i][j]);
+      else memset(&total[i][j], 0, sizeof total[i][j]);
+    }
+  }
   for (int32_t step = first; step < last; step++, weights += lanes * 2) {
-    for (int i = 0; i < count; i++) {
-      const int16_t *x = at[i] + offsets[step];
-      const int32_t x0 = x[0], x1 = x[1];
-      for (int j = 0; j < lanes; j++) {
-        sums[i * tile_lanes + j] += x0 * weights[2 * j] + x1 * weights[2 * j + 1];
+    UNROLLED for (int j = 0; j < lanes / 4; j++) {
+      octets w;
+      memcpy(&w, weights + 8 * j, sizeof w);
+      const quads even = EVEN(w), odd = ODD(w);
+      UNROLLED for (int i = 0; i < count; i++) {
+        const int16_t *x = at[i] + offsets[step];
+        total[i][j] += even * (int32_t)x[0] + odd * (int32_t)x[1];
       }
     }
   }
+  for (int i = 0; i < count; i++) memcpy(sums + i * tile_lanes, total[i], lanes * sizeof *sums);
 #endif
 }
 
@@ -156,14 +169,18 @@ INLINE void NAME(store_transposed)(int16_t *result, const int16_t *out, const in
 INLINE int64_t NAME(multiply_tile)(const fixed16_panel *panel, const int16_t *const *at,
                                    const int count, const int lanes, int16_t *result,
                                    int64_t position_stride, int64_t row_stride) {
+  _Alignas(64) int16_t staged[tile_positions * tile_lanes];
+  // Whole lines of a panel are finished where they belong.
+  const int is_direct = position_stride != 1 && panel->rows == lanes;
+  int16_t *out = is_direct ? result : staged;
+  const int64_t out_stride = is_direct ? position_stride : tile_lanes;
   _Alignas(64) int32_t sums[tile_positions * tile_lanes];
-  _Alignas(64) int16_t out[tile_positions * tile_lanes];
   int64_t lowest;
   if (panel->is_narrow) {
-    NAME(start)(sums, panel->narrow_biases, count, lanes, 1);
-    NAME(multiply_sums)(sums, panel, at, count, lanes, 0, panel->run_ends[0]);
-    lowest = NAME(finish_narrow)(out, sums, count, lanes, 1, panel->shifts, panel->least,
-                                 position_stride, row_stride);
+    NAME(multiply_sums)(sums, panel->narrow_biases, panel, at, count, lanes, 0,
+                        panel->run_ends[0]);
+    lowest = NAME(finish_narrow)(out, out_stride, sums, count, lanes, 1, panel->shifts,
+                                 panel->least, position_stride, row_stride);
   } else {
     _Alignas(64) int64_t wide[tile_positions * tile_lanes];
     for (int i = 0; i < count; i++) {
@@ -171,23 +188,20 @@ INLINE int64_t NAME(multiply_tile)(const fixed16_panel *panel, const int16_t *co
     }
     int32_t first = 0;
     for (int32_t run = 0; run < panel->run_count; run++) {
-      NAME(start)(sums, NULL, count, lanes, 1);
-      NAME(multiply_sums)(sums, panel, at, count, lanes, first, panel->run_ends[run]);
+      NAME(multiply_sums)(sums, NULL, panel, at, count, lanes, first, panel->run_ends[run]);
       NAME(widen)(wide, sums, count, lanes);
       first = panel->run_ends[run];
     }
-    lowest = NAME(finish_wide)(out, wide, count, lanes, 1, panel->shifts, panel->least,
-                               position_stride, row_stride);
+    lowest = NAME(finish_wide)(out, out_stride, wide, count, lanes, 1, panel->shifts,
+                               panel->least, position_stride, row_stride);
   }
+  if (is_direct) return lowest;
   if (position_stride == 1) {
-    NAME(store_transposed)(result, out, count, panel->rows, row_stride);
+    NAME(store_transposed)(result, staged, count, panel->rows, row_stride);
   } else {
     for (int i = 0; i < count; i++) {
-      int16_t *line = result + i * position_stride;
-      if (panel->rows == tile_lanes) {
-        memcpy(line, out + i * tile_lanes, tile_lanes * sizeof *out);
-      } else {
-        for (int j = 0; j < panel->rows; j++) line[j] = out[i * tile_lanes + j];
+      for (int j = 0; j < panel->rows; j++) {
+        result[i * position_stride + j] = staged[i * tile_lanes + j];
       }
     }
   }
@@ -239,19 +253,18 @@ int64_t NAME(multiply)(const fixed16_panel *panel, const fixed16_positions *posi
 
 // ---- Many positions, a few rows --------------------------------------------------------------
 
-// Adds the products of steps first..<last to sums[lane][position], for 16 positions.
-INLINE void NAME(slide_sums)(int32_t *sums, const fixed16_panel *panel, const int16_t *at,
-                             const int lanes, int32_t first, int32_t last) {
+// sums[lane][position], for 16 positions, = start[lane], or 0 where that is null, plus the products
+// of steps first..<last.
+INLINE void NAME(slide_sums)(int32_t *restrict sums, const int32_t *restrict start,
+                             const fixed16_panel *panel, const int16_t *at, const int lanes,
+                             int32_t first, int32_t last) {
   const int16_t *weights = panel->weights + (int64_t)first * lanes * 2;
   const int32_t *offsets = panel->offsets;
 #ifdef FIXED16_SIMD
   // Unpacking keeps to 128-bit halves: `low` holds positions 0-3 and 8-11, `high` the others.
   __m256i low[slide_lanes], high[slide_lanes];
   UNROLLED for (int i = 0; i < lanes; i++) {
-    const __m256i a = _mm256_load_si256((const __m256i *)(sums + i * tile_lanes));
-    const __m256i b = _mm256_load_si256((const __m256i *)(sums + i * tile_lanes + 8));
-    low[i] = _mm256_permute2x128_si256(a, b, 0x20);
-    high[i] = _mm256_permute2x128_si256(a, b, 0x31);
+    low[i] = high[i] = start ? _mm256_set1_epi32(start[i]) : _mm256_setzero_si256();
   }
   for (int32_t step = first; step < last; step++, weights += lanes * 2) {
     const __m256i x0 = _mm256_loadu_si256((const __m256i *)(at + offsets[2 * step]));
@@ -273,6 +286,9 @@ INLINE void NAME(slide_sums)(int32_t *sums, const fixed16_panel *panel, const in
     _mm256_store_si256((__m256i *)(sums + i * tile_lanes + 8), b);
   }
 #else
+  for (int i = 0; i < lanes; i++) {
+    for (int j = 0; j < slide_positions; j++) sums[i * tile_lanes + j] = start ? start[i] : 0;
+  }
   for (int32_t step = first; step < last; step++, weights += lanes * 2) {
     const int16_t *x0 = at + offsets[2 * step], *x1 = at + offsets[2 * step + 1];
     for (int i = 0; i < lanes; i++) {
@@ -288,18 +304,20 @@ INLINE void NAME(slide_sums)(int32_t *sums, const fixed16_panel *panel, const in
 // The 16 positions from `at` on, of which `count` are real.
 INLINE int64_t NAME(slide_tile)(const fixed16_panel *panel, const int16_t *at, const int lanes,
                                 int count, int16_t *result, int64_t row_stride) {
+  _Alignas(64) int16_t staged[slide_lanes * tile_lanes];
+  // Whole lines of a tile are finished where they belong.
+  const int is_direct = count == slide_positions && panel->rows == lanes;
+  int16_t *out = is_direct ? result : staged;
+  const int64_t out_stride = is_direct ? row_stride : tile_lanes;
   _Alignas(64) int32_t sums[slide_lanes * tile_lanes];
-  _Alignas(64) int16_t out[slide_lanes * tile_lanes];
   int64_t lowest;
   if (panel->is_narrow) {
-    NAME(start)(sums, panel->narrow_biases, lanes, tile_lanes, 0);
-    NAME(slide_sums)(sums, panel, at, lanes, 0, panel->run_ends[0]);
-    if (count < slide_positions) {
-      for (int i = 0; i < lanes; i++) {
-        for (int j = count; j < slide_positions; j++) sums[i * tile_lanes + j] = 0;
-      }
+    NAME(slide_sums)(sums, panel->narrow_biases, panel, at, lanes, 0, panel->run_ends[0]);
+    // Positions that do not exist must not be found out of range.
+    for (int i = 0; i < lanes; i++) {
+      for (int j = count; j < slide_positions; j++) sums[i * tile_lanes + j] = 0;
     }
-    lowest = NAME(finish_narrow)(out, sums, lanes, slide_positions, 0, panel->shifts,
+    lowest = NAME(finish_narrow)(out, out_stride, sums, lanes, slide_positions, 0, panel->shifts,
                                  panel->least, row_stride, 1);
   } else {
     _Alignas(64) int64_t wide[slide_lanes * tile_lanes];
@@ -308,24 +326,19 @@ INLINE int64_t NAME(slide_tile)(const fixed16_panel *panel, const int16_t *at, c
     }
     int32_t first = 0;
     for (int32_t run = 0; run < panel->run_count; run++) {
-      NAME(start)(sums, NULL, lanes, slide_positions, 0);
-      NAME(slide_sums)(sums, panel, at, lanes, first, panel->run_ends[run]);
+      NAME(slide_sums)(sums, NULL, panel, at, lanes, first, panel->run_ends[run]);
       NAME(widen)(wide, sums, lanes, slide_positions);
       first = panel->run_ends[run];
     }
     for (int i = 0; i < lanes; i++) {
       for (int j = count; j < slide_positions; j++) wide[i * tile_lanes + j] = 0;
     }
-    lowest = NAME(finish_wide)(out, wide, lanes, slide_positions, 0, panel->shifts, panel->least,
-                               row_stride, 1);
+    lowest = NAME(finish_wide)(out, out_stride, wide, lanes, slide_positions, 0, panel->shifts,
+                               panel->least, row_stride, 1);
   }
+  if (is_direct) return lowest;
   for (int i = 0; i < panel->rows; i++) {
-    int16_t *line = result + i * row_stride;
-    if (count == slide_positions) {
-      memcpy(line, out + i * tile_lanes, slide_positions * sizeof *out);
-    } else {
-      for (int j = 0; j < count; j++) line[j] = out[i * tile_lanes + j];
-    }
+    for (int j = 0; j < count; j++) result[i * row_stride + j] = staged[i * tile_lanes + j];
   }
   return lowest;
 }
@@ -498,3 +511,5 @@ void NAME(raise)(int16_t *result, const int16_t *x, int64_t count, int16_t least
 
 #undef INLINE
 #undef UNROLLED
+#undef EVEN
+#undef ODD

@@ -77,17 +77,10 @@ package struct Executor: Sendable {
     }
     for (index, step) in plan.steps.enumerated() {
       guard let result = plan.tensor(step.result, in: arena) else { continue }
-      let scratch = arena.memory + plan.scratchOffset
-      let element =
-        if let kernel = step.dividedKernel {
-          kernel.run(
-            Invocation(
-              operands: arena.operands[index], result: result, scratch: scratch,
-              instructions: instructions), threads: threads)
-        } else {
-          step.kernel.run(arena.operands[index], into: result, scratch: scratch)
-        }
-      if let element {
+      let invocation = Invocation(
+        operands: arena.operands[index], result: result,
+        scratch: arena.memory + plan.scratchOffset, instructions: instructions)
+      if let element = step.run(invocation, threads: threads) {
         let node = program.operations[step.operation].name
         throw .rangeFault(RangeFault(operation: step.operation, node: node, element: element))
       }

@@ -2,8 +2,8 @@
 struct Plan: Sendable {
   struct Step: Sendable {
     let kernel: any Kernel
-    /// The kernel again where it can be divided; asked once, not in every run.
-    let dividedKernel: (any DividedKernel)?
+    /// The kernel again where it can be divided, and how; asked once, not in every run.
+    private let divided: (kernel: any DividedKernel, stages: [KernelStage])?
     /// Index of the operation that a fault of this step names.
     let operation: Int
     /// Numbers of the tensors read, and of the one written.
@@ -11,8 +11,22 @@ struct Plan: Sendable {
     let result: Int
 
     init(kernel: any Kernel, operation: Int, operands: [Int], result: Int) {
-      (self.kernel, dividedKernel) = (kernel, kernel as? any DividedKernel)
+      self.kernel = kernel
+      divided = (kernel as? any DividedKernel).map { ($0, $0.stages) }
       (self.operation, self.operands, self.result) = (operation, operands, result)
+    }
+
+    /// Computes the step, on up to `threads` threads; gives the lowest fault.
+    func run(_ invocation: Invocation, threads: Int) -> Int? {
+      guard let divided else {
+        return kernel.run(
+          invocation.operands, into: invocation.result, scratch: invocation.scratch)
+      }
+      for (index, stage) in divided.stages.enumerated() {
+        let task = StageTask(kernel: divided.kernel, stage: index, invocation: invocation)
+        if let fault = task.run(stage, threads: threads) { return fault }
+      }
+      return nil
     }
   }
 

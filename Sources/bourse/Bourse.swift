@@ -23,6 +23,6 @@ struct Bourse: AsyncParsableCommand {
     subcommands: [
       BrokerCommand.self, ProverCommand.self, RequestCommand.self, ModelCommand.self,
       AccountCommand.self, BidCommand.self, KeysCommand.self, PluginCommand.self, AuditCommand.self,
-      VerifyCommand.self, DemoCommand.self,
+      VerifyCommand.self, DemoCommand.self, BenchCommand.self,
     ])
 }

@@ -69,39 +69,41 @@ extension DividedKernel {
     _ operands: [UnsafePointer<Int16>], into result: UnsafeMutablePointer<Int16>,
     scratch: UnsafeMutablePointer<Int16>
   ) -> Int? {
-    run(
-      Invocation(operands: operands, result: result, scratch: scratch, instructions: .best),
-      threads: 1)
-  }
-
-  /// All parts, on up to `threads` threads where a stage is worth it.
-  func run(_ invocation: Invocation, threads: Int) -> Int? {
+    let invocation = Invocation(
+      operands: operands, result: result, scratch: scratch, instructions: .best)
     for (index, stage) in stages.enumerated() {
-      let isShared = stage.steps >= 2 * KernelStage.partSteps
-      let task = StageTask(kernel: self, stage: index, invocation: invocation)
-      let lowest = withUnsafePointer(to: task) { task in
-        fixed16_divide(
-          Int64(stage.partCount), isShared ? Int32(clamping: threads) : 1,
-          UnsafeMutableRawPointer(mutating: task)
-        ) { context, part in
-          guard let task = context?.assumingMemoryBound(to: StageTask.self) else { return .max }
-          return task.pointee.run(part: Int(part))
-        }
+      var fault: Int?
+      for part in 0..<stage.partCount {
+        fault = lowest(fault, run(stage: index, part: part, invocation))
       }
-      if lowest != .max { return Int(lowest) }
+      if fault != nil { return fault }
     }
     return nil
   }
 }
 
 /// One stage of one run, as the threads that share it see it.
-private struct StageTask {
+struct StageTask {
   let kernel: any DividedKernel
   let stage: Int
   let invocation: Invocation
 
-  func run(part: Int) -> Int64 {
-    kernel.run(stage: stage, part: part, invocation).map { Int64($0) } ?? .max
+  /// All parts, on up to `threads` threads where the stage is worth it; gives the lowest fault.
+  func run(_ shape: KernelStage, threads: Int) -> Int? {
+    let isShared = shape.steps >= 2 * KernelStage.partSteps
+    let lowest = withUnsafePointer(to: self) { task in
+      fixed16_divide(
+        Int64(shape.partCount), isShared ? Int32(clamping: threads) : 1,
+        UnsafeMutableRawPointer(mutating: task)
+      ) { context, part in
+        guard let task = context?.assumingMemoryBound(to: StageTask.self).pointee else {
+          return .max
+        }
+        return task.kernel.run(stage: task.stage, part: Int(part), task.invocation)
+          .map { Int64($0) } ?? .max
+      }
+    }
+    return lowest == .max ? nil : Int(lowest)
   }
 }
 
