@@ -130,6 +130,24 @@ import Testing
     #expect(run.refusal(proof + [0]) == .length)
   }
 
+  @Test func refusesRandomBytes() throws {
+    let run = try #require(Self.network)
+    let proof = try run.prove()
+    var generator = SeededGenerator(seed: 11)
+    for _ in 0..<60 {
+      let length = Int.random(in: 0...proof.count, using: &generator)
+      let noise = (0..<length).map { _ in UInt8.random(in: 0...127, using: &generator) }
+      #expect(run.refusal(noise) != nil)
+      // The same noise over the middle of a proof.
+      var mixed = proof
+      let start = Int.random(in: 0..<proof.count, using: &generator)
+      for (offset, byte) in noise.prefix(64).enumerated() where start + offset < proof.count {
+        mixed[start + offset] ^= byte | 1
+      }
+      #expect(noise.isEmpty || run.refusal(mixed) != nil)
+    }
+  }
+
   @Test func refusesAnElementThatIsNotCanonical() throws {
     let run = try #require(Self.network)
     var proof = try run.prove()

@@ -9,8 +9,13 @@ package struct Prover: Sendable {
 
   /// `threads` changes how fast a proof comes, never its bytes.
   package init(_ circuit: Circuit, threads: Int) {
+    self.init(circuit, keyDigest: circuit.digest, threads: threads)
+  }
+
+  /// Under the key of that digest, which is the circuit's own in every proof that is accepted.
+  init(_ circuit: Circuit, keyDigest: [UInt8], threads: Int) {
     self.circuit = circuit
-    keyDigest = circuit.digest
+    self.keyDigest = keyDigest
     parallel = Parallel(threads: threads)
     executor = Executor(program: circuit.program, threads: threads)
   }
