@@ -25,6 +25,8 @@ package struct Precision: Sendable {
     /// Bits that an accumulator of the node could need, of 62, whatever the operands; nil where
     /// nothing is summed.
     package let accumulatorBits: Int?
+    /// The smallest and the largest power-of-two exponent of its weight rows; nil without weights.
+    package let weightExponents: ClosedRange<Int>?
     /// Samples in which this node was the first to leave int16.
     package let rangeFaults: Int
   }
@@ -136,6 +138,7 @@ package struct Precision: Sendable {
           ? 10 * log10(sums.squaredSignal / sums.squaredError) : nil,
         headRoom: quantizer.headRoom(of: node.output),
         accumulatorBits: program.operations.indices.compactMap(program.accumulatorBits).max(),
+        weightExponents: program.operations.indices.compactMap(program.weightExponents).first,
         rangeFaults: sums.faults)
     }
   }

@@ -268,7 +268,7 @@ private struct CheckReport: Encodable {
     var table = Table([
       ("node", .left), ("operator", .left), ("shape", .left), ("range", .right),
       ("max error", .right), ("mean error", .right), ("of range", .right), ("dB", .right),
-      ("head-room", .right), ("accumulator", .right), ("faults", .right),
+      ("head-room", .right), ("weights", .left), ("accumulator", .right), ("faults", .right),
     ])
     for layer in layers {
       table.append([
@@ -276,7 +276,9 @@ private struct CheckReport: Encodable {
         describe(number: layer.maxAbsError), describe(number: layer.meanAbsError),
         layer.relativeMaxError.map { String(format: "%.3f %%", $0 * 100) } ?? "-",
         layer.signalToNoiseDecibels.map { String(format: "%.1f", $0) } ?? "exact",
-        describe(bits: layer.headRoom.bits), layer.accumulatorBits.map { "\($0) bits" } ?? "-",
+        describe(bits: layer.headRoom.bits),
+        layer.weightExponents.map(describe(exponents:)) ?? "-",
+        layer.accumulatorBits.map { "\($0) bits" } ?? "-",
         "\(layer.rangeFaults)",
       ])
     }
@@ -300,3 +302,10 @@ private struct CheckReport: Encodable {
 
 /// One decimal; an infinite number of bits as "-".
 private func describe(bits: Double?) -> String { bits.map { String(format: "%.1f", $0) } ?? "-" }
+
+/// What one step of a weight is worth.
+private func describe(exponents: ClosedRange<Int>) -> String {
+  let ends =
+    exponents.count == 1 ? [exponents.lowerBound] : [exponents.lowerBound, exponents.upperBound]
+  return ends.map { "2^\(-$0)" }.joined(separator: " to ")
+}
