@@ -6,7 +6,8 @@ enum MerkleColumns {
 
   /// Of the column's elements, 8 little-endian bytes each.
   static func leaf(_ column: [Goldilocks]) -> SIMD8<UInt32> {
-    let words = column.map(\.value.littleEndian)
+    // Not by a key path, which is followed anew for each element.
+    let words = column.map { $0.value.littleEndian }
     return words.withUnsafeBytes { Blake3.hash($0, key: leafKey) }.digest
   }
 

@@ -79,13 +79,13 @@ final class Commitment {
 
   /// The prover's side of `OpeningVerifier`, whose description holds the protocol.
   func open(_ claims: [Claim], _ parallel: Parallel, _ proof: inout ProofWriter) {
-    let weights = combinedWeights(claims, beta: proof.transcript.challenge())
+    let weights = combinedWeights(claims, beta: proof.transcript.challenge(), parallel)
     let point = sumcheck(weights, parallel, &proof)
     let parameters = circuit.parameters
     let rowVariables = circuit.vectorLog - parameters.messageLog
     let rowWeights = ExtensionVector.equality(point[..<rowVariables])
     let length = 1 << parameters.messageLog
-    let combination = ExtensionVector(count: length)
+    let combination = ExtensionVector(unfilled: length)
     parallel.forEachPart(of: length, grain: 256) { part in
       sumcheck_combine_rows_int32(
         combination.view, vector.values, length, rowWeights.view, circuit.rowCount,
@@ -104,12 +104,14 @@ final class Commitment {
   }
 
   /// Σ of the claims' functionals, each times its power of β, over the committed vector.
-  private func combinedWeights(_ claims: [Claim], beta: Extension) -> ExtensionVector {
+  private func combinedWeights(
+    _ claims: [Claim], beta: Extension, _ parallel: Parallel
+  ) -> ExtensionVector {
     let weights = ExtensionVector(count: 1 << circuit.vectorLog)
     var power = Extension.one
     for claim in claims {
       for (column, functional) in circuit.resolve(claim).columns {
-        functional.add(times: power, to: weights, at: circuit.columns[column].offset)
+        functional.add(times: power, to: weights, at: circuit.columns[column].offset, parallel)
       }
       power *= beta
     }
@@ -133,7 +135,7 @@ final class Commitment {
       parallel.sum(of: half, grain: grain, +) { part in
         sumcheck_product_round_int32(f, w, half, part.lowerBound, part.upperBound)
       })
-    let folded = ExtensionVector(count: half)
+    let folded = ExtensionVector(unfilled: half)
     let (first, quarter) = (point[0].kernel, size / 4)
     send(
       parallel.sum(of: quarter, grain: grain, +) { part in
@@ -156,7 +158,9 @@ final class Commitment {
 
 extension Functional {
   /// weights[offset...] += factor·self, over the padded block.
-  func add(times factor: Extension, to weights: ExtensionVector, at offset: Int) {
+  func add(
+    times factor: Extension, to weights: ExtensionVector, at offset: Int, _ parallel: Parallel
+  ) {
     let ordered = factors.sorted { ($0.axes.first ?? -1) < ($1.axes.first ?? -1) }
     guard ordered.flatMap(\.axes) == Array(shape.indices), let last = ordered.last else {
       addDense(times: factor, to: weights, at: offset)
@@ -165,13 +169,16 @@ extension Functional {
     var high = ExtensionVector([factor])
     for next in ordered.dropLast() {
       let padded = padded(next)
-      let product = ExtensionVector(count: high.count * padded.count)
+      let product = ExtensionVector(unfilled: high.count * padded.count)
       sumcheck_extension_outer(product.view, high.view, high.count, padded.view, padded.count)
       high = product
     }
     let low = padded(last)
-    sumcheck_extension_outer_add(
-      weights.view(from: offset), high.view, high.count, low.view, low.count)
+    parallel.forEachPart(of: high.count, grain: max(1, (1 << 12) / low.count)) { part in
+      sumcheck_extension_outer_add(
+        weights.view(from: offset + part.lowerBound * low.count), high.view(from: part.lowerBound),
+        part.count, low.view, low.count)
+    }
   }
 
   /// A factor's values over the padding of its axes too.

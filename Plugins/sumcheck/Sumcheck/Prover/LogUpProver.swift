@@ -29,7 +29,7 @@ struct LogUpProver {
 
   private func leaves(of tree: Circuit.Tree) -> (numerators: IntegerVector, q: ExtensionVector) {
     let numerators = IntegerVector(count: 1 << tree.log)
-    let q = ExtensionVector(count: 1 << tree.log)
+    let q = ExtensionVector(unfilled: 1 << tree.log)
     var offset = 0
     for block in tree.blocks {
       let size = circuit.layout(block).size
@@ -188,7 +188,7 @@ private struct Layers {
     var (p, q): ([ExtensionVector], [ExtensionVector]) = ([], [])
     for level in (0..<log).reversed() {
       let half = 1 << level
-      let (sums, products) = (ExtensionVector(count: half), ExtensionVector(count: half))
+      let (sums, products) = (ExtensionVector(unfilled: half), ExtensionVector(unfilled: half))
       if level == log - 1 {
         let numerators = leaves.numerators.values
         let q = leaves.q
@@ -312,7 +312,7 @@ private struct Layers {
         p0, p1, q0, q1, lambda.kernel, tensor, half / 2, part.lowerBound, part.upperBound)
     }
     let challenge = rounds.send(first, coordinate: point[0], &proof)
-    let folded = ExtensionVector(count: half)
+    let folded = ExtensionVector(unfilled: half)
     let layer = sumcheck_fractions(
       p0: folded.view, p1: folded.view(from: half / 2), q0: q0, q1: q1)
     eq.dropFirst()

@@ -1,18 +1,29 @@
 import CSumcheckKernels
 
-/// A vector over E as the kernels take it: one array per coefficient, zero at first.
+/// A vector over E as the kernels take it: one array per coefficient.
 final class ExtensionVector {
   let count: Int
+  /// From the first coefficients to the second. Not a power of two where both are long: then they,
+  /// and those of other vectors, would share the same few lines of the first-level cache.
+  private let distance: Int
   private let memory: UnsafeMutableRawPointer
 
-  init(count: Int) {
+  /// With any elements, for what is written before it is read.
+  init(unfilled count: Int) {
     self.count = count
-    memory = UnsafeMutableRawPointer.allocate(byteCount: max(16 * count, 16), alignment: 64)
-    memory.initializeMemory(as: UInt64.self, repeating: 0, count: 2 * count)
+    distance = count < 1 << 9 ? count : count + 288
+    memory = UnsafeMutableRawPointer.allocate(
+      byteCount: max(8 * (distance + count), 16), alignment: 64)
+  }
+
+  /// Zero at first.
+  convenience init(count: Int) {
+    self.init(unfilled: count)
+    memory.initializeMemory(as: UInt64.self, repeating: 0, count: distance + count)
   }
 
   convenience init(_ elements: some Collection<Extension>) {
-    self.init(count: elements.count)
+    self.init(unfilled: elements.count)
     for (index, element) in elements.enumerated() { self[index] = element }
   }
 
@@ -25,18 +36,19 @@ final class ExtensionVector {
   var view: sumcheck_vector { view(from: 0) }
 
   func view(from start: Int) -> sumcheck_vector {
-    sumcheck_vector(c0: words + start, c1: words + count + start)
+    sumcheck_vector(c0: words + start, c1: words + distance + start)
   }
 
   subscript(index: Int) -> Extension {
     get {
-      Extension(Goldilocks(canonical: words[index]), Goldilocks(canonical: words[count + index]))
+      Extension(
+        Goldilocks(canonical: words[index]), Goldilocks(canonical: words[distance + index]))
     }
-    set { (words[index], words[count + index]) = (newValue.c0.value, newValue.c1.value) }
+    set { (words[index], words[distance + index]) = (newValue.c0.value, newValue.c1.value) }
   }
 
   static func equality(_ point: some Collection<Extension>) -> ExtensionVector {
-    let result = ExtensionVector(count: 1 << point.count)
+    let result = ExtensionVector(unfilled: 1 << point.count)
     sumcheck_equality(result.view, point.map(\.kernel), point.count, Extension.one.kernel)
     return result
   }
@@ -94,7 +106,7 @@ struct EqualityTable {
 
   private static func halved(_ table: ExtensionVector) -> ExtensionVector {
     let half = table.count / 2
-    let result = ExtensionVector(count: half)
+    let result = ExtensionVector(unfilled: half)
     sumcheck_extension_add(result.view, table.view, table.view(from: half), half)
     return result
   }
