@@ -1,9 +1,9 @@
 package import ModelGraph
 
 /// Inputs for a model of which no samples are at hand: every element is independent and uniform
-/// within `range`, or 0 or 1 where the input is of integers, from SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators", OOPSLA 2014), the upper 24 bits of each word. The same seed gives the same inputs
-/// on every machine.
+/// within `range`, or 0 or 1 where the input is of integers, from SplitMix64 (Steele, Lea and Flood,
+/// "Fast splittable pseudorandom number generators", OOPSLA 2014), the upper 24 bits of each word.
+/// The same seed gives the same inputs on every machine.
 package struct SeededInputs: Sendable {
   private let graph: Graph
   private let range: ClosedRange<Float>
