@@ -22,6 +22,7 @@ package enum Operator: Hashable, Sendable {
   case tensorProduct(TensorProduct)
   case softmax(Softmax)
   case normalize(Normalization)
+  case lookup(Lookup)
 
   var family: any OperatorFamily {
     switch self {
@@ -44,6 +45,7 @@ package enum Operator: Hashable, Sendable {
     case .tensorProduct(let family): family
     case .softmax(let family): family
     case .normalize(let family): family
+    case .lookup(let family): family
     }
   }
 
@@ -121,6 +123,7 @@ extension Operator: CanonicalCodable {
     case TensorProduct.tag: self = .tensorProduct(try decoder.record())
     case Softmax.tag: self = .softmax(try decoder.record())
     case Normalization.tag: self = .normalize(try decoder.record())
+    case Lookup.tag: self = .lookup(try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Operator"))
     }
   }

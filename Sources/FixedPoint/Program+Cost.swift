@@ -26,7 +26,8 @@ extension Operator {
       true
     case .reduce(let reduction):
       if case .sum = reduction.operation { true } else { false }
-    case .relu, .maxPool, .reshape, .constant, .arrangement, .concatenation, .extremum: false
+    case .relu, .maxPool, .reshape, .constant, .arrangement, .concatenation, .extremum, .lookup:
+      false
     }
   }
 }
