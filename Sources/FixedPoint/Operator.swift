@@ -77,8 +77,15 @@ protocol OperatorFamily: CanonicalCodable, Hashable, Sendable {
   /// the actual weights, the bias and the rounding term; nil where nothing is summed.
   func accumulatorBound(of operands: [Tensor]) -> UInt64?
 
+  /// Elements that a kernel holds and the program does not, such as a table it derives.
+  var tableElementCount: Int { get }
+
   /// What can be prepared once per program and reused by every run.
   func kernel(operands: [Tensor], result: Tensor) -> any Kernel
+}
+
+extension OperatorFamily {
+  var tableElementCount: Int { 0 }
 }
 
 /// One operation made ready for its shapes.

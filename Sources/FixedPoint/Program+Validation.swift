@@ -28,7 +28,7 @@ extension Program {
       do throws(ProgramError.Problem) {
         let tensor = try result(of: operation, tensors)
         let operands = operation.inputs.map { tensors[$0] }
-        elements += tensor.elementCount
+        elements += tensor.elementCount + operation.operator.family.tableElementCount
         // No single operator is above 2^28 × 2^28 steps, so the sum cannot overflow in between.
         work += operation.operator.steps(of: operands, giving: tensor)
         guard elements <= elementLimit, work <= workLimit else {

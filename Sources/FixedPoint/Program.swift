@@ -11,7 +11,7 @@ package import Statements
 package struct Program: Hashable, Sendable, CanonicalCodable {
   package static let semantics = "fixed16/1"
   package static let operationLimit = 1 << 16
-  /// Elements of all tensors of one program together: 256 MB of int16.
+  /// Elements of all tensors of one program, and of the tables it needs, together: 256 MB of int16.
   package static let elementLimit = 1 << 27
   /// Multiply-accumulates and comparisons of one run.
   package static let workLimit = 1 << 40

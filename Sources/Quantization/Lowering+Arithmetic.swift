@@ -185,7 +185,9 @@ extension Lowering {
     switch form {
     case .abs: return try table(.abs, [], of: operand, node)
     case .celu(let alpha): return try table(.celu, [alpha], of: operand, node)
-    case .clip(let low, let high): return try table(.clip, [low, high], of: operand, node)
+    case .clip(let low, let high):
+      // Where the bounds are reversed the upper one holds.
+      return try table(.clip, [min(low, high), high], of: operand, node)
     case .elu(let alpha): return try table(.elu, [alpha], of: operand, node)
     case .erf: return try table(.erf, [], of: operand, node)
     case .exp: return try table(.exp, [], of: operand, node)

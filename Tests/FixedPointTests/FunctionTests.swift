@@ -106,6 +106,40 @@ import Testing
     }
   }
 
+  /// Arguments of 2^79 and parameters of 2^47: no intermediate may wrap.
+  @Test(arguments: UnaryFunction.Kind.allCases) func staysExactAtItsLargestArguments(
+    kind: UnaryFunction.Kind
+  ) throws {
+    let saturated: [UnaryFunction.Kind: (negative: Int16, positive: Int16)] = [
+      .erf: (-16384, 16384), .sigmoid: (0, 16384), .sign: (-16384, 16384),
+      .softsign: (-16384, 16384), .tanh: (-16384, 16384),
+    ]
+    for parameter in [1 << 47, 1, -1 << 47] as [Int64] {
+      let parameters = kind == .clip ? [-1 << 46, 1 << 46] : [parameter, 1 << 47]
+      let function = UnaryFunction(
+        kind, parameters: Array(parameters.prefix(kind.parameterCount)), exponent: 14)
+      guard
+        (try? Operator.function(function).result(of: [Tensor(shape: [1], exponent: -16)])) != nil
+      else { continue }
+      let ends = (function(.min, at: -16), function(.max, at: -16))
+      if let want = saturated[kind] {
+        #expect(ends == (want.negative, want.positive))
+      }
+    }
+  }
+
+  @Test func refusesMoreTablesThanMemory() {
+    let functions = (0..<2048).map {
+      Program.Operation(
+        name: "f\($0)", inputs: [0], operator: .function(UnaryFunction(.tanh, exponent: 14)))
+    }
+    #expect(throws: ProgramError(node: "f2047", problem: .tooLarge)) {
+      try Program(
+        inputs: [boundary("x", [1])], operations: functions, outputTensors: [1],
+        outputs: [boundary("y", [1], exponent: 14)])
+    }
+  }
+
   @Test func refusesParametersOutOfBounds() {
     func refuse(_ function: UnaryFunction, _ exponent: Int8 = 4) {
       #expect(throws: ProgramError.Problem.self) {

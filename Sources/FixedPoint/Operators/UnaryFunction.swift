@@ -71,6 +71,7 @@ package struct UnaryFunction: OperatorFamily {
   }
 
   var operandCount: Int { 1 }
+  var tableElementCount: Int { 1 << 16 }
 
   func result(of operands: [Tensor]) throws(ProgramError.Problem) -> Tensor {
     for exponent in [operands[0].exponent, exponent] where !Self.exponents.contains(exponent) {
@@ -146,7 +147,7 @@ package struct UnaryFunction: OperatorFamily {
     case .sign: return Int128(x.signum()) * one
     case .softplus: return max(x, 0) + Elementary.log(one + Elementary.exp(-Swift.abs(x)))
     case .softsign:
-      let value = (Swift.abs(x) << Elementary.fractionBits) / (one + Swift.abs(x))
+      let value = one - (one << Elementary.fractionBits) / (one + Swift.abs(x))
       return x < 0 ? -value : value
     case .sqrt: return x >= 0 ? Elementary.squareRoot(x) : nil
     case .tanh: return Elementary.tanh(x)
