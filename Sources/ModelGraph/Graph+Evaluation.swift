@@ -4,11 +4,23 @@ extension Graph {
   /// Sums are taken in the order of the definition: the reference that quantisation is measured
   /// against. Throws where an input's shape is not the model's.
   package func evaluateAll(_ inputs: [FloatTensor]) throws(ModelError) -> [FloatTensor?] {
-    try run(inputs.map { TypedTensor($0) }, keepsAll: true).map { $0?.floats }
+    try run(typed(inputs), keepsAll: true).map { $0?.floats }
   }
 
   package func evaluate(_ inputs: [FloatTensor]) throws(ModelError) -> [FloatTensor] {
-    try evaluate(inputs.map { TypedTensor($0) }).map(\.floats)
+    try evaluate(typed(inputs)).map(\.floats)
+  }
+
+  /// Numbers rounded to the types of the inputs that they are for.
+  private func typed(_ tensors: [FloatTensor]) -> [TypedTensor] {
+    tensors.enumerated().map { place, tensor in
+      guard place < inputs.count, !values[inputs[place]].type.isComputedInFloat else {
+        return TypedTensor(tensor)
+      }
+      return TypedTensor(
+        DenseTensor(shape: tensor.shape, values: tensor.values.map { Double($0) }),
+        roundedTo: values[inputs[place]].type)
+    }
   }
 
   /// Also of models whose inputs and outputs are not all of float32.

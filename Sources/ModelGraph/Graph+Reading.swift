@@ -35,12 +35,23 @@ extension Graph {
   }
 
   /// Throws unless the model computes tensors of float32 from tensors of float32 throughout, none
-  /// of them without elements, which is what integer slices stand for.
+  /// of them without elements, which is what integer slices stand for. An input that is only looked
+  /// up in tables may be of integers.
   func requireFloatNetwork() throws(ModelError) {
     guard !inputs.isEmpty else { throw ModelError(.malformed("the model has no input")) }
+    var (looked, otherwise): (Set<Int>, Set<Int>) = ([], Set(outputs))
+    for node in nodes {
+      if case .general(let layer) = node.layer, case .lookup = layer.form {
+        looked.insert(node.operands[1])
+        otherwise.insert(node.operands[0])
+      } else {
+        otherwise.formUnion(node.operands)
+      }
+    }
+    let indices = looked.subtracting(otherwise).intersection(inputs)
     for index in inputs + nodes.map(\.output) {
       let value = values[index]
-      guard value.type == .float else {
+      guard value.type == .float || indices.contains(index) else {
         throw ModelError(
           .unsupportedType("a tensor of \(value.type) cannot be quantised"), at: value.name)
       }

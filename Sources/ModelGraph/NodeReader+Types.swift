@@ -32,7 +32,11 @@ extension NodeReader {
   ]
   private static let takesNarrowFloats: Set<String> = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 
-  func isParameter(_ slot: Int) -> Bool { proto.isParameter(slot) }
+  /// Indices of Gather that are computed are data.
+  func isParameter(_ slot: Int) -> Bool {
+    proto.isParameter(slot)
+      && (operatorName != "Gather" || slot >= slots.count || slots[slot]?.isConstant != false)
+  }
 
   /// Type of the result; throws where the operands' types do not fit together.
   func resultType() throws(ModelError) -> NumericType {
@@ -40,7 +44,7 @@ extension NodeReader {
     guard let first = types.first else {
       throw fail(.malformed("\(operatorName) has no input"))
     }
-    guard operatorName == "Pow" || types.allSatisfy({ $0 == first }) else {
+    guard ["Gather", "Pow"].contains(operatorName) || types.allSatisfy({ $0 == first }) else {
       throw fail(.unsupportedType("\(operatorName) mixes \(Set(types.map { "\($0)" }).sorted())"))
     }
     let takes: (NumericType) -> Bool =

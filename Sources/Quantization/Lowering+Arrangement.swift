@@ -52,4 +52,35 @@ extension Lowering {
     }
     return parts[0]
   }
+
+  /// The table with the gathered axis first, so that one index names one row.
+  mutating func lookup(
+    _ node: Graph.Node, _ form: ModelGraph.Lookup
+  ) throws(QuantizationError) -> Operand {
+    let table = try constant(node, 0)
+    let indices = try operand(node, 1)
+    let (outer, inner) = (table.shape[..<form.axis], table.shape[(form.axis + 1)...])
+    let (rows, block) = (table.shape[form.axis], inner.reduce(1, *))
+    var ordered: [Float] = []
+    ordered.reserveCapacity(table.values.count)
+    for row in 0..<rows {
+      for place in 0..<outer.reduce(1, *) {
+        let start = (place * rows + row) * block
+        ordered += table.values[start..<start + block]
+      }
+    }
+    // Rows that no sample looked up may need more range than the result was calibrated to.
+    let exponent = min(
+      exponent(of: node), Self.exponent(fitting: Double(table.maxMagnitude)))
+    let operation = FixedPoint.Lookup(
+      width: table.values.count / rows, exponent: Int8(exponent),
+      values: try integers(ordered, exponent: exponent, node.name))
+    var result = try emit(.lookup(operation), node.name, reading: [indices])
+    result = try reshaped(result, to: indices.shape + outer + inner, node.name)
+    let (before, moved) = (indices.shape.count, outer.count)
+    let order =
+      Array(before..<before + moved) + Array(0..<before)
+      + Array(before + moved..<result.shape.count)
+    return try transposed(result, order, node.name)
+  }
 }

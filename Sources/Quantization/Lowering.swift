@@ -71,6 +71,7 @@ struct Lowering {
     case .product(let form): return try product(node, form)
     case .normalization(let form): return try normalization(node, form)
     case .localResponse(let form): return try localResponse(node, form)
+    case .lookup(let form): return try lookup(node, form)
     }
   }
 

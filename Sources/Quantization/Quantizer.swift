@@ -67,7 +67,8 @@ package struct Quantizer: Sendable {
       return Int8(PowerOfTwo.exponent(fitting: reach, limit: 32767).clamped(to: -16...15))
     }
     var exponents = [Int8](repeating: 0, count: graph.values.count)
-    for input in graph.inputs {
+    // Indices, the only inputs that are no floats, keep the exponent 0.
+    for input in graph.inputs where graph.values[input].type == .float {
       exponents[input] = try exponent(input, named: graph.values[input].name)
     }
     for node in graph.nodes {

@@ -2,6 +2,7 @@ import FixedPoint
 import ModelGraph
 import Primitives
 import Quantization
+import Statements
 import SwiftProtobuf
 import Testing
 
@@ -293,6 +294,26 @@ import Testing
     #expect(
       try refusal(OneNode("Conv").input([1, 1, 2, 2, 2, 2, 2]).random([1, 1, 1, 1, 1, 1, 1]))
         == .unsupported(node: "node", "it has 5 image axes and integers know at most 4"))
+  }
+
+  @Test(arguments: 0...1) func looksUpWhatItsIntegersName(axis: Int) throws {
+    var example = OneNode("Gather", [integer("axis", axis)]).random([4, 3]).input([2], 0...2)
+    example.inputTypes[0] = 7
+    let graph = try example.graph()
+    func tensor(_ first: Float, _ second: Float) -> [FloatTensor] {
+      [FloatTensor(shape: [2], values: [first, second])]
+    }
+    let quantizer = try Quantizer(
+      graph, calibration: Calibration(graph, samples: [tensor(0, 1), tensor(2, 0)]))
+    let program = try quantizer.program()
+    #expect(program.inputs[0].exponent == 0)
+    let input = try BoundaryValues.bytes([-1, 1], as: program.inputs[0])
+    let got = try BoundaryValues.floats(
+      Executor(program: program).run([input])[0], as: program.outputs[0])
+    let expected = try graph.evaluate(tensor(-1, 1))[0].values
+    for (got, want) in zip(got, expected) { #expect(abs(got - want) < 0x1p-12) }
+    let outside = try BoundaryValues.bytes([0, 4], as: program.inputs[0])
+    #expect(throws: ExecutionError.self) { try Executor(program: program).run([outside]) }
   }
 
   /// Operands that cancelled in calibration and do not in the request.

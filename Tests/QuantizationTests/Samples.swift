@@ -12,6 +12,8 @@ struct OneNode {
   var node = Onnx_NodeProto()
   /// Shapes and ranges of the inputs that come with every request.
   var inputs: [(shape: [Int], range: ClosedRange<Float>)] = []
+  /// By input: ONNX's number of its type where it is not float32.
+  var inputTypes: [Int: Int32] = [:]
   var constants: [Onnx_TensorProto] = []
 
   init(_ name: String, _ attributes: [Onnx_AttributeProto] = []) {
@@ -92,7 +94,7 @@ struct OneNode {
     model.graph.input = inputs.enumerated().map { index, input in
       .with {
         $0.name = "x\(index)"
-        $0.type.tensorType.elemType = 1
+        $0.type.tensorType.elemType = inputTypes[index] ?? 1
         $0.type.tensorType.shape.dim = input.shape.map { axis in .with { $0.dimValue = Int64(axis) }
         }
       }

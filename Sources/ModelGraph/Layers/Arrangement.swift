@@ -103,6 +103,7 @@ package struct Arrangement: Sendable {
     try reader.allow(["axis"], operands: 2...2)
     let input = try reader.shape(0)
     let axis = try reader.axis(reader.integer("axis", default: 0), rank: input.count)
+    guard reader.isParameter(1) else { return try Lookup(axis: axis).layer(reader, of: input) }
     var indices: [Int] = []
     for index in try reader.constantIntegers(1) ?? [] {
       indices.append(try reader.axis(index, rank: input[axis]))

@@ -17,6 +17,7 @@ package struct GeneralLayer: Sendable {
     case product(GeneralProduct)
     case normalization(Normalization)
     case localResponse(LocalResponse)
+    case lookup(Lookup)
   }
 
   package let form: Form
@@ -73,6 +74,7 @@ package struct GeneralLayer: Sendable {
       product.evaluate(operands.map(\.floats), into: shape).map { Number($0) }
     case .normalization(let normalization): normalization.evaluate(operands)
     case .localResponse(let response): response.evaluate(operands[0])
+    case .lookup(let lookup): lookup.evaluate(operands)
     }
   }
 }
