@@ -80,6 +80,7 @@ struct CircuitBuilder {
         case .tensorProduct: throw Obstacle(reason: "a product of two computed matrices")
         case .softmax: throw Obstacle(reason: "a softmax")
         case .normalize: throw Obstacle(reason: "a normalisation by computed moments")
+        case .lookup: throw Obstacle(reason: "a look-up by computed indices")
         }
       } catch {
         throw CircuitError(node: operation.name, reason: error.reason)
