@@ -90,7 +90,12 @@ package struct CanonicalEncoder: Sendable {
 
   package mutating func append(list values: [some FixedWidthInteger]) {
     append(UInt32(values.count))
-    for value in values { append(value) }
+    // A list of weights is long: not integer by integer where its memory is its encoding.
+    if UInt16(1).littleEndian == 1 {
+      values.withUnsafeBytes { bytes.append(contentsOf: $0) }
+    } else {
+      for value in values { append(value) }
+    }
   }
 }
 
@@ -188,9 +193,21 @@ package struct CanonicalDecoder: Sendable {
     _ type: Value.Type = Value.self, limit: Int
   ) throws(CanonicalError) -> [Value] {
     let count = try count(limit: limit, elementSize: MemoryLayout<Value>.size)
-    var values: [Value] = []
-    values.reserveCapacity(count)
-    for _ in 0..<count { values.append(try integer()) }
+    guard UInt16(1).littleEndian == 1 else {
+      var values: [Value] = []
+      values.reserveCapacity(count)
+      for _ in 0..<count { values.append(try integer()) }
+      return values
+    }
+    let size = count * MemoryLayout<Value>.size
+    let values = [Value](unsafeUninitializedCapacity: count) { values, filled in
+      bytes.withUnsafeBytes {
+        UnsafeMutableRawBufferPointer(values).copyMemory(
+          from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + size]))
+      }
+      filled = count
+    }
+    offset += size
     return values
   }
 
