@@ -1,16 +1,15 @@
 package import ModelGraph
 
 /// Inputs for a model of which no samples are at hand: every element is independent and uniform
-/// within `range`, or 0 or 1 where the input is of integers, from SplitMix64 (Steele, Lea and Flood,
-/// "Fast splittable pseudorandom number generators", OOPSLA 2014), the upper 24 bits of each word.
-/// The same seed gives the same inputs on every machine.
+/// within `range`, or 0 or 1 where the input is of integers, from the upper 24 bits of each word of
+/// SplitMix64. The same seed gives the same inputs on every machine.
 package struct SeededInputs: Sendable {
   private let graph: Graph
   private let range: ClosedRange<Float>
-  private var state: UInt64
+  private var random: SplitMix64
 
   package init(_ graph: Graph, seed: UInt64, range: ClosedRange<Float>) {
-    (self.graph, self.range, state) = (graph, range, seed)
+    (self.graph, self.range, random) = (graph, range, SplitMix64(state: seed))
   }
 
   /// One tensor per input of the model.
@@ -31,12 +30,5 @@ package struct SeededInputs: Sendable {
   }
 
   /// Within 0..<1.
-  private mutating func share() -> Float {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-    word ^= word >> 31
-    return Float(word >> 40) * 0x1p-24
-  }
+  private mutating func share() -> Float { Float(random.next() >> 40) * 0x1p-24 }
 }

@@ -1,12 +1,13 @@
 import FixedPoint
 import Primitives
+import Quantization
 package import Statements
 
 /// Measures how often a changed output of a slice changes the answer (`docs/slicing.md`), in
 /// integers throughout, so that everyone measures the same.
 ///
 /// For each sample and each slice, every element of the slice's outputs gets independent noise of
-/// up to a quarter of its tensor's largest magnitude, and what depends on it is computed again. A
+/// up to half of its tensor's largest magnitude, and what depends on it is computed again. A
 /// flip is another top class, or a range fault.
 package struct InfluenceMeasurement: Sendable {
   package static let sampleLimit = 32
@@ -80,21 +81,16 @@ package struct InfluenceMeasurement: Sendable {
     }
   }
 
-  /// x + n, clamped to int16, where n is uniform within ±max(1, largest magnitude / 4): the
-  /// remainder of SplitMix64's next word (Steele, Lea and Flood, OOPSLA 2014) by their count.
+  /// x + n, clamped to int16, where n is uniform within ±max(1, largest magnitude / 2): the
+  /// remainder of SplitMix64's next word by their count.
   package static func perturbed(_ bytes: [UInt8], seed: UInt64) -> [UInt8] {
     let integers = Self.integers(bytes)
-    let reach = max(1, (integers.map { abs(Int($0)) }.max() ?? 0) / 4)
-    var state = seed
+    let reach = max(1, (integers.map { abs(Int($0)) }.max() ?? 0) / 2)
+    var random = SplitMix64(state: seed)
     var result: [UInt8] = []
     result.reserveCapacity(bytes.count)
     for integer in integers {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var word = state
-      word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-      word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-      word ^= word >> 31
-      let noise = Int(word % UInt64(2 * reach + 1)) - reach
+      let noise = Int(random.next() % UInt64(2 * reach + 1)) - reach
       let value = UInt16(bitPattern: Int16(clamping: Int(integer) + noise))
       result.append(UInt8(truncatingIfNeeded: value))
       result.append(UInt8(truncatingIfNeeded: value >> 8))

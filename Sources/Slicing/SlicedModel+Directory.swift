@@ -11,13 +11,9 @@ extension SlicedModel {
   /// Appears whole or not at all: everything is written beside `path` and then renamed. Throws
   /// where `path` already exists.
   package func write(to path: String) throws(SlicingError) {
-    let target = URL(fileURLWithPath: path)
+    let (target, draft) = (URL(fileURLWithPath: path), Self.draft(of: path))
     let manager = FileManager.default
-    guard !manager.fileExists(atPath: target.path) else {
-      throw .unwritable("'\(path)' already exists")
-    }
-    let draft = target.deletingLastPathComponent()
-      .appendingPathComponent(".\(target.lastPathComponent).\(UUID().uuidString)")
+    try Self.checkAbsent(path)
     do {
       let folder = draft.appendingPathComponent("blobs")
       try manager.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -30,6 +26,28 @@ extension SlicedModel {
       try? manager.removeItem(at: draft)
       throw .unwritable("'\(path)' cannot be written")
     }
+  }
+
+  /// Throws where there is something at `path` already.
+  package static func checkAbsent(_ path: String) throws(SlicingError) {
+    guard !FileManager.default.fileExists(atPath: path) else {
+      throw .unwritable("'\(path)' already exists")
+    }
+  }
+
+  /// Removes what an interrupted `write` of this process has left, while it may still be at work.
+  package static func removeDraft(of path: String) {
+    let draft = draft(of: path)
+    let removed = draft.appendingPathExtension("removed")
+    // Under another name first: then the writer finds no directory to write to.
+    try? FileManager.default.moveItem(at: draft, to: removed)
+    try? FileManager.default.removeItem(at: removed)
+  }
+
+  private static func draft(of path: String) -> URL {
+    let target = URL(fileURLWithPath: path)
+    return target.deletingLastPathComponent().appendingPathComponent(
+      ".\(target.lastPathComponent).\(ProcessInfo.processInfo.processIdentifier)")
   }
 
   /// Reads what `write` wrote and checks every digest.

@@ -1,5 +1,5 @@
 package import FixedPoint
-import ModelGraph
+package import ModelGraph
 package import Primitives
 package import Quantization
 package import Statements
@@ -101,6 +101,16 @@ package struct SlicedModel: Sendable {
         try Manifest(
           name: manifest.name, semantics: manifest.semantics, inputs: manifest.inputs,
           slices: slices, outputs: manifest.outputs), blobs)
+    } catch {
+      throw SlicingError(error)
+    }
+  }
+
+  /// A sample of the model's inputs as the bytes of its boundary tensors; throws where a number
+  /// does not fit.
+  package func boundaryBytes(_ sample: [FloatTensor]) throws(SlicingError) -> [[UInt8]] {
+    do {
+      return try zip(sample, manifest.inputs).map { try BoundaryValues.bytes($0.values, as: $1) }
     } catch {
       throw SlicingError(error)
     }

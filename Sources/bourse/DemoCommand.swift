@@ -150,17 +150,11 @@ final class DemoProcesses: @unchecked Sendable {
   }
 
   func cleanUpOnSignal(_ cleanUp: @escaping @Sendable () -> Void) {
-    for number in [SIGINT, SIGTERM] {
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler { [self] in
-        stopAll()
-        cleanUp()
-        exit(128 + number)
-      }
-      source.resume()
-      lock.withLock { signals.append(source) }
+    let sources = Interruption.handle { [self] in
+      stopAll()
+      cleanUp()
     }
+    lock.withLock { signals += sources }
   }
 }
 

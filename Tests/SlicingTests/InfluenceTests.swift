@@ -26,14 +26,14 @@ import Testing
     let influences = try await measured("digits_mlp", count: 3, samples: 40)
     #expect(influences.allSatisfy { $0.trials == 32 && $0.flips <= 32 })
     // Changes here are changes of every model's id: they need another version of the manifest.
-    #expect(influences.map(\.flips) == [0, 1, 2])
+    #expect(influences.map(\.flips) == [0, 0, 3])
     #expect(try await measured("digits_mlp", count: 3, samples: 40) == influences)
   }
 
   @Test func noiseIsThatOfTheSpecification() {
     #expect(
       InfluenceMeasurement.perturbed([0, 1, 0, 0xff, 0xff, 0x7f], seed: 1 << 32)
-        == [197, 29, 254, 226, 255, 127])
+        == [22, 19, 207, 231, 255, 127])
     // A tensor of nothing but zeros moves by one at most.
     let zeros = InfluenceMeasurement.perturbed([UInt8](repeating: 0, count: 64), seed: 7)
     for element in stride(from: 0, to: 64, by: 2) {

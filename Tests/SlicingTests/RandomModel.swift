@@ -2,18 +2,8 @@ import ModelGraph
 import Quantization
 import SwiftProtobuf
 
-/// SplitMix64, so that every run sees the same graphs.
-struct Seeded: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
+/// So that every run sees the same graphs.
+typealias Seeded = SplitMix64
 
 /// A model built node by node.
 struct ModelBuilder {
@@ -140,7 +130,9 @@ struct ModelBuilder {
           of: operand, channels: 4, kernel: [pick(1...3), pick(1...3)],
           stride: [pick(1...2), pick(1...2)], pads: (0..<4).map { _ in pick(0...2) },
           dilations: [pick(1...2), pick(1...2)], groups: groups, &random)
-      case 3: builder.node("Relu", [operand.name], giving: operand.shape)
+      case 3:
+        let name = ["Relu", "LeakyRelu", "Sigmoid", "Tanh"].randomElement(using: &random)!
+        builder.node(name, [operand.name], giving: operand.shape)
       case 4:
         guard let other = others.last(where: { $0.shape == operand.shape }) else { continue }
         builder.node("Add", [operand.name, other.name], giving: operand.shape)
