@@ -177,24 +177,49 @@ import Testing
     try expect(program, [input], gives: Outcome(sums))
   }
 
-  /// The last sum that one run of 32 bits may hold, one more, and the same with a bias.
-  @Test(arguments: [(-65535, 0), (-65536, 0), (-65535, 32767), (-65535, 32768), (65535, 16384)])
-  func sumsAreExactAtTheBoundOf32Bits(weight: Int, bias: Int64) throws {
-    // Two weights of the same step, and one of another.
-    let weights = [weight / 2 - 1, weight - weight / 2, 1].map { Int16($0.clamped()) }
-    let rest = weight - weights.reduce(0) { $0 + Int($1) }
+  /// The last sum that 32 bits may hold, and one more: in one run, in one step, and together with
+  /// bias and rounding term, where wrapping would turn a fault into a result.
+  @Test(arguments: [
+    (-65535, 0, 31), (-65536, 0, 31), (65535, 16384, 31), (-65535, 0, 16), (-65535, -1, 16),
+    (65535, 1, 16), (-65534, 32768, 0), (-32768, 1 << 30, 16), (-32768, (1 << 30) - 32769, 16),
+  ])
+  func sumsAreExactAtTheBoundOf32Bits(weight: Int, bias: Int64, shift: UInt8) throws {
+    // Two weights of the same step, and two of another.
+    var weights = [weight / 2 - 1, weight - weight / 2, 1].map {
+      Int16(max(-32768, min(32767, $0)))
+    }
+    weights.append(Int16(weights.reduce(weight) { $0 - Int($1) }))
     let rows = LinearRows(
-      weights: weights + [Int16(rest)], biases: [weight < 0 ? bias : -bias], shifts: [31])
+      weights: weights, biases: [weight < 0 ? bias : -bias], shifts: [shift])
+    let exponent = Int8(16 - Int(shift))
     for input in [Int16.min, .max] {
-      let sum = (weights + [Int16(rest)]).reduce(rows.biases[0]) {
-        $0 + Int64($1) * Int64(input)
-      }
+      let sum = weights.reduce(rows.biases[0]) { $0 + Int64($1) * Int64(input) }
       try expect(
         try program(
-          .matrixProduct(MatrixProduct(rows: rows, exponent: -15)), from: [1, 4], to: [1, 1],
-          exponent: -15),
-        [.init(repeating: input, count: 4)], gives: Outcome([(sum, 31)]))
+          .matrixProduct(MatrixProduct(rows: rows, exponent: exponent)), from: [1, 4], to: [1, 1],
+          exponent: exponent),
+        [.init(repeating: input, count: 4)], gives: Outcome([(sum, shift)]))
     }
+  }
+
+  /// Shapes that would take too much memory to prepare.
+  @Test func runsAsDefinedWhereNothingCanBePrepared() throws {
+    let window = Window(
+      kernel: (1, 1), stride: (65536, 65536), pads: (65536, 65536, 65536, 65536))
+    let rows = LinearRows(weights: [5], biases: [7], shifts: [0])
+    try expect(
+      try program(
+        .convolution(Convolution(rows: rows, groups: 1, window: window, exponent: 8)),
+        from: [1, 1, 1, 1], to: [1, 1, 3, 3]),
+      [[100]], gives: .integers([7, 7, 7, 7, 507, 7, 7, 7, 7]))
+
+    let columns = 1 << 20 + 1
+    let product = MatrixProduct(
+      rows: LinearRows(
+        weights: .init(repeating: 1, count: columns), biases: [-257], shifts: [20]), exponent: 8)
+    let executor = Executor(program: try program(.matrixProduct(product), from: [columns], to: [1]))
+    let output = try executor.run([[UInt8](repeating: 1, count: 2 * columns)])
+    #expect(integers(output[0]) == [257])
   }
 
   @Test(arguments: 1...60) func poolingIsAsDefined(seed: Int) throws {
@@ -267,8 +292,4 @@ import Testing
       outputs: [boundary("z", [70], exponent: Int8(8 + Int(left) - Int(shift)))])
     try expect(program, [x, y], gives: Outcome(sums))
   }
-}
-
-extension Int {
-  fileprivate func clamped() -> Int { Swift.max(-32768, Swift.min(32767, self)) }
 }
