@@ -149,7 +149,8 @@ let package = Package(
       "Journal",
       [
         "Journal", "Replay", "Migrations", "Market", "MerkleLog", "Statements", "Primitives", grdb,
-      ]),
+      ],
+      exclude: ["Golden"]),
     tests(
       "ProverHost", ["ProverHost", "FixedPoint", "Statements", "Primitives"],
       exclude: ["Fixtures"]),

@@ -70,6 +70,11 @@ struct BrokerHandler: WireHandler {
           throw BrokerError.helloNeeded
         }
       case .request(let id): try await report(id).canonicalBytes
+      case .quote(let terms, let requester):
+        try await sequencer.read { market in
+          Result { try market.quote(terms, by: requester) }
+        }.get().canonicalBytes
+      case .provers: await sequencer.read { $0.proverRecords() }.canonicalBytes
       }
     }
   }
@@ -139,6 +144,10 @@ extension Market {
     Records(
       book.bids(of: prover).filter { !$0.isClosed }
         .map { OpenBid(id: $0.id, terms: $0.terms, leases: $0.leases) })
+  }
+
+  func proverRecords() -> Records<ProverRecord> {
+    Records(provers.sorted { $0.key < $1.key }.map { ProverRecord($0.key, $0.value) })
   }
 
   func work(of prover: PublicKey) -> Records<WorkItem> {

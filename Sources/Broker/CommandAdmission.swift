@@ -63,7 +63,7 @@ struct CommandAdmission: Sendable {
       }
     case .tick, .resume, .recordVerdict, .publishKey:
       throw BrokerError.reservedForBroker(command.name)
-    case .deposit, .withdraw, .bond, .placeBid, .amendBid, .cancelBid, .cancelRequest,
+    case .deposit, .withdraw, .bond, .unbond, .placeBid, .amendBid, .cancelBid, .cancelRequest,
       .declareUnprovable, .reportRangeFault, .setParameters, .pause:
       break
     }
@@ -114,7 +114,9 @@ extension Market {
   /// Whether the key runs the exchange or has money in it.
   func hasAccount(_ key: PublicKey) -> Bool {
     key == genesis.operator || key == genesis.broker
-      || [Account.available(key), .bond(key), .stakeHold(key), .feeHold(key)].contains {
+      || [
+        Account.available(key), .bond(key), .stakeHold(key), .feeHold(key), .unbonding(key),
+      ].contains {
         balance($0) > 0
       }
   }

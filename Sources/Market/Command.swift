@@ -9,6 +9,7 @@ package enum Command: Hashable, Sendable {
   case deposit(owner: PublicKey, amount: Amount)
   case withdraw(amount: Amount)
   case bond(amount: Amount)
+  case unbond(amount: Amount)
   case publishModel(Manifest)
   case publishKey(KeyRecord)
   case placeBid(BidTerms)
@@ -31,6 +32,7 @@ package enum Command: Hashable, Sendable {
     case .deposit: "deposit"
     case .withdraw: "withdraw"
     case .bond: "bond"
+    case .unbond: "unbond"
     case .publishModel: "publishModel"
     case .publishKey: "publishKey"
     case .placeBid: "placeBid"
@@ -173,6 +175,8 @@ package struct RequestTerms: Hashable, Sendable {
   package let stakeMultiple: UInt32
   /// How many slices one key may hold at a time; 0 for any number.
   package let spread: UInt32
+  /// Which provers may work on it; nil for all.
+  package let reputation: ReputationFilter?
   package let disclosure: Disclosure
   /// SHA-256 of the requester's audit nonce, or zero bytes.
   package let nonceCommitment: Digest
@@ -183,8 +187,8 @@ package struct RequestTerms: Hashable, Sendable {
 
   package init(
     model: ModelID, inputs: [Digest], assurances: [SliceAssurance], limitPrice: Price,
-    ramp: PriceRamp? = nil, stakeMultiple: UInt32, spread: UInt32, disclosure: Disclosure,
-    nonceCommitment: Digest,
+    ramp: PriceRamp? = nil, stakeMultiple: UInt32, spread: UInt32,
+    reputation: ReputationFilter? = nil, disclosure: Disclosure, nonceCommitment: Digest,
     beginDeadline: Tick, finalDeadline: Tick, attemptsMax: UInt32, timeInForce: TimeInForce
   ) {
     self.model = model
@@ -194,6 +198,7 @@ package struct RequestTerms: Hashable, Sendable {
     self.ramp = ramp
     self.stakeMultiple = stakeMultiple
     self.spread = spread
+    self.reputation = reputation
     self.disclosure = disclosure
     self.nonceCommitment = nonceCommitment
     self.beginDeadline = beginDeadline
@@ -280,6 +285,9 @@ extension Command: CanonicalCodable {
     case .pause(let isPaused):
       encoder.append(UInt8(19))
       encoder.append(isPaused)
+    case .unbond(let amount):
+      encoder.append(UInt8(20))
+      encoder.append(amount)
     }
   }
 
@@ -310,6 +318,7 @@ extension Command: CanonicalCodable {
     case 18:
       self = .setParameters(try decoder.record(), rulesVersion: try decoder.integer())
     case 19: self = .pause(try decoder.bool())
+    case 20: self = .unbond(amount: try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Command"))
     }
   }
@@ -428,6 +437,7 @@ extension RequestTerms: CanonicalCodable {
     encoder.append(ramp)
     encoder.append(stakeMultiple)
     encoder.append(spread)
+    encoder.append(reputation)
     encoder.append(disclosure.rawValue)
     encoder.append(nonceCommitment)
     encoder.append(beginDeadline)
@@ -444,6 +454,7 @@ extension RequestTerms: CanonicalCodable {
     ramp = try decoder.optional()
     stakeMultiple = try decoder.integer()
     spread = try decoder.integer()
+    reputation = try decoder.optional()
     let start = decoder
     let tag = try decoder.integer(UInt8.self)
     guard let disclosure = Disclosure(rawValue: tag) else {

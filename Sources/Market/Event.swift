@@ -11,6 +11,9 @@ package struct Event: Hashable, Sendable, CanonicalCodable {
     case deposited(owner: PublicKey, amount: Amount)
     case withdrawn(owner: PublicKey, amount: Amount)
     case bonded(prover: PublicKey, amount: Amount)
+    /// The amount is free after the tick.
+    case unbonding(prover: PublicKey, amount: Amount, until: Tick)
+    case unbonded(prover: PublicKey, amount: Amount)
     case modelPublished(publisher: PublicKey, Manifest)
     case keyPublished(KeyRecord)
     case bidPlaced(BidID, prover: PublicKey, BidTerms)
@@ -244,6 +247,15 @@ extension Event.Body: CanonicalCodable {
     case .beginDeadlinePassed(let request):
       encoder.append(UInt8(30))
       encoder.append(request)
+    case .unbonding(let prover, let amount, let until):
+      encoder.append(UInt8(31))
+      encoder.append(prover)
+      encoder.append(amount)
+      encoder.append(until)
+    case .unbonded(let prover, let amount):
+      encoder.append(UInt8(32))
+      encoder.append(prover)
+      encoder.append(amount)
     }
   }
 
@@ -307,6 +319,10 @@ extension Event.Body: CanonicalCodable {
       self = .changeAnnounced(try decoder.record(), effective: try decoder.record())
     case 29: self = .changed(try decoder.record())
     case 30: self = .beginDeadlinePassed(try decoder.record())
+    case 31:
+      self = .unbonding(
+        prover: try decoder.record(), amount: try decoder.record(), until: try decoder.record())
+    case 32: self = .unbonded(prover: try decoder.record(), amount: try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Event"))
     }
   }

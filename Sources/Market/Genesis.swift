@@ -70,6 +70,8 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
   package var outageBound: UInt64 = 5_000
   /// From the operator's announcement of a change to its effect.
   package var noticePeriod: UInt64 = 3_600_000
+  /// From `unbond` until the money is free.
+  package var unbondingPeriod: UInt64 = 86_400_000
 
   package init() {}
 
@@ -89,6 +91,7 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
     encoder.append(treasuryShare)
     encoder.append(outageBound)
     encoder.append(noticePeriod)
+    encoder.append(unbondingPeriod)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
@@ -107,5 +110,6 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
     treasuryShare = try decoder.record()
     outageBound = try decoder.integer()
     noticePeriod = try decoder.integer()
+    unbondingPeriod = try decoder.integer()
   }
 }

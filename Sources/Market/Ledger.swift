@@ -16,6 +16,8 @@ package enum Purpose: UInt8, Sendable, Hashable, CaseIterable, Comparable, Custo
   case burned = 7
   /// The world outside: minus everything inside. The one account that may be negative.
   case external = 8
+  /// Taken out of the bond, and not free yet.
+  case unbonding = 9
 
   package static func < (left: Purpose, right: Purpose) -> Bool { left.rawValue < right.rawValue }
 
@@ -29,6 +31,7 @@ package enum Purpose: UInt8, Sendable, Hashable, CaseIterable, Comparable, Custo
     case .treasury: "treasury"
     case .burned: "burned"
     case .external: "external"
+    case .unbonding: "unbonding"
     }
   }
 }
@@ -51,6 +54,9 @@ package struct Account: Hashable, Comparable, Sendable, CanonicalCodable {
   package static func bond(_ owner: PublicKey) -> Account { Account(owner: owner, purpose: .bond) }
   package static func stakeHold(_ owner: PublicKey) -> Account {
     Account(owner: owner, purpose: .stakeHold)
+  }
+  package static func unbonding(_ owner: PublicKey) -> Account {
+    Account(owner: owner, purpose: .unbonding)
   }
   package static let slashEscrow = Account(owner: nil, purpose: .slashEscrow)
   package static let treasury = Account(owner: nil, purpose: .treasury)

@@ -30,6 +30,44 @@ extension Market {
     freed.append(author)
   }
 
+  /// Takes money out of the bond. It is free after `unbondingPeriod`, longer than any lease that
+  /// was made on its strength lives.
+  mutating func unbond(_ amount: Amount, by author: PublicKey) throws(Refused) {
+    guard amount > .zero else { throw .zeroAmount }
+    let bond = ledger.amount(.bond(author))
+    guard amount <= bond else { throw .insufficientFunds(needed: amount, available: bond) }
+    let left = bonded(by: author).saturatingSubtract(amount)
+    guard provers[author]?.openBids ?? 0 == 0 || left >= parameters.minimumBond else {
+      throw .bidsOpen(minimum: parameters.minimumBond)
+    }
+    guard provers[author]?.unbondings.count ?? 0 < Prover.unbondingLimit else {
+      throw .tooManyUnbondings(limit: Prover.unbondingLimit)
+    }
+    emit(
+      .unbonding(
+        prover: author, amount: amount, until: now.advanced(by: parameters.unbondingPeriod)),
+      Posting.move(amount, from: .bond(author), to: .unbonding(author)))
+  }
+
+  /// Frees what the prover has waited for long enough; false where there is none.
+  mutating func freeUnbonded(_ prover: PublicKey) -> Bool {
+    var isAny = false
+    while let next = provers[prover]?.unbondings.first, next.until < now {
+      emit(
+        .unbonded(prover: prover, amount: next.amount),
+        Posting.move(next.amount, from: .unbonding(prover), to: .available(prover)))
+      isAny = true
+    }
+    return isAny
+  }
+
+  /// Bond and stake holds together.
+  func bonded(by prover: PublicKey) -> Amount {
+    Amount(
+      microcredits: ledger.amount(.bond(prover)).microcredits
+        + ledger.amount(.stakeHold(prover)).microcredits)
+  }
+
   mutating func publishModel(_ manifest: Manifest, by author: PublicKey) throws(Refused) {
     guard models[manifest.id] == nil else { throw .modelKnown }
     emit(.modelPublished(publisher: author, manifest))

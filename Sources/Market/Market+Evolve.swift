@@ -11,6 +11,15 @@ extension Market {
     try ledger.apply(event.postings)
     switch event.body {
     case .deposited, .withdrawn, .bonded: break
+    case .unbonding(let prover, let amount, let until):
+      provers[prover, default: Prover()].unbondings.append(
+        Prover.Unbonding(amount: amount, until: until))
+      schedule(.unbonding(prover), at: until)
+    case .unbonded(let prover, let amount):
+      guard provers[prover]?.unbondings.first?.amount == amount else {
+        throw .impossibleEvent("\(prover.short) has no such sum on its way out")
+      }
+      provers[prover]?.unbondings.removeFirst()
     case .modelPublished(_, let manifest): models[manifest.id] = manifest
     case .keyPublished(let record): keyRecords[KeySubject(record)] = record
     case .bidPlaced(let id, let prover, let terms):
@@ -52,6 +61,7 @@ extension Market {
       {
         throw .impossibleEvent("lease \(terms.id) has another number of outputs")
       }
+      countTime(of: commitment.lease, until: deadline)
       try change(commitment.lease) {
         $0.state = .committed
         $0.commitment = commitment
@@ -96,13 +106,23 @@ extension Market {
         lease.deadline = .never
       }
     case .leaseSettled(let id, _): try end(id, as: .settled)
-    case .leaseSlashed(let id, _, let bonus): try end(id, as: .slashed, bonus: bonus)
+    case .leaseSlashed(let id, _, let bonus):
+      try end(id, as: .slashed, bonus: bonus)
+      if let terms = leases[id]?.terms {
+        provers[terms.prover]?.reputation.countSlashed(terms.stake)
+      }
     case .leaseReleased(let id, let reason, let compensation):
       try end(id, as: .released, isFailure: reason == .inconclusive || reason == .unprovable)
       if reason == .notBegun, let request = leases[id]?.terms.request {
         try change(request) { $0.held = $0.held.saturatingSubtract(compensation) }
       }
-    case .leaseLapsed(let id, _): try end(id, as: .lapsed)
+    case .leaseLapsed(let id, let penalty):
+      try end(id, as: .lapsed)
+      if let prover = leases[id]?.terms.prover {
+        let lapses = provers[prover]?.lapsesInARow ?? 0
+        provers[prover]?.lapsesInARow = lapses == .max ? lapses : lapses + 1
+        provers[prover]?.reputation.countLapsed(penalty)
+      }
     case .leaseOrphaned(let id, let compensation):
       try change(id) {
         $0.isOrphaned = true
@@ -152,6 +172,26 @@ extension Market {
       leases[lease.id]?.deadline = deadline
       schedule(.lease(lease.id), at: deadline)
     }
+    for prover in provers.keys.sorted() {
+      for index in provers[prover]?.unbondings.indices ?? 0..<0 {
+        let until = provers[prover]?.unbondings[index].until.advanced(by: milliseconds) ?? .never
+        provers[prover]?.unbondings[index].until = until
+        schedule(.unbonding(prover), at: until)
+      }
+    }
+  }
+
+  /// How long the lessee took: both deadlines are windows after the instants that they began with,
+  /// and an outage in between has moved the first.
+  private mutating func countTime(of id: LeaseID, until deadline: Tick) {
+    guard let lease = leases[id], let request = requests[lease.terms.request] else { return }
+    let windows = parameters(of: lease)
+    let begun = lease.deadline.milliseconds.subtractingReportingOverflow(windows.executeWindow)
+    let committed = deadline.milliseconds.subtractingReportingOverflow(windows.proveWindow)
+    guard !begun.overflow, !committed.overflow, committed.partialValue >= begun.partialValue
+    else { return }
+    provers[lease.terms.prover]?.reputation.countTime(
+      committed.partialValue - begun.partialValue, for: request.slices[lease.terms.slice].cost)
   }
 
   private mutating func scheduleDeadlines(of request: Request) {
@@ -248,8 +288,10 @@ extension Market {
     guard let lease = leases[id] else { return }
     let prover = lease.terms.prover
     let isFailure = isFailure || state == .slashed || state == .lapsed
-    if state == .settled { provers[prover]?.lapsesInARow = 0 }
-    if state == .lapsed { provers[prover]?.lapsesInARow += 1 }
+    if state == .settled {
+      provers[prover]?.lapsesInARow = 0
+      provers[prover]?.reputation.countSettled()
+    }
     try changeLeases(of: lease.terms.bid, taken: false)
     try change(lease.terms.request) { request in
       let slice = lease.terms.slice

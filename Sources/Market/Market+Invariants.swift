@@ -40,6 +40,10 @@ extension Market {
       if account.purpose == .stakeHold, held != stakes[owner, default: 0] {
         violations.append("the stake hold of \(owner.short) is not that of its leases")
       }
+      let unbonding = provers[owner]?.unbondings.reduce(0) { $0 &+ $1.amount.microcredits } ?? 0
+      if account.purpose == .unbonding, held != unbonding {
+        violations.append("what \(owner.short) unbonds is not what is on its way")
+      }
       if account.purpose == .feeHold, held != fees[owner, default: 0] {
         violations.append("the fee hold of \(owner.short) is not that of its requests")
       }
@@ -110,6 +114,11 @@ extension Market {
     for prover in provers.keys.sorted() {
       encoder.append(prover)
       encoder.append(provers[prover]?.lapsesInARow ?? 0)
+      provers[prover]?.reputation.encode(into: &encoder)
+      for unbonding in provers[prover]?.unbondings ?? [] {
+        encoder.append(unbonding.amount)
+        encoder.append(unbonding.until)
+      }
     }
     for request in sortedRequests {
       encoder.append(request.id)

@@ -66,6 +66,8 @@ extension Market {
     }
     emit(
       .outputCommitted(commitment, deadline: now.advanced(by: parameters(of: lease).proveWindow)))
+    // Its record has changed, which may admit it to requests that ask for one.
+    freed.append(author)
     guard !lease.isOrphaned else { return }
     begin(lease.terms.request)
     reviseAnswer(lease.terms.request)

@@ -19,9 +19,7 @@ extension Market {
       guard let manifest = models[model] else { throw .unknownModel }
       guard manifest.slices.indices.contains(slice) else { throw .unknownSlice }
     }
-    let bonded = Amount(
-      microcredits: ledger.amount(.bond(author)).microcredits
-        + ledger.amount(.stakeHold(author)).microcredits)
+    let bonded = bonded(by: author)
     guard bonded >= parameters.minimumBond else {
       throw .bondTooSmall(needed: parameters.minimumBond, bonded: bonded)
     }
@@ -241,6 +239,11 @@ extension Market {
     guard bid.prover != request.requester else { return .ownRequest }
     guard bid.terms.expiry > now, !bid.isClosed else { return .closed }
     guard !request.slices[slice].ineligible.contains(bid.prover) else { return .failedBefore }
+    if let filter = request.terms.reputation,
+      !filter.accepts(provers[bid.prover]?.reputation ?? Reputation())
+    {
+      return .reputation
+    }
     let (needed, overflow) = tally.stakes[bid.prover, default: 0].addingReportingOverflow(
       stake(for: request, slice).microcredits)
     guard !overflow, needed <= ledger.amount(.bond(bid.prover)).microcredits else {
@@ -346,6 +349,7 @@ package enum Ineligibility: UInt8, Sendable, Hashable, CaseIterable, CustomStrin
   case spreadUsedUp = 8
   case requestEnded = 9
   case paused = 10
+  case reputation = 11
 
   package var description: String {
     switch self {
@@ -359,6 +363,7 @@ package enum Ineligibility: UInt8, Sendable, Hashable, CaseIterable, CustomStrin
     case .spreadUsedUp: "its prover has as many slices as the spread permits"
     case .requestEnded: "the request takes no more leases"
     case .paused: "the exchange is paused"
+    case .reputation: "its prover's record is not what the request asks for"
     }
   }
 }

@@ -18,11 +18,12 @@ package struct Quote: Sendable {
     package let fee: Amount?
     /// The slice's stake.
     package let stake: Amount
-    /// In the order of the queue, the first `Quote.candidateLimit`.
+    /// The first in the order of the queue. Full bids stand in no queue and are not among them.
     package let candidates: [Candidate]
   }
 
-  package static let candidateLimit = 100
+  /// Candidates of all slices together.
+  package static let candidateLimit = 8_192
 
   package let slices: [Slice]
   /// What would be held: every slice's fee at the limit price.
@@ -38,7 +39,7 @@ package struct Quote: Sendable {
 
 extension Market {
   /// What `submitRequest` would do with these terms now: the same checks, the same greedy plan, and
-  /// for every bid that covers a slice the reason why it would not take it. Changes nothing.
+  /// for the bids that cover a slice the reason why each would not take it. Changes nothing.
   package func quote(_ terms: RequestTerms, by requester: PublicKey) throws(Refused) -> Quote {
     let request = try opened(terms, id: .zero, by: requester)
     var tally = Tally()
@@ -57,7 +58,7 @@ extension Market {
     return Quote(slices: slices, held: request.held)
   }
 
-  /// Why nobody has taken a resting slice yet: every bid that covers it, with its reason.
+  /// Why nobody has taken a resting slice yet: the bids that cover it, each with its reason.
   package func candidates(_ id: RequestID, _ slice: Int) -> [Quote.Candidate] {
     guard let request = requests[id], request.slices.indices.contains(slice),
       request.slices[slice].lease == nil
@@ -68,10 +69,17 @@ extension Market {
   private func candidates(
     for request: Request, _ slice: Int, _ tally: Tally
   ) -> [Quote.Candidate] {
-    book.bids(on: request.terms.assurances[slice].backend)
-      .filter { $0.terms.scope.covers(request.terms.model, slice) }
-      .prefix(Quote.candidateLimit)
-      .map { Quote.Candidate($0, ineligibility(of: $0, for: request, slice, tally)) }
+    let limit = max(1, Quote.candidateLimit / request.slices.count)
+    var candidates: [Quote.Candidate] = []
+    _ = book.firstBid(
+      on: request.terms.assurances[slice].backend, for: request.terms.model, slice,
+      upTo: Price(ticks: .max)
+    ) { bid in
+      candidates.append(
+        Quote.Candidate(bid, ineligibility(of: bid, for: request, slice, tally)))
+      return candidates.count == limit
+    }
+    return candidates
   }
 }
 
@@ -79,5 +87,54 @@ extension Quote.Candidate {
   fileprivate init(_ bid: Bid, _ ineligibility: Ineligibility?) {
     self.init(
       bid: bid.id, prover: bid.prover, price: bid.terms.price, ineligibility: ineligibility)
+  }
+}
+
+extension Quote.Candidate: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(bid)
+    encoder.append(prover)
+    encoder.append(price)
+    encoder.append(ineligibility?.rawValue ?? 0)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    bid = try decoder.record()
+    prover = try decoder.record()
+    price = try decoder.record()
+    let start = decoder
+    let tag = try decoder.integer(UInt8.self)
+    ineligibility = Ineligibility(rawValue: tag)
+    guard tag == 0 || ineligibility != nil else {
+      throw start.failure(.unknownTag(tag, of: "Ineligibility"))
+    }
+  }
+}
+
+extension Quote.Slice: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(taken)
+    encoder.append(fee)
+    encoder.append(stake)
+    encoder.append(candidates)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    taken = try decoder.optional()
+    fee = try decoder.optional()
+    stake = try decoder.record()
+    candidates = try decoder.list(limit: Quote.candidateLimit, elementSize: 73)
+  }
+}
+
+extension Quote: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(slices)
+    encoder.append(held)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    slices = try decoder.list(limit: Manifest.sliceLimit, elementSize: 14)
+    held = try decoder.record()
   }
 }

@@ -11,6 +11,7 @@ struct Deadline: Comparable, Sendable {
     case ramp(RequestID)
     case lease(LeaseID)
     case change
+    case unbonding(PublicKey)
   }
 
   let tick: Tick
@@ -59,6 +60,7 @@ extension Market {
       case .running, .answered: fail(id, .finalDeadline)
       default: return false
       }
+    case .unbonding(let prover): return freeUnbonded(prover)
     case .change: return makeAnnouncedChanges()
     case .ramp(let id): return raiseLimit(of: id)
     case .lease(let id): return passLeaseDeadline(id, at: deadline.tick)

@@ -105,6 +105,7 @@ package struct Market: Sendable {
     case .deposit(let owner, let amount): try deposit(amount, to: owner, by: author)
     case .withdraw(let amount): try withdraw(amount, by: author)
     case .bond(let amount): try bond(amount, by: author)
+    case .unbond(let amount): try unbond(amount, by: author)
     case .publishModel(let manifest): try publishModel(manifest, by: author)
     case .publishKey(let record): try publishKey(record, by: author)
     case .placeBid(let terms): try placeBid(terms, id: digest, by: author)
@@ -142,7 +143,7 @@ package struct Market: Sendable {
 }
 
 /// A rejection by a rule of the market.
-package enum Refused: Error, Hashable, Sendable {
+package enum Refused: CodedError, Hashable {
   case notOperator
   case notBroker
   case zeroAmount
@@ -156,6 +157,8 @@ package enum Refused: Error, Hashable, Sendable {
   case bondTooSmall(needed: Amount, bonded: Amount)
   case invalidBid(String)
   case tooManyBids(limit: UInt32)
+  case bidsOpen(minimum: Amount)
+  case tooManyUnbondings(limit: Int)
   case unknownBid
   case invalidRequest(String)
   case unknownRequest
@@ -191,6 +194,8 @@ package enum Refused: Error, Hashable, Sendable {
     case .bondTooSmall: "bond-too-small"
     case .invalidBid: "invalid-bid"
     case .tooManyBids: "too-many-bids"
+    case .bidsOpen: "bids-open"
+    case .tooManyUnbondings: "too-many-unbondings"
     case .unknownBid: "unknown-bid"
     case .invalidRequest: "invalid-request"
     case .unknownRequest: "unknown-request"
@@ -231,6 +236,10 @@ package enum Refused: Error, Hashable, Sendable {
     case .invalidBid(let what): "The bid is not usable: \(what)."
     case .tooManyBids(let limit):
       "Your key has \(limit) bids open, which is the most; cancel one, or amend one instead."
+    case .bidsOpen(let minimum):
+      "While you have bids open your bond must stay at \(minimum) micro-credits; cancel them first."
+    case .tooManyUnbondings(let limit):
+      "\(limit) sums are on their way out of your bond already; wait until one is free."
     case .unknownBid: "No such bid is open."
     case .invalidRequest(let what): "The request is not usable: \(what)."
     case .unknownRequest: "No such request is known."

@@ -43,9 +43,14 @@ extension Parameters {
     if noticePeriod > month {
       return "noticePeriod is \(noticePeriod) ms and must be at most 31 days"
     }
+    if inconclusiveRetries > 100 { return "inconclusiveRetries is above 100" }
+    // Longer than any lease lives from its begin to its last verdict.
+    let life = executeWindow + proveWindow + verifyWindow * UInt64(inconclusiveRetries + 2)
+    if unbondingPeriod < life || unbondingPeriod > 12 * month {
+      return "unbondingPeriod is \(unbondingPeriod) ms and must be \(life) ms to 372 days"
+    }
     if minimumStake == .zero { return "minimumStake is zero" }
     if lapseLimit == 0 { return "lapseLimit is 0" }
-    if inconclusiveRetries > 100 { return "inconclusiveRetries is above 100" }
     return nil
   }
 }

@@ -45,8 +45,16 @@ package struct RequestSession: Sendable {
     }
     var digests: [Digest] = []
     for input in inputs { digests.append(try await client.upload(input)) }
+    let terms = Self.terms(model: model, manifest: manifest, inputs: digests, order: order)
+    return try await client.perform(.submitRequest(terms), signedBy: key)
+  }
+
+  /// What `submit` would ask for over inputs of these digests.
+  package static func terms(
+    model: ModelID, manifest: Manifest, inputs digests: [Digest], order: Order
+  ) -> RequestTerms {
     let now = Tick.now
-    let terms = RequestTerms(
+    return RequestTerms(
       model: model, inputs: digests,
       assurances: manifest.slices.map { _ in SliceAssurance(.proven, by: order.backend) },
       limitPrice: order.limitPrice, stakeMultiple: order.stakeMultiple, spread: order.spread,
@@ -54,7 +62,6 @@ package struct RequestSession: Sendable {
       beginDeadline: now.advanced(by: order.beginWithin),
       finalDeadline: now.advanced(by: order.finalWithin), attemptsMax: order.attemptsMax,
       timeInForce: order.timeInForce)
-    return try await client.perform(.submitRequest(terms), signedBy: key)
   }
 
   /// Calls `onChange` with every change that is seen until the request has ended; returns the end.

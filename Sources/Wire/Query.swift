@@ -16,6 +16,10 @@ package enum Query: Hashable, Sendable {
   /// Live leases of the peer, which must have said hello.
   case work
   case request(RequestID)
+  /// The records of all provers.
+  case provers
+  /// What a request of these terms would meet now.
+  case quote(RequestTerms, by: PublicKey)
 }
 
 /// Where the exchange stands.
@@ -54,6 +58,31 @@ package struct OpenBid: Hashable, Sendable {
 
   package init(id: BidID, terms: BidTerms, leases: UInt32) {
     (self.id, self.terms, self.leases) = (id, terms, leases)
+  }
+}
+
+/// What is known of a prover.
+package struct ProverRecord: Hashable, Sendable {
+  package let prover: PublicKey
+  package let openBids: UInt32
+  package let settled: UInt64
+  package let lapsed: UInt64
+  package let slashed: UInt64
+  /// Stake lost.
+  package let lost: Amount
+  /// Microseconds per 1,000 cost units, of half and of 19 of 20 of its latest commitments.
+  package let time50: UInt32?
+  package let time95: UInt32?
+
+  package init(_ key: PublicKey, _ prover: Prover) {
+    self.prover = key
+    openBids = prover.openBids
+    settled = prover.reputation.settled
+    lapsed = prover.reputation.lapsed
+    slashed = prover.reputation.slashed
+    lost = prover.reputation.lost
+    time50 = prover.reputation.time(PartsPerMillion(clamping: 500_000))
+    time95 = prover.reputation.time(PartsPerMillion(clamping: 950_000))
   }
 }
 
@@ -157,6 +186,11 @@ extension Query: CanonicalCodable {
     case .request(let request):
       encoder.append(UInt8(8))
       encoder.append(request)
+    case .provers: encoder.append(UInt8(9))
+    case .quote(let terms, let requester):
+      encoder.append(UInt8(10))
+      encoder.append(terms)
+      encoder.append(requester)
     }
   }
 
@@ -171,6 +205,8 @@ extension Query: CanonicalCodable {
     case 6: self = .bids(try decoder.record())
     case 7: self = .work
     case 8: self = .request(try decoder.record())
+    case 9: self = .provers
+    case 10: self = .quote(try decoder.record(), by: try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Query"))
     }
   }
@@ -217,6 +253,32 @@ extension OpenBid: CanonicalCodable {
     id = try decoder.record()
     terms = try decoder.record()
     leases = try decoder.integer()
+  }
+}
+
+extension ProverRecord: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(prover)
+    encoder.append(openBids)
+    encoder.append(settled)
+    encoder.append(lapsed)
+    encoder.append(slashed)
+    encoder.append(lost)
+    // 0 where there is no time yet: no commitment takes none.
+    encoder.append(time50 ?? 0)
+    encoder.append(time95 ?? 0)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    prover = try decoder.record()
+    openBids = try decoder.integer()
+    settled = try decoder.integer()
+    lapsed = try decoder.integer()
+    slashed = try decoder.integer()
+    lost = try decoder.record()
+    let (half, most) = (try decoder.integer(UInt32.self), try decoder.integer(UInt32.self))
+    time50 = half == 0 ? nil : half
+    time95 = most == 0 ? nil : most
   }
 }
 

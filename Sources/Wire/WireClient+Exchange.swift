@@ -60,6 +60,14 @@ extension WireClient {
     try await answer(to: .work, as: Records<WorkItem>.self).records
   }
 
+  package func provers() async throws -> [ProverRecord] {
+    try await answer(to: .provers, as: Records<ProverRecord>.self).records
+  }
+
+  package func quote(_ terms: RequestTerms, by requester: PublicKey) async throws -> Quote {
+    try await answer(to: .quote(terms, by: requester))
+  }
+
   package func report(on request: RequestID) async throws -> RequestReport {
     try await answer(to: .request(request))
   }

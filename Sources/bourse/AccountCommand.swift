@@ -5,8 +5,8 @@ import Wire
 
 struct AccountCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "account", abstract: "Show balances; deposit, withdraw and bond.",
-    subcommands: [Show.self, Deposit.self, Withdraw.self, Bond.self])
+    commandName: "account", abstract: "Show balances; deposit, withdraw, bond and unbond.",
+    subcommands: [Show.self, Deposit.self, Withdraw.self, Bond.self, Unbond.self])
 
   struct Balance: Encodable {
     let purpose: String
@@ -98,6 +98,16 @@ struct AccountCommand: AsyncParsableCommand {
     @OptionGroup var move: OwnMove
 
     func run() async throws { try await move.perform { .bond(amount: $0) } }
+  }
+
+  struct Unbond: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Take credits out of your bond; they are free after the unbonding period.",
+      discussion: "EXAMPLE\n  bourse account unbond 5c --key prover.key")
+
+    @OptionGroup var move: OwnMove
+
+    func run() async throws { try await move.perform { .unbond(amount: $0) } }
   }
 
   /// What it takes to move one's own money.

@@ -57,7 +57,7 @@ struct RequestCommand: AsyncParsableCommand {
       let key = try key.load()
       let names = try labels.load()
       let client = try await brokerOptions.connect(as: key)
-      let modelID = try await resolve(model, client)
+      let modelID = try await RequestCommand.resolve(model, client)
       let manifest = try await client.model(modelID)
       let tensors = try inputs.tensors(
         input, for: manifest.inputs.map { ($0.name, $0.shape) }, index: index)
@@ -108,16 +108,17 @@ struct RequestCommand: AsyncParsableCommand {
       await client.close()
       if report.state != .final { throw ExitCode(1) }
     }
+  }
 
-    private func resolve(_ text: String, _ client: WireClient) async throws -> ModelID {
-      if let id = ModelID(hexadecimal: text) { return id }
-      let matches = try await client.models().filter { $0.description.hasPrefix(text) }
-      guard matches.count == 1, let id = matches.first else {
-        throw ValidationError(
-          "'\(text)' names \(matches.count) published models; give more digits of one model's id.")
-      }
-      return id
+  /// The published model that the text is the id of, or the beginning of the only such id.
+  static func resolve(_ text: String, _ client: WireClient) async throws -> ModelID {
+    if let id = ModelID(hexadecimal: text) { return id }
+    let matches = try await client.models().filter { $0.description.hasPrefix(text) }
+    guard matches.count == 1, let id = matches.first else {
+      throw ValidationError(
+        "'\(text)' names \(matches.count) published models; give more digits of one model's id.")
     }
+    return id
   }
 
   struct Show: AsyncParsableCommand {

@@ -54,6 +54,28 @@ extension ExchangeTests.RequestLifeTests {
     }
   }
 
+  @Test func quoteTellsWhatTheRequestThenCostsAndRecordsGrowWithWork() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await Exchange.run { exchange in
+      try await exchange.publish(sample)
+      let prover = try await exchange.prover(price: 1_000)
+      let terms = RequestSession.terms(
+        model: sample.manifest.id, manifest: sample.manifest, inputs: [.zero], order: .init())
+      let client = exchange.client(nil)
+      let quote = try await client.quote(terms, by: exchange.card.brokerKey)
+      let fees = (0..<3).map { sample.fee($0, price: 1_000).whole }
+      #expect(quote.price == Amount(microcredits: UInt64(fees.reduce(0, +))))
+      #expect(quote.slices.allSatisfy { $0.taken?.prover == prover })
+      let before = try #require(try await client.provers().first { $0.prover == prover })
+      #expect(before.settled == 0 && before.time95 == nil)
+      let asked = try await exchange.ask(sample, try sample.input())
+      #expect(try await asked.end().state == .final)
+      let after = try #require(try await client.provers().first { $0.prover == prover })
+      #expect([after.settled, after.lapsed, after.slashed] == [3, 0, 0])
+      #expect(after.openBids == 1)
+    }
+  }
+
   /// Flips one bit in the first, the last and some seeded bytes of every part of the bundle.
   private func refusesEveryMutation(of bundle: Bundle, _ exchange: Exchange) async throws {
     let broker = exchange.card.brokerKey

@@ -25,6 +25,65 @@ struct AccountTests {
     #expect(f.balance(.bond(F.paula.publicKey)) == 1_400_000)
   }
 
+  @Test func unbondedMoneyIsFreeAfterItsPeriodAndNotBefore() {
+    var f = MarketFixture()
+    let paula = F.paula.publicKey
+    let until = Tick(milliseconds: f.now + 86_400_000)
+    let outcome = f.send(.unbond(amount: Amount(400_000)), by: F.paula)
+    #expect(outcome.bodies == [.unbonding(prover: paula, amount: Amount(400_000), until: until)])
+    #expect(f.balance(.bond(paula)) == 600_000)
+    #expect(f.balance(.unbonding(paula)) == 400_000)
+    f.send(.unbond(amount: Amount(100_000)), by: F.paula)
+    f.pass(86_400_000)
+    #expect(f.balance(.available(paula)) == 1_000_000)
+    f.pass(1)
+    #expect(f.balance(.available(paula)) == 1_500_000)
+    #expect(f.balance(.unbonding(paula)) == 0)
+  }
+
+  @Test func unbondingLeavesTheStakesOfLiveLeases() {
+    var f = MarketFixture()
+    let bid = f.bid(F.paula, at: 50)
+    let request = f.request(f.terms())
+    f.send(.cancelBid(bid), by: F.paula)
+    let free = UInt64(f.balance(.bond(F.paula.publicKey)))
+    let more = Command.unbond(amount: Amount(free + 1))
+    #expect(f.send(more, by: F.paula).rejection == "insufficient-funds")
+    #expect(f.send(.unbond(amount: Amount(free)), by: F.paula).rejection == nil)
+    f.commit(f.leaseID(request, 0))
+    f.submit(f.leaseID(request, 0))
+    f.rule(f.leaseID(request, 0), .invalid)
+    #expect(f.balance(.burned) > 0, "what is being unbonded does not shield the stake")
+  }
+
+  @Test func unbondingWaitsThroughAnOutage() {
+    var f = MarketFixture()
+    f.send(.unbond(amount: Amount(400_000)), by: F.paula)
+    f.now += 86_400_000
+    f.send(.resume, by: F.broker)
+    f.pass(86_400_000)
+    #expect(f.balance(.unbonding(F.paula.publicKey)) == 400_000)
+    f.pass(1)
+    #expect(f.balance(.unbonding(F.paula.publicKey)) == 0)
+  }
+
+  @Test func refusesUnbondingThatLeavesOpenBidsWithoutABond() {
+    var f = MarketFixture()
+    _ = f.bid(F.paula, at: 50)
+    #expect(f.send(.unbond(amount: .zero), by: F.paula).rejection == "zero-amount")
+    let most = Command.unbond(amount: Amount(990_000))
+    let more = Command.unbond(amount: Amount(990_001))
+    #expect(f.send(more, by: F.paula).rejection == "bids-open")
+    #expect(f.send(most, by: F.paula).rejection == nil)
+  }
+
+  @Test func refusesASixtyFifthSumOnItsWay() {
+    var f = MarketFixture()
+    for _ in 0..<64 { #expect(f.send(.unbond(amount: Amount(1)), by: F.paula).rejection == nil) }
+    let outcome = f.send(.unbond(amount: Amount(1)), by: F.paula)
+    #expect(outcome.rejection == "too-many-unbondings")
+  }
+
   @Test func refusesDepositByAnotherThanTheOperator() {
     var f = MarketFixture()
     let outcome = f.send(.deposit(owner: F.alice.publicKey, amount: Amount(1)), by: F.alice)

@@ -22,7 +22,7 @@ struct HostileBytesTests {
       .cancelRequest(.zero), .commitOutput(f.commitment(lease)), .submitBatch(batch),
       .reportRangeFault(lease.id), .recordVerdict(record), .tick,
       .declareUnprovable(lease.id), .resume, .setParameters(Parameters(), rulesVersion: 1),
-      .pause(true),
+      .pause(true), .unbond(amount: Amount(3)),
     ]
   }
 

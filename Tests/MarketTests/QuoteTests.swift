@@ -16,6 +16,8 @@ struct QuoteTests {
     #expect(f.market.stateDigest == before)
     #expect(quote.price == Amount(50 + 100 + 180))
     #expect(quote.held == Amount(600))
+    #expect(quote.slices[2].candidates.map(\.ineligibility) == [.noCapacity, nil])
+    #expect(try Quote(canonicalBytes: quote.canonicalBytes).price == quote.price)
     let request = f.request(f.terms(limit: 100))
     for slice in 0..<3 {
       let lease = f.lease(request, slice)?.terms
@@ -27,7 +29,7 @@ struct QuoteTests {
 
   @Test func quoteSaysWhyEachBidWouldNotTakeASlice() throws {
     var f = MarketFixture()
-    let full = f.bid(F.paula, at: 10, capacity: 1)
+    _ = f.bid(F.paula, at: 10, capacity: 1)
     _ = f.request(f.terms())
     let own = f.bid(F.quinn, at: 20)
     let small = f.bid(F.rita, at: 30, largestSlice: Cost(units: 2_000))
@@ -38,15 +40,15 @@ struct QuoteTests {
       Dictionary(
         uniqueKeysWithValues: quote.slices[slice].candidates.map { ($0.bid, $0.ineligibility) })
     }
-    #expect(
-      reasons(0) == [full: .noCapacity, own: .ownRequest, small: nil, dear: .priceAboveLimit])
+    // The full bid stands in no queue.
+    #expect(reasons(0) == [own: .ownRequest, small: nil, dear: .priceAboveLimit])
     #expect(reasons(1)[small] == .spreadUsedUp || reasons(1)[small] == .stakeTooSmall)
     #expect(reasons(2)[small] == .sliceTooLarge)
     #expect(quote.price == nil)
     let resting = f.request(f.terms(limit: 100, multiple: 1_000), by: F.quinn)
     #expect(
       f.market.candidates(resting, 2).map(\.ineligibility) == [
-        .noCapacity, .ownRequest, .sliceTooLarge, .priceAboveLimit,
+        .ownRequest, .sliceTooLarge, .priceAboveLimit,
       ])
     #expect(f.market.candidates(resting, 0) == [], "it is leased")
   }

@@ -17,7 +17,7 @@ struct SimulatorTests {
     #expect(market.leases.values.allSatisfy { $0.state.isFinal })
     for (account, balance) in market.balances {
       switch account.purpose {
-      case .feeHold, .stakeHold, .slashEscrow: #expect(balance == 0, "\(account)")
+      case .feeHold, .stakeHold, .slashEscrow, .unbonding: #expect(balance == 0, "\(account)")
       case .available, .bond, .treasury, .burned, .external: break
       }
     }
@@ -38,7 +38,7 @@ struct SimulatorTests {
       refusals.formUnion(simulator.refusals)
       ends.formUnion(simulator.live.requests.values.map(\.state))
     }
-    let missing = Set(UInt8(1)...30).subtracting(events)
+    let missing = Set(UInt8(1)...32).subtracting(events)
     #expect(missing.isEmpty, "event tags never reached: \(missing)")
     #expect(ends == [.final, .unmatched, .cancelled, .failed])
     let known: Set<String> = [
@@ -47,7 +47,7 @@ struct SimulatorTests {
       "invalid-bid", "unknown-bid", "invalid-request", "unknown-request", "attested-unavailable",
       "cancel-too-late", "not-yours", "unknown-lease", "lease-not-in-state", "lease-late",
       "invalid-commitment", "invalid-batch", "verdict-not-awaited", "duplicate",
-      "no-outage", "market-paused", "unknown-rules", "invalid-parameters",
+      "no-outage", "bids-open", "market-paused", "unknown-rules", "invalid-parameters",
     ]
     #expect(refusals == known, "\(known.symmetricDifference(refusals)) differ")
   }
@@ -73,6 +73,9 @@ struct Simulator {
   private var now: UInt64 = 1_000
   private var commands: UInt64 = 0
   private let checks: Bool
+  /// As a sequencer would keep it: no digest twice, no tick before the last, and every entry kept.
+  private let isJournal: Bool
+  private(set) var entries: [(envelope: Envelope, tick: Tick, outcome: Outcome)] = []
   /// Digests of bids and requests.
   private var orders: [Digest] = []
 
@@ -83,9 +86,10 @@ struct Simulator {
   private let requesters = [F.alice, F.bob]
   private let backends = [BackendID.reexec, F.sumcheck, BackendID("ezkl")!]
 
-  init(seed: UInt64, checks: Bool = true) {
+  init(seed: UInt64, checks: Bool = true, isJournal: Bool = false) {
     generator = SeededGenerator(seed: seed)
     self.checks = checks
+    self.isJournal = isJournal
     var parameters = Parameters()
     parameters.inconclusiveRetries = UInt32(generator.below(3))
     parameters.lapseLimit = UInt32(1 + generator.below(3))
@@ -108,8 +112,8 @@ struct Simulator {
     if generator.chance(70) { now += UInt64(generator.below(400)) }
     if generator.chance(4) { now += UInt64(generator.below(40_000)) }
     let (command, author) = commands < 16 ? opening(Int(commands)) : anything()
-    try execute(command, by: author, digest: digest(of: command), at: now)
-    if generator.chance(25) { try execute(.tick, by: F.broker, digest: digest(), at: now) }
+    try execute(command, by: author, at: now)
+    if generator.chance(25) { try execute(.tick, by: F.broker, at: now) }
   }
 
   /// Ticks into the far future until nothing is due.
@@ -117,31 +121,35 @@ struct Simulator {
     now += 366 * 86_400_000
     for _ in 0..<40 {
       now += 10_000_000
-      try execute(.tick, by: F.broker, digest: digest(), at: now)
+      try execute(.tick, by: F.broker, at: now)
     }
   }
 
-  /// A new one; for bids and requests sometimes one that was.
-  private mutating func digest(of command: Command = .tick) -> Digest {
-    commands += 1
-    let digest = F.digest("simulated \(commands)")
+  /// Its envelope's digest; for bids and requests sometimes one that was.
+  private mutating func digest(of command: Command, in envelope: Envelope) -> Digest {
     switch command {
     case .placeBid, .submitRequest:
-      if !orders.isEmpty, generator.chance(8) { return generator.pick(orders) }
-      orders.append(digest)
+      if !isJournal, !orders.isEmpty, generator.chance(8) { return generator.pick(orders) }
+      orders.append(envelope.digest)
     default: break
     }
-    return digest
+    return envelope.digest
   }
 
   private mutating func execute(
-    _ command: Command, by author: SigningKey, digest: Digest, at milliseconds: UInt64
+    _ command: Command, by author: SigningKey, at milliseconds: UInt64
   ) throws {
+    commands += 1
+    let envelope = Envelope(
+      network: F.network, nonce: Nonce(high: 0, low: commands), expiry: .never,
+      body: command.canonicalBytes, signedBy: author)
+    let digest = digest(of: command, in: envelope)
     // Some clocks are late: the sequencer's time does not run backwards for them.
-    let lateness = generator.chance(5) ? UInt64(generator.below(500)) : 0
+    let lateness = !isJournal && generator.chance(5) ? UInt64(generator.below(500)) : 0
     let tick = Tick(milliseconds: milliseconds - lateness)
     let outcome = live.execute(command, by: author.publicKey, digest: digest, at: tick)
     history += outcome.events
+    if isJournal { entries.append((envelope, tick, outcome)) }
     for event in outcome.events { events.insert(event.body.canonicalBytes[0]) }
     if let code = outcome.rejection { refusals.insert(code) }
     guard checks else { return }
@@ -196,7 +204,11 @@ struct Simulator {
       let owner = generator.pick(F.provers + requesters).publicKey
       return (.deposit(owner: owner, amount: amount()), author(F.operatorKey))
     case 4..<6: return (.withdraw(amount: amount()), generator.pick(F.everyone))
-    case 6..<9: return (.bond(amount: amount()), generator.pick(F.provers))
+    case 6..<8: return (.bond(amount: amount()), generator.pick(F.provers))
+    case 8:
+      let prover = generator.pick(F.provers)
+      let all = live.ledger.amount(.bond(prover.publicKey))
+      return (.unbond(amount: generator.chance(40) ? all : amount()), prover)
     case 9..<10: return (.publishModel(generator.pick(manifests)), generator.pick(F.everyone))
     case 10..<20: return (.publishKey(keyRecord()), author(F.broker))
     case 20..<29: return (bid(), generator.pick(F.provers + [F.alice]))
@@ -306,6 +318,14 @@ struct Simulator {
           ? .never : Tick(milliseconds: now + UInt64(generator.below(60_000)))))
   }
 
+  private mutating func reputation() -> ReputationFilter? {
+    guard generator.chance(15) else { return nil }
+    return ReputationFilter(
+      settled: UInt32(generator.below(3)),
+      faults: PartsPerMillion(clamping: UInt32(500_000 + generator.below(600_000))),
+      time95: generator.chance(50) ? 0 : UInt32(generator.below(2_000_000)))
+  }
+
   private mutating func amendment() -> (Command, SigningKey) {
     let bids = live.book.bids
     guard !bids.isEmpty else {
@@ -351,7 +371,8 @@ struct Simulator {
         },
         limitPrice: limit, ramp: ramp(limit),
         stakeMultiple: generator.chance(3) ? .max : UInt32(1 + generator.below(40)),
-        spread: UInt32(generator.below(4)), disclosure: generator.pick([.parties, .everyone]),
+        spread: UInt32(generator.below(4)), reputation: reputation(),
+        disclosure: generator.pick([.parties, .everyone]),
         nonceCommitment: .zero, beginDeadline: Tick(milliseconds: begin),
         finalDeadline: Tick(
           milliseconds: generator.chance(3) ? .max : begin + UInt64(generator.below(200_000))),

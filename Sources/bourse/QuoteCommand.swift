@@ -1,0 +1,118 @@
+import ArgumentParser
+import Market
+import Primitives
+import Requester
+import Statements
+import Wire
+
+/// What an inference would cost now, and who would do it.
+struct QuoteCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "quote", abstract: "Show what a request would meet now, without sending it.",
+    discussion: """
+      For every slice the bid that would take it, its fee and its stake; with --reasons also every \
+      other bid that covers the slice, and why it would not take it.
+
+      EXAMPLES
+        bourse quote 8f31… --limit 1500
+        bourse quote 8f31… --spread 1 --reasons --json
+      """)
+
+  struct Candidate: Encodable {
+    let bid: String
+    let prover: String
+    let price: UInt64
+    let reason: String?
+
+    init(_ candidate: Quote.Candidate) {
+      bid = candidate.bid.description
+      prover = candidate.prover.description
+      price = candidate.price.ticks
+      reason = candidate.ineligibility?.description
+    }
+  }
+
+  struct Slice: Encodable {
+    let slice: String
+    let taken: Candidate?
+    let feeMicrocredits: UInt64?
+    let stakeMicrocredits: UInt64
+    let candidates: [Candidate]
+
+    init(_ slice: Quote.Slice, name: String, reasons: Bool) {
+      self.slice = name
+      taken = slice.taken.map(Candidate.init)
+      feeMicrocredits = slice.fee?.microcredits
+      stakeMicrocredits = slice.stake.microcredits
+      candidates = reasons ? slice.candidates.map(Candidate.init) : []
+    }
+  }
+
+  struct Shown: Encodable {
+    let slices: [Slice]
+    /// Nil where a slice would rest.
+    let priceMicrocredits: UInt64?
+    let heldMicrocredits: UInt64
+  }
+
+  @Argument(help: "The model's id, or enough first digits of it.")
+  var model: String
+  @Option(name: .long, help: "The most to pay: micro-credits per 1000 cost units.")
+  var limit: UInt64 = 2_000
+  @Option(name: .long, help: "How many slices one prover may hold; 0 for any number.")
+  var spread: UInt32 = 0
+  @Option(name: .long, help: "Stake behind a slice, as a multiple of its fee at the limit.")
+  var stakeMultiple: UInt32 = 5
+  @Option(name: .long, help: "Ask as this public key or key file; its own bids do not count.")
+  var requester: String?
+  @Flag(name: .long, help: "Show every bid that covers a slice, and why it would not take it.")
+  var reasons = false
+  @OptionGroup var brokerOptions: BrokerOptions
+  @OptionGroup var output: JSONOption
+
+  func run() async throws {
+    let client = try await brokerOptions.connect(as: nil)
+    let id = try await RequestCommand.resolve(model, client)
+    let manifest = try await client.model(id)
+    var order = RequestSession.Order()
+    order.limitPrice = Price(ticks: limit)
+    order.spread = spread
+    order.stakeMultiple = stakeMultiple
+    let terms = RequestSession.terms(
+      model: id, manifest: manifest, inputs: manifest.inputs.map { _ in .zero }, order: order)
+    let card = try brokerOptions.card()
+    let quote = try await client.quote(
+      terms, by: try requester.map(publicKey) ?? card.brokerKey)
+    await client.close()
+    let slices = zip(manifest.slices, quote.slices).map {
+      Slice($1, name: $0.name, reasons: reasons)
+    }
+    let shown = Shown(
+      slices: slices, priceMicrocredits: quote.price?.microcredits,
+      heldMicrocredits: quote.held.microcredits)
+    output.json ? try printJSON(shown) : print(text(shown))
+  }
+
+  private func text(_ shown: Shown) -> String {
+    var table = Table([
+      ("slice", .left), ("prover", .left), ("price", .right), ("fee", .right), ("stake", .right),
+      ("reason", .left),
+    ])
+    for slice in shown.slices {
+      let taken = slice.taken
+      table.append([
+        slice.slice, taken.map { String($0.prover.prefix(8)) } ?? "nobody",
+        taken.map { "\($0.price)" } ?? "-", slice.feeMicrocredits.map(String.init) ?? "-",
+        "\(slice.stakeMicrocredits)", "",
+      ])
+      for candidate in slice.candidates where candidate.bid != taken?.bid {
+        table.append([
+          "", String(candidate.prover.prefix(8)), "\(candidate.price)", "", "",
+          candidate.reason ?? "a better bid takes it",
+        ])
+      }
+    }
+    let price = shown.priceMicrocredits.map { "\($0) micro-credits" } ?? "a slice would rest"
+    return "\(table.text)\nprice: \(price); held: \(shown.heldMicrocredits) micro-credits"
+  }
+}
