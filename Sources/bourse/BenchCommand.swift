@@ -9,7 +9,7 @@ import Statements
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure this program on this machine.",
-    subcommands: [Execute.self, Product.self])
+    subcommands: [Execute.self, Product.self, Prove.self])
 }
 
 /// How long one thing took, run after run.

@@ -2,9 +2,34 @@
 /// of factors, each over some of the axes.
 struct Functional: Sendable {
   struct Factor: Sendable {
+    enum Weights: Sendable {
+      case listed([Extension])
+      /// eq(point, .) over an axis that fills its power of two.
+      case equality(ArraySlice<Extension>)
+    }
+
     /// The axes it depends on; its values are row-major over them, in this order.
     var axes: [Int]
-    var values: [Extension]
+    private(set) var weights: Weights
+
+    init(axes: [Int], values: [Extension]) { (self.axes, weights) = (axes, .listed(values)) }
+
+    init(axis: Int, size: Int, at point: ArraySlice<Extension>) {
+      axes = [axis]
+      weights =
+        size == 1 << point.count
+        ? .equality(point) : .listed(Multilinear.equality(Array(point), count: size))
+    }
+
+    var values: [Extension] {
+      get {
+        switch weights {
+        case .listed(let values): values
+        case .equality(let point): Multilinear.equality(Array(point), count: 1 << point.count)
+        }
+      }
+      set { weights = .listed(newValue) }
+    }
   }
 
   let shape: [Int]
@@ -15,9 +40,8 @@ struct Functional: Sendable {
   init(shape: [Int], at point: ArraySlice<Extension>) {
     self.shape = shape
     let coordinates = Layout(shape).split(point)
-    factors = shape.indices.map { axis in
-      Factor(
-        axes: [axis], values: Multilinear.equality(Array(coordinates[axis]), count: shape[axis]))
+    factors = shape.indices.map {
+      Factor(axis: $0, size: shape[$0], at: coordinates[$0])
     }
   }
 
@@ -35,19 +59,14 @@ struct Functional: Sendable {
     switch scale {
     case .uniform(1): break
     case .uniform(let value):
-      // A scalar has no factor to hold it.
-      if result.factors.isEmpty { result.factors = [Factor(axes: [], values: [.one])] }
-      let element = Goldilocks(value)
-      for index in result.factors[0].values.indices {
-        result.factors[0].values[index] = result.factors[0].values[index] * element
-      }
-    case .along(let axis, let values):
+      // A factor of no axes, so that those of the axes stay as they are.
+      result.factors.append(Factor(axes: [], values: [Extension(value)]))
+    case .along(let axis, let scales):
       guard let factor = factors.firstIndex(where: { $0.axes.contains(axis) }) else { break }
       let axes = factors[factor].axes
       let inner = axes.drop { $0 != axis }.dropFirst().reduce(1) { $0 * shape[$1] }
-      for index in result.factors[factor].values.indices {
-        let element = Goldilocks(values[index / inner % shape[axis]])
-        result.factors[factor].values[index] = result.factors[factor].values[index] * element
+      result.factors[factor].values = factors[factor].values.enumerated().map {
+        $0.element * Goldilocks(scales[$0.offset / inner % shape[axis]])
       }
     }
     return result
@@ -135,7 +154,8 @@ struct Functional: Sendable {
     var values = [Extension.one]
     for factor in factors where factor.axes.contains(where: axes.contains) {
       order += factor.axes
-      values = values.flatMap { left in factor.values.map { left * $0 } }
+      let own = factor.values
+      values = values.flatMap { left in own.map { left * $0 } }
     }
     guard order != axes else { return values }
     // How far a step along each of `axes` leads in the product's order.
@@ -171,9 +191,9 @@ struct Functional: Sendable {
     let last = rest.popLast() ?? Factor(axes: [], values: [.one])
     var folded = Self.contract(values, with: last.values)
     while let factor = rest.popLast() {
-      let width = factor.values.count
+      let (own, width) = (factor.values, factor.values.count)
       folded = (0..<folded.count / width).map { row in
-        (0..<width).reduce(.zero) { $0 + folded[row * width + $1] * factor.values[$1] }
+        (0..<width).reduce(.zero) { $0 + folded[row * width + $1] * own[$1] }
       }
     }
     return folded[0]
@@ -188,14 +208,21 @@ struct Functional: Sendable {
 
   /// The extension of the weights over the tensor's block, 0 on padding, at a point of it.
   func weight(at point: ArraySlice<Extension>) -> Extension {
-    let layout = Layout(shape)
-    let axes = zip(layout.split(point), shape).map { Multilinear.equality(Array($0), count: $1) }
+    let coordinates = Layout(shape).split(point)
     return factors.reduce(.one) { product, factor in
+      if case .equality(let own) = factor.weights, let axis = factor.axes.first {
+        // Σ eq(own, i)·eq(other, i) over all i is eq(own, other).
+        return zip(own, coordinates[axis]).reduce(product) { product, pair in
+          let both = pair.0 * pair.1
+          return product * (.one - pair.0 - pair.1 + both + both)
+        }
+      }
       var values = factor.values
       for axis in factor.axes.reversed() {
         let width = shape[axis]
+        let weights = Multilinear.equality(Array(coordinates[axis]), count: width)
         values = (0..<values.count / width).map { row in
-          (0..<width).reduce(.zero) { $0 + values[row * width + $1] * axes[axis][$1] }
+          (0..<width).reduce(.zero) { $0 + values[row * width + $1] * weights[$1] }
         }
       }
       return product * values[0]

@@ -185,9 +185,9 @@ extension Functional {
   private func padded(_ factor: Factor) -> ExtensionVector {
     let layout = Layout(factor.axes.map { shape[$0] })
     let result = ExtensionVector(count: layout.size)
-    let width = layout.shape.last ?? 1
+    let (values, width) = (factor.values, layout.shape.last ?? 1)
     layout.forEachRow { element, cell in
-      for index in 0..<width { result[cell + index] = factor.values[element + index] }
+      for index in 0..<width { result[cell + index] = values[element + index] }
     }
     return result
   }

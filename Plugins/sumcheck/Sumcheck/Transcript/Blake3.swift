@@ -176,9 +176,10 @@ struct Blake3 {
       first = 0
       start += blockLength
     }
-    var block = SIMD16<UInt32>.zero
-    for offset in start..<bytes.count {
-      block[(offset - start) / 4] |= UInt32(bytes[offset]) << UInt32((offset - start) % 4 * 8)
+    let block = withUnsafeTemporaryAllocation(byteCount: blockLength, alignment: 16) { last in
+      last.initializeMemory(as: UInt8.self, repeating: 0)
+      last.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start...]))
+      return last.loadUnaligned(as: SIMD16<UInt32>.self)
     }
     return Node(
       chain: chain, block: block, counter: index, length: UInt32(bytes.count - start),
