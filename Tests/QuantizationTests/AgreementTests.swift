@@ -5,7 +5,10 @@ import Testing
 
 @Suite struct AgreementTests {
   /// Scored on vectors that did not calibrate.
-  @Test(arguments: [("digits_mlp", 60, 360), ("digits_lenet5", 8, 40), ("digits_resnet8", 3, 6)])
+  @Test(arguments: [
+    ("digits_mlp", 60, 360), ("digits_lenet5", 8, 40), ("digits_resnet8", 3, 6),
+    ("text_transformer", 6, 10),
+  ])
   func integersAgreeWithTheFloatModel(name: String, calibrated: Int, count: Int) throws {
     let model = try DigitModel(name)
     let agreement = try model.agreement(
