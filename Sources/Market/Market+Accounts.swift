@@ -49,16 +49,13 @@ extension Market {
       Posting.move(amount, from: .bond(author), to: .unbonding(author)))
   }
 
-  /// Frees what the prover has waited for long enough; false where there is none.
-  mutating func freeUnbonded(_ prover: PublicKey) -> Bool {
-    var isAny = false
+  /// Frees what the prover has waited for long enough.
+  mutating func freeUnbonded(_ prover: PublicKey) {
     while let next = provers[prover]?.unbondings.first, next.until < now {
       emit(
         .unbonded(prover: prover, amount: next.amount),
         Posting.move(next.amount, from: .unbonding(prover), to: .available(prover)))
-      isAny = true
     }
-    return isAny
   }
 
   /// Bond and stake holds together.

@@ -246,15 +246,9 @@ extension Market {
   }
 
   private mutating func scheduleRamp(of request: Request) {
-    guard let ramp = request.terms.ramp else { return }
-    let step = ramp.tick(after: request.limit, limit: request.terms.limitPrice)
-    guard step < .never, step > .zero else { return }
-    // A deadline acts from the millisecond after it.
+    guard let tick = request.rampDeadline else { return }
     deadlines.insert(
-      Deadline(
-        tick: Tick(milliseconds: step.milliseconds - 1).advanced(by: request.delay), isRamp: true,
-        ordinal: request.ordinal,
-        subject: .ramp(request.id)))
+      Deadline(tick: tick, isRamp: true, ordinal: request.ordinal, subject: .ramp(request.id)))
   }
 
   private mutating func make(_ terms: LeaseTerms) throws(MarketError) {

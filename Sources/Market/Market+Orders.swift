@@ -323,17 +323,14 @@ extension Market {
     begin(id)
   }
 
-  /// A ramp rises to what it is at this tick; false where it does not. Its orders arrive anew.
-  mutating func raiseLimit(of id: RequestID) -> Bool {
-    guard let request = requests[id], request.state == .open, let ramp = request.terms.ramp else {
-      return false
-    }
+  /// A ramp rises to what it is at this tick. Its orders arrive anew.
+  mutating func raiseLimit(of request: Request) {
+    guard let ramp = request.terms.ramp else { return }
     let running = Tick(milliseconds: now.milliseconds - min(now.milliseconds, request.delay))
     let price = ramp.price(at: running, limit: request.terms.limitPrice)
-    guard price > request.limit else { return false }
-    emit(.limitRaised(id, price))
-    matchSlices(of: id)
-    return true
+    guard price > request.limit else { return }
+    emit(.limitRaised(request.id, price))
+    matchSlices(of: request.id)
   }
 }
 

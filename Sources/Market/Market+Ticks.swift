@@ -46,39 +46,52 @@ extension Market {
     }
   }
 
-  /// False where the entry is stale.
+  /// False where the entry is stale: its tick is not the subject's present deadline, or the subject
+  /// has none. It must not act in the place of the later entry: a market recovered from events still
+  /// has entries that a live one has removed, and both must act in one order.
   private mutating func pass(_ deadline: Deadline) -> Bool {
     switch deadline.subject {
     case .bid(let id):
-      guard let bid = book.bid(id), !bid.isClosed, bid.terms.expiry < now else { return false }
+      guard let bid = book.bid(id), !bid.isClosed, bid.terms.expiry == deadline.tick else {
+        return false
+      }
       emit(.bidClosed(id, .expired))
-    case .requestBegin(let id):
-      return passBeginDeadline(id)
+    case .requestBegin(let id): return passBeginDeadline(id, at: deadline.tick)
     case .requestFinal(let id):
-      guard let request = requests[id], request.finalDeadline < now else { return false }
+      guard let request = requests[id], request.finalDeadline == deadline.tick else {
+        return false
+      }
       switch request.state {
       case .running, .answered: fail(id, .finalDeadline)
       default: return false
       }
-    case .unbonding(let prover): return freeUnbonded(prover)
-    case .change: return makeAnnouncedChanges()
-    case .ramp(let id): return raiseLimit(of: id)
+    case .unbonding(let prover):
+      guard provers[prover]?.unbondings.first?.until == deadline.tick else { return false }
+      freeUnbonded(prover)
+    case .change:
+      guard announced.first?.effective == deadline.tick else { return false }
+      makeAnnouncedChanges()
+    case .ramp(let id):
+      guard let request = requests[id], request.state == .open,
+        request.rampDeadline == deadline.tick
+      else { return false }
+      raiseLimit(of: request)
     case .lease(let id): return passLeaseDeadline(id, at: deadline.tick)
     }
     return true
   }
 
   /// An open request is unmatched; in a running one, whoever could not begin in time is let go.
-  private mutating func passBeginDeadline(_ id: RequestID) -> Bool {
+  private mutating func passBeginDeadline(_ id: RequestID, at tick: Tick) -> Bool {
     guard let request = requests[id] else { return false }
     switch request.state {
     case .open:
-      guard request.restsUntil < now else { return false }
+      guard request.restsUntil == tick else { return false }
       if request.beginDeadline < now { releaseNotBegun(request) }
       close(id, as: .unmatched)
       return true
     case .running, .answered:
-      guard request.beginDeadline < now, !request.isBeginOver else { return false }
+      guard request.beginDeadline == tick, !request.isBeginOver else { return false }
       emit(.beginDeadlinePassed(id))
       releaseNotBegun(request)
       return true
@@ -104,9 +117,6 @@ extension Market {
     emit(.resumed(milliseconds: gap))
   }
 
-  /// An entry whose tick is not the lease's present deadline is stale. It must not act in the place
-  /// of the later entry: a market recovered from events still has entries that a live one has
-  /// removed, and both must act on leases in one order.
   private mutating func passLeaseDeadline(_ id: LeaseID, at tick: Tick) -> Bool {
     guard let lease = leases[id], !lease.state.isFinal, lease.deadline == tick else { return false }
     if let purpose = lease.verification {

@@ -128,6 +128,14 @@ package struct Request: Sendable {
     return min(beginDeadline, tick.advanced(by: delay))
   }
 
+  /// The last tick before its ramp's next step; nil where no step is left.
+  var rampDeadline: Tick? {
+    guard let step = terms.ramp?.tick(after: limit, limit: terms.limitPrice), step < .never,
+      step > .zero
+    else { return nil }
+    return Tick(milliseconds: step.milliseconds - 1).advanced(by: delay)
+  }
+
   package var beginDeadline: Tick { terms.beginDeadline.advanced(by: delay) }
   package var finalDeadline: Tick { terms.finalDeadline.advanced(by: delay) }
 

@@ -80,14 +80,9 @@ extension Market {
   }
 
   /// Puts the announced changes whose notice is over into effect, in the order in which they were
-  /// announced; false where there is none.
-  mutating func makeAnnouncedChanges() -> Bool {
-    var isAny = false
-    while let next = announced.first, next.effective < now {
-      make(next.change)
-      isAny = true
-    }
-    return isAny
+  /// announced.
+  mutating func makeAnnouncedChanges() {
+    while let next = announced.first, next.effective < now { make(next.change) }
   }
 
   /// What rests is tried under the new rules, in the order of arrival.
