@@ -100,5 +100,38 @@ extension KernelTests {
         #expect(Array(vh.values[..<(2 * quarter)]) == fold(h, r), "\(path)")
       }
     }
+
+    @Test(arguments: [(1, 0, 1), (2, 2, 1), (4, 3, 0), (9, 2, 2)])
+    func givesTheRoundOfManyFactors(factorCount: Int, lowVariables: Int, highVariables: Int) {
+      let half = 1 << (lowVariables + highVariables)
+      var numbers = Numbers(seed: UInt64(factorCount))
+      let factors = (0..<factorCount).map { _ in numbers.extensions(2 * half) }
+      let low = equality(numbers.extensions(lowVariables))
+      let high = equality(numbers.extensions(highVariables))
+      let weights = high.flatMap { x in low.map { x * $0 } }
+      var expected = [Extension](repeating: .zero, count: factorCount + 1)
+      for index in 0..<half {
+        var product = [weights[index]]
+        for factor in factors {
+          let (start, step) = (factor[index], factor[half + index] - factor[index])
+          let raised = [.zero] + product.map { $0 * step }
+          product = zip(product.map { $0 * start } + [.zero], raised).map(+)
+        }
+        expected = zip(expected, product).map(+)
+      }
+      onEachPath { path in
+        let vectors = factors.map(Vector.init)
+        let (vl, vh) = (Vector(low), Vector(high))
+        let eq = sumcheck_tensor(low: vl.c, high: vh.c, low_count: low.count)
+        let parts = [(0, high.count / 2), (high.count / 2, high.count)].map { part in
+          var coefficients = [sumcheck_extension](
+            repeating: sumcheck_extension(c0: 1, c1: 1), count: factorCount + 1)
+          sumcheck_factors_round(
+            &coefficients, vectors.map(\.c), factorCount, eq, half, part.0, part.1)
+          return coefficients.map(Extension.init)
+        }
+        #expect(zip(parts[0], parts[1]).map(+) == expected, "\(path)")
+      }
+    }
   }
 }

@@ -238,6 +238,23 @@ sumcheck_quadratic sumcheck_equality_fold_round(
   SUM_OF_BLOCKS(equality_fold_round, f, h, eq.low, quarter, r)
 }
 
+void sumcheck_factors_round(
+  sumcheck_extension *coefficients, const sumcheck_vector *factors, size_t factor_count,
+  sumcheck_tensor eq, size_t half, size_t high_begin, size_t high_end) {
+  const sumcheck_table *table = sumcheck_table_selected();
+  if (eq.low_count % table->lanes != 0) table = &sumcheck_table_portable;
+  for (size_t d = 0; d <= factor_count; d++) coefficients[d] = zero;
+  for (size_t high = high_begin; high < high_end; high++) {
+    sumcheck_extension block[SUMCHECK_FACTOR_LIMIT + 1];
+    table->factors_round(
+      block, factors, factor_count, eq.low, half, high * eq.low_count, eq.low_count);
+    sumcheck_extension weight = vector_get(eq.high, high);
+    for (size_t d = 0; d <= factor_count; d++) {
+      coefficients[d] = extension_add(coefficients[d], extension_multiply(block[d], weight));
+    }
+  }
+}
+
 // MARK: LogUp-GKR
 
 void sumcheck_denominators_int16(

@@ -585,6 +585,31 @@ static sumcheck_quadratic PATH(equality_fold_round)(
   return round_sums_total(&sums);
 }
 
+/// Adds to the coefficients the product of the lines through both values of each factor, times eq.
+static void PATH(factors_round)(
+  sumcheck_extension *coefficients, const sumcheck_vector *factors, size_t factor_count,
+  sumcheck_vector eq, size_t half, size_t base, size_t count) {
+  lanes_extension zero = extension_set((sumcheck_extension){0, 0});
+  lanes_extension totals[SUMCHECK_FACTOR_LIMIT + 1], product[SUMCHECK_FACTOR_LIMIT + 1];
+  for (size_t d = 0; d <= factor_count; d++) totals[d] = zero;
+  for (size_t k = 0; k < count; k += LANES) {
+    product[0] = extension_load(eq, k);
+    for (size_t degree = 0; degree < factor_count; degree++) {
+      lanes_extension start = extension_load(factors[degree], base + k);
+      lanes_extension step = difference_load(factors[degree], half, base + k);
+      product[degree + 1] = lanes_times(product[degree], step);
+      for (size_t d = degree; d > 0; d--) {
+        product[d] = lanes_cross(product[d], start, product[d - 1], step);
+      }
+      product[0] = lanes_times(product[0], start);
+    }
+    for (size_t d = 0; d <= factor_count; d++) totals[d] = lanes_plus(totals[d], product[d]);
+  }
+  for (size_t d = 0; d <= factor_count; d++) {
+    coefficients[d] = (sumcheck_extension){lanes_total(totals[d].c0), lanes_total(totals[d].c1)};
+  }
+}
+
 // MARK: LogUp-GKR
 
 #define DENOMINATORS(kind, type, load)                                                             \

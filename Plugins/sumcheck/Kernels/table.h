@@ -48,6 +48,8 @@
         size_t, size_t, size_t)                                                                    \
   entry(sumcheck_quadratic, equality_fold_round, sumcheck_vector, sumcheck_vector,                 \
         sumcheck_vector, size_t, sumcheck_extension, size_t, size_t)                               \
+  entry(void, factors_round, sumcheck_extension *, const sumcheck_vector *, size_t,                \
+        sumcheck_vector, size_t, size_t, size_t)                                                   \
   entry(void, denominators_int16, sumcheck_vector, const int16_t *, const int16_t *,               \
         sumcheck_extension, sumcheck_extension, size_t, size_t)                                    \
   entry(void, denominators_int32, sumcheck_vector, const int32_t *, const int32_t *,               \

@@ -204,6 +204,15 @@ sumcheck_quadratic sumcheck_equality_fold_round(
   sumcheck_vector f, sumcheck_vector h, sumcheck_tensor eq, size_t quarter, sumcheck_extension r,
   size_t high_begin, size_t high_end);
 
+/// The most factors of a product.
+#define SUMCHECK_FACTOR_LIMIT 16
+
+/// The same for a product of factor_count factors: coefficients[d] is t's of X^d, for d from 0 to
+/// factor_count. The caller binds the factors with `sumcheck_fold_extension`.
+void sumcheck_factors_round(
+  sumcheck_extension *coefficients, const sumcheck_vector *factors, size_t factor_count,
+  sumcheck_tensor eq, size_t half, size_t high_begin, size_t high_end);
+
 // MARK: LogUp-GKR
 
 /// A layer of fractions p/q, split by its first variable: node i of the layer above is

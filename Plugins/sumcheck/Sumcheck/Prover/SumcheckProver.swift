@@ -70,30 +70,22 @@ enum SmallSumcheck {
   static func equality(
     _ factors: [[Extension]], at: [Extension], claim: Extension, _ proof: inout ProofWriter
   ) -> (point: [Extension], values: [Extension]) {
-    var factors = factors
+    precondition(factors.count <= SUMCHECK_FACTOR_LIMIT)
+    let vectors = factors.map { ExtensionVector($0) }
+    let views = vectors.map(\.view)
     var rounds = EqualityRounds(claim: claim)
+    var equality = EqualityTable(at.dropFirst())
     for (round, coordinate) in at.enumerated() {
-      let half = factors[0].count / 2
-      let weights = Multilinear.equality(Array(at[(round + 1)...]), count: half)
-      var sums = [Extension](repeating: .zero, count: factors.count + 1)
-      var product = sums
-      for index in 0..<half {
-        // The product of the lines through both values, by coefficients.
-        product[0] = weights[index]
-        for (degree, factor) in factors.enumerated() {
-          let (start, step) = (factor[index], factor[index + half] - factor[index])
-          product[degree + 1] = product[degree] * step
-          for power in stride(from: degree, to: 0, by: -1) {
-            product[power] = product[power] * start + product[power - 1] * step
-          }
-          product[0] *= start
-        }
-        for power in sums.indices { sums[power] += product[power] }
-      }
-      let challenge = rounds.send([sums[0]] + sums[2...], coordinate, &proof)
-      for index in factors.indices { fold(&factors[index], challenge) }
+      if round > 0 { equality.dropFirst() }
+      let half = factors[0].count >> (round + 1)
+      var sums = [sumcheck_extension](repeating: sumcheck_extension(), count: factors.count + 1)
+      sumcheck_factors_round(
+        &sums, views, views.count, equality.tensor, half, 0, equality.highCount)
+      let coefficients = sums.map { Extension($0) }
+      let challenge = rounds.send([coefficients[0]] + coefficients[2...], coordinate, &proof)
+      for view in views { sumcheck_fold_extension(view, view, half, challenge.kernel, 0, half) }
     }
-    return (rounds.point, factors.map { $0[0] })
+    return (rounds.point, vectors.map { $0[0] })
   }
 
   private static func fold(_ values: inout [Extension], _ challenge: Extension) {
