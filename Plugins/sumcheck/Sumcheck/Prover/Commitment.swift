@@ -183,6 +183,7 @@ extension Functional {
 
   /// A factor's values over the padding of its axes too.
   private func padded(_ factor: Factor) -> ExtensionVector {
+    if case .equality(let point) = factor.weights { return .equality(point) }
     let layout = Layout(factor.axes.map { shape[$0] })
     let result = ExtensionVector(count: layout.size)
     let (values, width) = (factor.values, layout.shape.last ?? 1)
