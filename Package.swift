@@ -105,9 +105,9 @@ let package = Package(
     .executableTarget(
       name: "bourse",
       dependencies: [
-        "Primitives", "Statements", "ModelGraph", "TensorFiles", "FixedPoint", "Quantization",
-        "Slicing", "Market", "Journal", "Replay", "ProverHost", "Wire", "Broker", "Prover",
-        "Requester", "Auditor", argumentParser, logging, serviceLifecycle, unixSignals,
+        "Primitives", "MerkleLog", "Statements", "ModelGraph", "TensorFiles", "FixedPoint",
+        "Quantization", "Slicing", "Market", "Journal", "Replay", "ProverHost", "Wire", "Broker",
+        "Prover", "Requester", "Auditor", argumentParser, logging, serviceLifecycle, unixSignals,
       ],
       swiftSettings: swiftSettings),
     .executableTarget(

@@ -75,6 +75,8 @@ struct BrokerHandler: WireHandler {
           Result { try market.quote(terms, by: requester) }
         }.get().canonicalBytes
       case .provers: await sequencer.read { $0.proverRecords() }.canonicalBytes
+      case .checkpoint(let since): try await sequencer.checkpoint(since: since).canonicalBytes
+      case .inclusion(let sequence): try await sequencer.inclusion(of: sequence).canonicalBytes
       }
     }
   }

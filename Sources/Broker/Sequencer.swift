@@ -162,5 +162,16 @@ package actor Sequencer {
       head: journal.head, parameters: market.parameters)
   }
 
+  package func checkpoint(since size: UInt64) throws(JournalError) -> CheckpointAnswer {
+    CheckpointAnswer(
+      checkpoint: journal.checkpoint(),
+      consistency: size == 0 ? nil : try journal.consistencyProof(from: size))
+  }
+
+  package func inclusion(of sequence: UInt64) throws(JournalError) -> InclusionAnswer {
+    let (hash, proof) = try journal.inclusion(of: sequence)
+    return InclusionAnswer(checkpoint: journal.checkpoint(), entryHash: hash, proof: proof)
+  }
+
   package func failureIfAny() -> BrokerError? { failure }
 }

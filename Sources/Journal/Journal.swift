@@ -21,11 +21,12 @@ package final class Journal {
   private let reader: JournalReader
   private let path: String
   private let key: SigningKey
-  private var frontier: MerkleFrontier
+  /// Over the hashes of all entries, the genesis's first.
+  private var tree: MerkleTree
   private var hasFailed = false
 
   /// Entries, the genesis among them; the next entry's sequence.
-  package var count: UInt64 { frontier.count }
+  package var count: UInt64 { UInt64(tree.count) }
 
   package static func exists(in directory: String) -> Bool {
     FileManager.default.fileExists(atPath: directory + "/" + JournalReader.fileName)
@@ -72,17 +73,16 @@ package final class Journal {
       throw .wrongKey(expected: genesis.broker, got: key.publicKey)
     }
     let hashes = [JournalChain.hash(ofGenesis: stored.record)] + (try reader.hashes())
-    var frontier = MerkleFrontier()
-    for hash in hashes { frontier.append(leafHash: MerkleTree.leafHash(hash.bytes)) }
+    let tree = MerkleTree(leaves: hashes.map(\.bytes))
 
     self.genesis = genesis
     self.key = key
     self.queue = queue
     self.reader = reader
     self.path = path
-    self.frontier = frontier
+    self.tree = tree
     head = hashes[hashes.count - 1]
-    lastTick = try reader.entries(from: frontier.count - 1, limit: 1).last?.tick ?? .zero
+    lastTick = try reader.entries(from: UInt64(tree.count) - 1, limit: 1).last?.tick ?? .zero
   }
 
   // MARK: Opening
@@ -187,7 +187,7 @@ package final class Journal {
       hasFailed = true
       throw JournalReader.journalError(error, path)
     }
-    for row in rows { frontier.append(leafHash: MerkleTree.leafHash(row.hash.bytes)) }
+    for row in rows { tree.append(leafHash: MerkleTree.leafHash(row.hash.bytes)) }
     head = rows[rows.count - 1].hash
     lastTick = rows[rows.count - 1].tick
     return rows.map(\.acknowledgement)
@@ -293,16 +293,33 @@ package final class Journal {
 
   /// The broker's signature over the Merkle root of all entry hashes, the genesis's first.
   package func checkpoint() -> Checkpoint {
-    Checkpoint(network: genesis.network, size: count, root: frontier.root, signedBy: key)
+    Checkpoint(network: genesis.network, size: count, root: tree.root, signedBy: key)
   }
 
-  /// The audit path of entry `sequence` in the tree of all entries; O(entries). Its leaf hash is
+  /// The hash of entry `sequence` and its audit path in the tree of all entries. Its leaf hash is
   /// `MerkleTree.leafHash` of the entry's hash.
-  package func inclusionProof(of sequence: UInt64) throws(JournalError) -> InclusionProof {
+  package func inclusion(
+    of sequence: UInt64
+  ) throws(JournalError) -> (entryHash: Digest, proof: InclusionProof) {
     guard sequence < count else { throw .unknownSequence(sequence, size: count) }
-    let hashes = [JournalChain.hash(ofGenesis: genesis.canonicalBytes)] + (try reader.hashes())
-    let tree = MerkleTree(leaves: hashes.map(\.bytes))
-    return tree.inclusionProof(of: Int(sequence))
+    let hash: Digest? =
+      sequence == 0
+      ? JournalChain.hash(ofGenesis: genesis.canonicalBytes)
+      : try reader.entries(from: sequence, limit: 1).first.flatMap { Bytes32($0.hash) }
+        .map { Digest($0) }
+    guard let hash, MerkleTree.leafHash(hash.bytes) == tree.leafHashes[Int(sequence)] else {
+      throw .diverged(
+        Divergence(
+          sequence: sequence, subject: "entry hash", expected: "the one in the tree",
+          got: hash.map { "\($0)" } ?? "none"))
+    }
+    return (hash, tree.inclusionProof(of: Int(sequence)))
+  }
+
+  /// Proof that the first `size` entries, the genesis among them, are still what they were.
+  package func consistencyProof(from size: UInt64) throws(JournalError) -> ConsistencyProof {
+    guard size > 0, size <= count else { throw .unknownSequence(size, size: count) }
+    return tree.consistencyProof(from: Int(size))
   }
 
   /// Closes the file and lets others open it; a journal that is merely dropped does so too.

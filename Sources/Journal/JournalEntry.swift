@@ -28,6 +28,33 @@ package struct StoredEntry: Sendable {
   package let acknowledgement: [UInt8]?
 }
 
+extension StoredEntry: CanonicalCodable {
+  /// Entries longer than this are refused: an envelope is at most 2^20 bytes, and what one command
+  /// may cause is bounded by the market.
+  static let byteLimit = 1 << 28
+
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(sequence)
+    encoder.append(tick)
+    encoder.append(counted: commandDigest)
+    encoder.append(counted: command)
+    encoder.append(counted: outcome)
+    encoder.append(counted: hash)
+    encoder.append(counted: acknowledgement ?? [])
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    sequence = try decoder.integer()
+    tick = try decoder.record()
+    commandDigest = try decoder.counted(limit: Bytes32.count)
+    command = try decoder.counted(limit: Self.byteLimit)
+    outcome = try decoder.counted(limit: Self.byteLimit)
+    hash = try decoder.counted(limit: Bytes32.count)
+    let bytes = try decoder.counted(limit: Self.byteLimit)
+    acknowledgement = bytes.isEmpty ? nil : bytes
+  }
+}
+
 /// A row of `postings` as the database holds it.
 package struct StoredPosting: Hashable, Sendable {
   package let line: UInt64

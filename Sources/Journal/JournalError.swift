@@ -40,6 +40,8 @@ package enum JournalError: CodedError, Equatable {
   case tickBackwards(last: Tick, got: Tick)
   case unbalanced(sequence: UInt64)
   case unknownSequence(UInt64, size: UInt64)
+  case exportDamaged(path: String, String)
+  case exportUnwritable(path: String)
   case storage(String)
   case failedEarlier
 
@@ -56,6 +58,8 @@ package enum JournalError: CodedError, Equatable {
     case .tickBackwards: "journal-tick-backwards"
     case .unbalanced: "journal-unbalanced"
     case .unknownSequence: "journal-unknown-entry"
+    case .exportDamaged: "export-damaged"
+    case .exportUnwritable: "export-unwritable"
     case .storage: "journal-storage"
     case .failedEarlier: "journal-failed"
     }
@@ -85,6 +89,10 @@ package enum JournalError: CodedError, Equatable {
       "The postings of entry \(sequence) do not sum to zero; nothing of its group was written."
     case .unknownSequence(let sequence, let size):
       "There is no entry \(sequence); the journal has entries 0 to \(size - 1)."
+    case .exportDamaged(let path, let what):
+      "'\(path)' is damaged: \(what); export the journal again with `bourse audit export`."
+    case .exportUnwritable(let path):
+      "'\(path)' cannot be written; name a file in a directory that can, with room for the journal."
     case .storage(let message):
       "SQLite failed: \(message); check the disk, then reopen the journal."
     case .failedEarlier:

@@ -6,14 +6,29 @@ package import Primitives
 /// sub-tree of n leaves holds the largest power of two below n. The root of no leaves is the digest
 /// of nothing.
 package struct MerkleTree: Sendable {
+  /// `levels[k][i]` is the root of the complete sub-tree over leaves i·2^k to (i+1)·2^k, so that a
+  /// tree grows in O(1) amortised hashes and proves in O(log² n); 64 bytes for each leaf.
+  private var levels: [[Digest]] = [[]]
+
   /// Leaf hashes in order.
-  package let leafHashes: [Digest]
+  package var leafHashes: [Digest] { levels[0] }
 
-  package init(leafHashes: [Digest]) { self.leafHashes = leafHashes }
+  package init(leafHashes: [Digest] = []) { for hash in leafHashes { append(leafHash: hash) } }
 
-  package init(leaves: [[UInt8]]) { leafHashes = leaves.map(Self.leafHash) }
+  package init(leaves: [[UInt8]]) { self.init(leafHashes: leaves.map(Self.leafHash)) }
 
-  package var count: Int { leafHashes.count }
+  package var count: Int { levels[0].count }
+
+  package mutating func append(leafHash: Digest) {
+    levels[0].append(leafHash)
+    var level = 0
+    while levels[level].count.isMultiple(of: 2) {
+      let pair = levels[level].suffix(2)
+      if level + 1 == levels.count { levels.append([]) }
+      level += 1
+      levels[level].append(Self.nodeHash(pair[pair.startIndex], pair[pair.startIndex + 1]))
+    }
+  }
 
   package static func leafHash(_ leaf: some Collection<UInt8>) -> Digest {
     var hasher = SHA256()
@@ -26,13 +41,13 @@ package struct MerkleTree: Sendable {
     Digest.of([0x01] + left.bytes + right.bytes)
   }
 
-  package var root: Digest { root(of: leafHashes[...]) }
+  package var root: Digest { root(of: 0..<count) }
 
   /// The audit path of RFC 6962, section 2.1.1: sibling hashes from the leaf up.
   package func inclusionProof(of index: Int) -> InclusionProof {
-    precondition(leafHashes.indices.contains(index))
+    precondition(levels[0].indices.contains(index))
     return InclusionProof(
-      index: UInt64(index), size: UInt64(count), path: path(to: index, in: leafHashes[...]))
+      index: UInt64(index), size: UInt64(count), path: path(to: index, in: 0..<count))
   }
 
   /// The consistency proof of RFC 6962, section 2.1.2, from the first `size` leaves to all of them.
@@ -40,37 +55,37 @@ package struct MerkleTree: Sendable {
     precondition(size > 0 && size <= count)
     return ConsistencyProof(
       oldSize: UInt64(size), newSize: UInt64(count),
-      path: subproof(size, leafHashes[...], isComplete: true))
+      path: subproof(size, 0..<count, isComplete: true))
   }
 
-  private func root(of leaves: ArraySlice<Digest>) -> Digest {
-    switch leaves.count {
-    case 0: return Digest.of([UInt8]())
-    case 1: return leaves[leaves.startIndex]
-    default:
-      let middle = leaves.startIndex + Self.split(leaves.count)
-      return Self.nodeHash(root(of: leaves[..<middle]), root(of: leaves[middle...]))
+  /// Left parts of a split begin at a multiple of their size, so each is a node of `levels`.
+  private func root(of leaves: Range<Int>) -> Digest {
+    if leaves.isEmpty { return Digest.of([UInt8]()) }
+    if leaves.count.nonzeroBitCount == 1, leaves.lowerBound.isMultiple(of: leaves.count) {
+      return levels[leaves.count.trailingZeroBitCount][leaves.lowerBound / leaves.count]
     }
+    let middle = leaves.lowerBound + Self.split(leaves.count)
+    return Self.nodeHash(
+      root(of: leaves.lowerBound..<middle), root(of: middle..<leaves.upperBound))
   }
 
-  private func path(to index: Int, in leaves: ArraySlice<Digest>) -> [Digest] {
+  private func path(to index: Int, in leaves: Range<Int>) -> [Digest] {
     guard leaves.count > 1 else { return [] }
-    let middle = leaves.startIndex + Self.split(leaves.count)
+    let middle = leaves.lowerBound + Self.split(leaves.count)
+    let (left, right) = (leaves.lowerBound..<middle, middle..<leaves.upperBound)
     return index < middle
-      ? path(to: index, in: leaves[..<middle]) + [root(of: leaves[middle...])]
-      : path(to: index, in: leaves[middle...]) + [root(of: leaves[..<middle])]
+      ? path(to: index, in: left) + [root(of: right)]
+      : path(to: index, in: right) + [root(of: left)]
   }
 
-  private func subproof(
-    _ size: Int, _ leaves: ArraySlice<Digest>, isComplete: Bool
-  ) -> [Digest] {
+  private func subproof(_ size: Int, _ leaves: Range<Int>, isComplete: Bool) -> [Digest] {
     if size == leaves.count { return isComplete ? [] : [root(of: leaves)] }
     let split = Self.split(leaves.count)
-    let middle = leaves.startIndex + split
+    let middle = leaves.lowerBound + split
+    let (left, right) = (leaves.lowerBound..<middle, middle..<leaves.upperBound)
     return size <= split
-      ? subproof(size, leaves[..<middle], isComplete: isComplete) + [root(of: leaves[middle...])]
-      : subproof(size - split, leaves[middle...], isComplete: false)
-        + [root(of: leaves[..<middle])]
+      ? subproof(size, left, isComplete: isComplete) + [root(of: right)]
+      : subproof(size - split, right, isComplete: false) + [root(of: left)]
   }
 
   /// The largest power of two below `count`, for a count of at least two.

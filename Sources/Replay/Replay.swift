@@ -1,3 +1,4 @@
+import Dispatch
 package import Journal
 package import Market
 import MerkleLog
@@ -30,13 +31,19 @@ package struct Replay {
     /// The market's invariants, which cost time linear in its state, are asked for after every so
     /// many entries, and after the last.
     package var invariantsEvery: UInt64
+    /// Without its signatures a journal is consistent with itself and shows nothing about who
+    /// wrote it: for measuring, and for a journal whose signatures were checked before.
+    package var checksSignatures: Bool
 
-    package init(invariantsEvery: UInt64 = 1) { self.invariantsEvery = max(1, invariantsEvery) }
+    package init(invariantsEvery: UInt64 = 1, checksSignatures: Bool = true) {
+      self.invariantsEvery = max(1, invariantsEvery)
+      self.checksSignatures = checksSignatures
+    }
   }
 
   private static let page = 512
 
-  private let reader: JournalReader
+  private let source: any JournalSource
   private let options: Options
   private let genesis: Genesis
   private var market: Market
@@ -48,19 +55,35 @@ package struct Replay {
   private var rejected: UInt64 = 0
   private var lines: UInt64 = 0
 
+  /// Replays the journal at `path`: a directory that holds `journal.sqlite`, or an export.
+  ///
   /// - Throws: a `JournalError` only where there is nothing to replay: no journal, one in use, one
   ///   of a newer schema, rules this build lacks, or a genesis that is none. Everything else is the
   ///   report's divergence.
   package static func run(
-    directory: String, options: Options = Options(),
+    path: String, options: Options = Options(),
     progress: (_ done: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(JournalError) -> ReplayReport {
-    let reader = try JournalReader(directory: directory)
-    var replay = try Replay(reader, options)
+    if JournalExport.isOne(at: path) {
+      return try run(JournalExport(path: path), options, progress) { _ throws(JournalError) in }
+    }
+    let reader = try JournalReader(directory: path)
+    return try run(reader, options, progress) { replay throws(JournalError) in
+      try replay.checkProjection(reader)
+      try replay.checkFile(reader)
+    }
+  }
+
+  private static func run(
+    _ source: some JournalSource, _ options: Options,
+    _ progress: (_ done: UInt64, _ total: UInt64) -> Void,
+    finally check: (Replay) throws(JournalError) -> Void
+  ) throws(JournalError) -> ReplayReport {
+    var replay = try Replay(source, options)
     do throws(JournalError) {
       try replay.checkEntries(progress)
-      try replay.checkEnd()
-      try replay.checkFile()
+      try replay.checkInvariants(replay.frontier.count - 1)
+      try check(replay)
       return replay.report(nil)
     } catch {
       guard case .diverged(let divergence) = error else { throw error }
@@ -68,10 +91,10 @@ package struct Replay {
     }
   }
 
-  private init(_ reader: JournalReader, _ options: Options) throws(JournalError) {
-    self.reader = reader
+  private init(_ source: some JournalSource, _ options: Options) throws(JournalError) {
+    self.source = source
     self.options = options
-    let stored = try reader.genesis()
+    let stored = try source.genesis()
     do {
       genesis = try Genesis(canonicalBytes: stored.record)
       market = try Market(genesis: genesis)
@@ -93,7 +116,7 @@ package struct Replay {
       balances: market.balances, divergence: divergence)
   }
 
-  private func checkFile() throws(JournalError) {
+  private func checkFile(_ reader: JournalReader) throws(JournalError) {
     // Last, because an entry that is hit says more: this finds damage that no query has met, such
     // as in an index.
     guard let fault = try reader.integrityFault() else { return }
@@ -107,14 +130,16 @@ package struct Replay {
   private mutating func checkEntries(
     _ progress: (_ done: UInt64, _ total: UInt64) -> Void
   ) throws(JournalError) {
-    let total = try reader.counts().entries
+    let total = try source.entryCount()
+    let database = source as? JournalReader
     var next: UInt64 = 1
-    while case let page = try reader.entries(from: next, limit: Self.page), !page.isEmpty {
+    while case let page = try source.entries(from: next, limit: Self.page), !page.isEmpty {
       let last = next + UInt64(page.count) - 1
-      let postings = try reader.postings(from: next, through: last)
-      for entry in page {
+      let postings = try database?.postings(from: next, through: last)
+      let signed = SignedEntry.read(page, checksSignatures: options.checksSignatures)
+      for (entry, signed) in zip(page, signed) {
         try Self.require(next, "sequence", next, entry.sequence)
-        try check(entry, postings[next] ?? [])
+        try check(entry, signed, postings.map { $0[next] ?? [] })
         if next.isMultiple(of: options.invariantsEvery) { try checkInvariants(next) }
         next += 1
       }
@@ -123,18 +148,18 @@ package struct Replay {
   }
 
   private mutating func check(
-    _ entry: StoredEntry, _ postings: [StoredPosting]
+    _ entry: StoredEntry, _ signed: SignedEntry, _ postings: [StoredPosting]?
   ) throws(JournalError) {
     let sequence = entry.sequence
     let hash = JournalChain.hash(
       after: head, sequence: sequence, tick: entry.tick, command: entry.command,
       outcome: entry.outcome)
     try Self.require(sequence, "entry hash", hash.bytes, entry.hash)
-    let envelope = try checkEnvelope(entry)
+    let envelope = try checkEnvelope(entry, signed)
     tick = entry.tick
     let outcome = try decide(envelope, entry)
-    try checkPostings(outcome, postings, sequence)
-    try checkAcknowledgement(entry, envelope, outcome, head: hash)
+    if let postings { try checkPostings(outcome, postings, sequence) }
+    try checkAcknowledgement(entry, signed, envelope, outcome, head: hash)
     head = hash
     frontier.append(leafHash: MerkleTree.leafHash(hash.bytes))
     switch outcome {
@@ -143,10 +168,12 @@ package struct Replay {
     }
   }
 
-  private mutating func checkEnvelope(_ entry: StoredEntry) throws(JournalError) -> Envelope {
+  private mutating func checkEnvelope(
+    _ entry: StoredEntry, _ signed: SignedEntry
+  ) throws(JournalError) -> Envelope {
     let sequence = entry.sequence
     let envelope: Envelope
-    do { envelope = try Envelope(canonicalBytes: entry.command) } catch {
+    do { envelope = try signed.envelope.get() } catch {
       throw Self.diverged(sequence, "envelope", "canonical bytes", error.sentence)
     }
     try Self.require(sequence, "command digest", envelope.digest.bytes, entry.commandDigest)
@@ -154,7 +181,7 @@ package struct Replay {
       throw Self.diverged(
         sequence, "network", genesis.network.name, envelope.network.name)
     }
-    guard envelope.isAuthentic else {
+    guard signed.hasAuthenticEnvelope else {
       throw Self.diverged(
         sequence, "envelope's signature", "one by \(envelope.author)", "another")
     }
@@ -208,14 +235,15 @@ package struct Replay {
   }
 
   private func checkAcknowledgement(
-    _ entry: StoredEntry, _ envelope: Envelope, _ outcome: Outcome, head: Digest
+    _ entry: StoredEntry, _ signed: SignedEntry, _ envelope: Envelope, _ outcome: Outcome,
+    head: Digest
   ) throws(JournalError) {
     let sequence = entry.sequence
-    guard let bytes = entry.acknowledgement else {
+    guard let read = signed.acknowledgement else {
       throw Self.diverged(sequence, "acknowledgement", "one", "none")
     }
     let acknowledgement: Acknowledgement
-    do { acknowledgement = try Acknowledgement(canonicalBytes: bytes) } catch {
+    do { acknowledgement = try read.get() } catch {
       throw Self.diverged(sequence, "acknowledgement", "canonical bytes", error.sentence)
     }
     let rejection: Rejection? =
@@ -229,7 +257,8 @@ package struct Replay {
         sequence, "acknowledgement", "one of this entry",
         "one of entry \(acknowledgement.sequence), command \(acknowledgement.command)")
     }
-    guard acknowledgement.broker == genesis.broker, acknowledgement.isAuthentic else {
+    guard acknowledgement.broker == genesis.broker, signed.hasAuthenticAcknowledgement
+    else {
       throw Self.diverged(
         sequence, "acknowledgement's signature", "one by \(genesis.broker)", "another")
     }
@@ -242,9 +271,9 @@ package struct Replay {
 
   // MARK: The end
 
-  private mutating func checkEnd() throws(JournalError) {
+  /// What a database holds beside its entries.
+  private func checkProjection(_ reader: JournalReader) throws(JournalError) {
     let last = frontier.count - 1
-    try checkInvariants(last)
     let stored = try reader.balances(after: last)
     if let divergence = Divergence(ofBalances: market.balances, stored, after: last) {
       throw .diverged(divergence)
@@ -288,5 +317,40 @@ package struct Replay {
   ) throws(JournalError) {
     guard expected != got else { return }
     throw diverged(sequence, subject, "\(expected)", "\(got)")
+  }
+}
+
+/// An entry's signed records, read and verified apart from the market: what both cores can share,
+/// because it depends on no other entry.
+private struct SignedEntry: Sendable {
+  let envelope: Result<Envelope, CanonicalError>
+  /// Nil where the entry has none.
+  let acknowledgement: Result<Acknowledgement, CanonicalError>?
+  let hasAuthenticEnvelope: Bool
+  let hasAuthenticAcknowledgement: Bool
+
+  init(_ entry: StoredEntry, checksSignatures: Bool) {
+    envelope = Result { () throws(CanonicalError) in try Envelope(canonicalBytes: entry.command) }
+    acknowledgement = entry.acknowledgement.map { bytes in
+      Result { () throws(CanonicalError) in try Acknowledgement(canonicalBytes: bytes) }
+    }
+    hasAuthenticEnvelope = !checksSignatures || (try? envelope.get())?.isAuthentic == true
+    hasAuthenticAcknowledgement =
+      !checksSignatures || (try? acknowledgement?.get())?.isAuthentic == true
+  }
+
+  static func read(_ entries: [StoredEntry], checksSignatures: Bool) -> [SignedEntry] {
+    let piece = 32
+    return [SignedEntry](unsafeUninitializedCapacity: entries.count) { buffer, count in
+      // Each iteration initialises places of its own, and all have ended when the call returns.
+      nonisolated(unsafe) let places = buffer
+      DispatchQueue.concurrentPerform(iterations: (entries.count + piece - 1) / piece) { part in
+        for index in part * piece..<min((part + 1) * piece, entries.count) {
+          places.initializeElement(
+            at: index, to: SignedEntry(entries[index], checksSignatures: checksSignatures))
+        }
+      }
+      count = entries.count
+    }
   }
 }

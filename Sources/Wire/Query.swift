@@ -20,6 +20,11 @@ package enum Query: Hashable, Sendable {
   case provers
   /// What a request of these terms would meet now.
   case quote(RequestTerms, by: PublicKey)
+  /// The journal as it stands, and that its first `since` entries are still what they were; 0 asks
+  /// for no such proof.
+  case checkpoint(since: UInt64)
+  /// That an entry is in the journal as it stands.
+  case inclusion(UInt64)
 }
 
 /// Where the exchange stands.
@@ -152,6 +157,27 @@ package struct RequestReport: Sendable {
   }
 }
 
+/// A signed checkpoint, and the proof that it continues an earlier one where that was asked for.
+package struct CheckpointAnswer: Hashable, Sendable {
+  package let checkpoint: Checkpoint
+  package let consistency: ConsistencyProof?
+
+  package init(checkpoint: Checkpoint, consistency: ConsistencyProof?) {
+    (self.checkpoint, self.consistency) = (checkpoint, consistency)
+  }
+}
+
+/// An entry's hash and its audit path under a signed checkpoint.
+package struct InclusionAnswer: Hashable, Sendable {
+  package let checkpoint: Checkpoint
+  package let entryHash: Digest
+  package let proof: InclusionProof
+
+  package init(checkpoint: Checkpoint, entryHash: Digest, proof: InclusionProof) {
+    (self.checkpoint, self.entryHash, self.proof) = (checkpoint, entryHash, proof)
+  }
+}
+
 // MARK: Codec
 
 /// A list as one record.
@@ -191,6 +217,12 @@ extension Query: CanonicalCodable {
       encoder.append(UInt8(10))
       encoder.append(terms)
       encoder.append(requester)
+    case .checkpoint(let since):
+      encoder.append(UInt8(11))
+      encoder.append(since)
+    case .inclusion(let sequence):
+      encoder.append(UInt8(12))
+      encoder.append(sequence)
     }
   }
 
@@ -207,6 +239,8 @@ extension Query: CanonicalCodable {
     case 8: self = .request(try decoder.record())
     case 9: self = .provers
     case 10: self = .quote(try decoder.record(), by: try decoder.record())
+    case 11: self = .checkpoint(since: try decoder.integer())
+    case 12: self = .inclusion(try decoder.integer())
     case let tag: throw start.failure(.unknownTag(tag, of: "Query"))
     }
   }
@@ -350,6 +384,32 @@ extension RequestReport: CanonicalCodable {
     answer = try decoder.optional(Records<Digest>.self)?.records
     coverage = try decoder.optional()
     jobRoot = try decoder.optional()
+  }
+}
+
+extension CheckpointAnswer: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(checkpoint)
+    encoder.append(consistency)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    checkpoint = try decoder.record()
+    consistency = try decoder.optional()
+  }
+}
+
+extension InclusionAnswer: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(checkpoint)
+    encoder.append(entryHash)
+    encoder.append(proof)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    checkpoint = try decoder.record()
+    entryHash = try decoder.record()
+    proof = try decoder.record()
   }
 }
 

@@ -1,4 +1,5 @@
 package import Market
+package import MerkleLog
 package import Primitives
 package import Statements
 
@@ -72,9 +73,75 @@ extension WireClient {
     try await answer(to: .request(request))
   }
 
+  /// The broker's checkpoint of now, whose signature is checked. With an `earlier` one it is checked
+  /// to continue it: the broker has changed nothing that it signed before.
+  package func checkpoint(since earlier: Checkpoint? = nil) async throws -> Checkpoint {
+    let answer = try await answer(
+      to: .checkpoint(since: earlier?.size ?? 0), as: CheckpointAnswer.self)
+    try check(answer.checkpoint)
+    guard let earlier else { return answer.checkpoint }
+    guard earlier.network == card.network, earlier.broker == card.brokerKey, earlier.isAuthentic
+    else {
+      throw Rejection(
+        code: "foreign-checkpoint",
+        sentence: "The earlier checkpoint is not one of this broker's; name the one you kept of it."
+      )
+    }
+    guard let proof = answer.consistency, proof.oldSize == earlier.size,
+      proof.newSize == answer.checkpoint.size,
+      proof.verifies(oldRoot: earlier.root, newRoot: answer.checkpoint.root)
+    else {
+      throw RewrittenHistory(earlier: earlier, later: answer.checkpoint)
+    }
+    return answer.checkpoint
+  }
+
+  /// Shows that entry `sequence` is in the journal under a signed checkpoint, and gives both.
+  package func inclusion(
+    of sequence: UInt64
+  ) async throws -> (entryHash: Digest, checkpoint: Checkpoint) {
+    let answer = try await answer(to: .inclusion(sequence), as: InclusionAnswer.self)
+    try check(answer.checkpoint)
+    guard answer.proof.index == sequence, answer.proof.size == answer.checkpoint.size,
+      answer.proof.verifies(
+        leafHash: MerkleTree.leafHash(answer.entryHash.bytes), root: answer.checkpoint.root)
+    else {
+      throw Rejection(
+        code: "entry-not-included",
+        sentence:
+          "The proof does not show entry \(sequence) under the broker's own checkpoint; keep its acknowledgement of that entry as evidence."
+      )
+    }
+    return (answer.entryHash, answer.checkpoint)
+  }
+
+  private func check(_ checkpoint: Checkpoint) throws {
+    guard checkpoint.network == card.network, checkpoint.broker == card.brokerKey,
+      checkpoint.isAuthentic
+    else {
+      throw Rejection(
+        code: "false-checkpoint",
+        sentence: "The checkpoint is not signed by the broker of this card; do not rely on it.")
+    }
+  }
+
   private func answer<Answer: CanonicalCodable>(
     to query: Query, as type: Answer.Type = Answer.self
   ) async throws -> Answer {
     try Answer(canonicalBytes: try await ask(query.canonicalBytes))
+  }
+}
+
+/// Two checkpoints of one broker that no proof links: together they convict it of two histories.
+package struct RewrittenHistory: CodedError {
+  package let earlier: Checkpoint
+  package let later: Checkpoint
+
+  package var code: String { "history-rewritten" }
+  package var sentence: String {
+    """
+    The broker cannot show that its \(later.size) entries begin with the \(earlier.size) it signed \
+    before; keep both checkpoints, which together convict it.
+    """
   }
 }

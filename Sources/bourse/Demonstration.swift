@@ -235,7 +235,7 @@ struct Demonstration {
     _ shown: RequestReportShown, before: [Account: Int64], after: [Account: Int64],
     parties: [Party], card: BrokerCard, model: SlicedModel, since start: ContinuousClock.Instant
   ) async throws -> DemoResult {
-    let replay = try Replay.run(directory: folder + "/broker")
+    let replay = try Replay.run(path: folder + "/broker")
     // Only accounts with money are asked for live; a balance of zero is a balance too.
     let replayed = Dictionary(
       replay.balances.filter { $0.balance != 0 }.map { ($0.account, $0.balance) }

@@ -115,7 +115,7 @@ final class Exchange {
   }
 
   func replay() async throws -> ReplayReport {
-    try await onceReleased { try Replay.run(directory: directory) }
+    try await onceReleased { try Replay.run(path: directory) }
   }
 
   /// The journal's file is free once the last task of the stopped broker has gone.

@@ -249,14 +249,36 @@ import Testing
     #expect(checkpoint.isAuthentic)
     #expect(checkpoint.size == 12)
     for entry in try journal.entries(from: 1, limit: 100) {
-      let proof = try journal.inclusionProof(of: entry.sequence)
+      let (hash, proof) = try journal.inclusion(of: entry.sequence)
+      #expect(hash.bytes == entry.hash)
       #expect(proof.verifies(leafHash: MerkleTree.leafHash(entry.hash), root: checkpoint.root))
     }
-    #expect(throws: JournalError.unknownSequence(12, size: 12)) {
-      try journal.inclusionProof(of: 12)
-    }
+    let (genesisHash, proof) = try journal.inclusion(of: 0)
+    #expect(
+      proof.verifies(leafHash: MerkleTree.leafHash(genesisHash.bytes), root: checkpoint.root))
+    #expect(throws: JournalError.unknownSequence(12, size: 12)) { try journal.inclusion(of: 12) }
     try journal.close()
     #expect(try fixture.open().checkpoint().root == checkpoint.root)
+  }
+
+  @Test func provesThatItContinuesAnEarlierCheckpoint() throws {
+    let fixture = try Fixture()
+    let journal = try fixture.create()
+    var checkpoints = [journal.checkpoint()]
+    for step in 1...5 {
+      _ = try journal.append(fixture.group(step, at: UInt64(step)))
+      checkpoints.append(journal.checkpoint())
+    }
+    let last = journal.checkpoint()
+    for earlier in checkpoints {
+      let proof = try journal.consistencyProof(from: earlier.size)
+      #expect(proof.verifies(oldRoot: earlier.root, newRoot: last.root))
+    }
+    for size in [0, last.size + 1] {
+      #expect(throws: JournalError.unknownSequence(size, size: last.size)) {
+        try journal.consistencyProof(from: size)
+      }
+    }
   }
 
   @Test func embedsTheMigrationsAsTheyLie() throws {

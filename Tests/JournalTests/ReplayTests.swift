@@ -19,7 +19,7 @@ import Testing
 
   @Test func findsASoundJournalSound() throws {
     let (fixture, head, root) = try journaled()
-    let report = try Replay.run(directory: fixture.directory.path)
+    let report = try Replay.run(path: fixture.directory.path)
     #expect(report.divergence == nil)
     #expect(report.entries == 31)
     #expect(report.accepted + report.rejected == 30)
@@ -34,24 +34,24 @@ import Testing
     let journal = try fixture.create()
     _ = try journal.append(fixture.group(10, at: 1))
     let copy = try fixture.directory.snapshot()
-    let report = try Replay.run(directory: copy.path)
+    let report = try Replay.run(path: copy.path)
     #expect(report.isSound)
     #expect(report.head == journal.head)
     #expect(throws: JournalError.inUse(path: fixture.file)) {
-      try Replay.run(directory: fixture.directory.path)
+      try Replay.run(path: fixture.directory.path)
     }
   }
 
   @Test func replaysAnEmptyJournal() throws {
     let fixture = try Fixture()
     try fixture.create().close()
-    let report = try Replay.run(directory: fixture.directory.path)
+    let report = try Replay.run(path: fixture.directory.path)
     #expect(report.isSound)
     #expect(report.entries == 1)
   }
 
   @Test func refusesADirectoryWithoutAJournal() throws {
-    #expect(throws: JournalError.self) { try Replay.run(directory: TemporaryDirectory().path) }
+    #expect(throws: JournalError.self) { try Replay.run(path: TemporaryDirectory().path) }
   }
 
   /// One bit of one column of one row, in every table, is found at its entry.
@@ -71,7 +71,7 @@ import Testing
         sequence = try flip(table, column, in: database, &generator)
       }
       do {
-        let report = try Replay.run(directory: copy.path)
+        let report = try Replay.run(path: copy.path)
         #expect(report.divergence?.sequence == sequence, "\(String(describing: report.divergence))")
       } catch JournalError.diverged(let divergence) {
         // A damaged genesis leaves nothing to replay.
@@ -144,7 +144,7 @@ import Testing
       }
       try damaged.write(to: URL(fileURLWithPath: copy.path + "/journal.sqlite"))
       do throws(JournalError) {
-        let report = try Replay.run(directory: copy.path)
+        let report = try Replay.run(path: copy.path)
         if report.isSound {
           #expect(report.head == head)
           #expect(report.stateDigest == fixture.market.stateDigest)
@@ -165,7 +165,7 @@ import Testing
       let copy = TemporaryDirectory()
       try sound.prefix(count).write(to: URL(fileURLWithPath: copy.path + "/journal.sqlite"))
       do throws(JournalError) {
-        let report = try Replay.run(directory: copy.path)
+        let report = try Replay.run(path: copy.path)
         #expect(!report.isSound)
       } catch {
         #expect(!error.sentence.isEmpty)
@@ -183,7 +183,7 @@ import Testing
     _ = try journal.append(fixture.group(3, at: 5))
     _ = try journal.append(lie(fixture))
     try journal.close()
-    return try Replay.run(directory: fixture.directory.path).divergence
+    return try Replay.run(path: fixture.directory.path).divergence
   }
 
   @Test func findsMoneyMadeByTheBroker() throws {
@@ -263,7 +263,7 @@ import Testing
       try database.execute(sql: "DROP TRIGGER entries_are_kept")
       try database.execute(sql: "DELETE FROM entries WHERE sequence = 30")
     }
-    #expect(try Replay.run(directory: fixture.directory.path).divergence?.sequence == 29)
+    #expect(try Replay.run(path: fixture.directory.path).divergence?.sequence == 29)
   }
 
   @Test func findsAMissingEntryInTheMiddle() throws {
@@ -273,6 +273,6 @@ import Testing
       try database.execute(sql: "DROP TRIGGER entries_are_kept")
       try database.execute(sql: "DELETE FROM entries WHERE sequence = 12")
     }
-    #expect(try Replay.run(directory: fixture.directory.path).divergence?.sequence == 12)
+    #expect(try Replay.run(path: fixture.directory.path).divergence?.sequence == 12)
   }
 }
