@@ -145,7 +145,8 @@ private func productSumcheck() -> Kernel {
   }
 }
 
-/// All layers of a tree whose numerators are ones: sums from the leaves up, rounds from the root down.
+/// All layers of a tree whose numerators are ones: sums from the leaves up, rounds from the root
+/// down.
 private func lookups() -> Kernel {
   let log = 18
   let count = 1 << log
@@ -173,7 +174,8 @@ private func lookups() -> Kernel {
     sumcheck_fractions(p0: p, p1: p.from(half), q0: q, q1: q.from(half))
   }
   // Sums: a product a leaf's pair at first, then three a node. Rounds: at the leaves 2·2 products
-  // and 3·2 folds a pair of two rounds, above 2·3 and 4·2; three products a pair for the first round.
+  // and 3·2 folds a pair of two rounds, above 2·3 and 4·2; three products a pair for the first
+  // round.
   return Kernel("LogUp-GKR, 2^18 leaves", "leaf", count, products: 16 * (0.5 + 1.5 + 4 + 7)) {
     sumcheck_fraction_sum_leaves(
       layers[log - 1].p, layers[log - 1].q, numerators, numerators + count / 2, q,
