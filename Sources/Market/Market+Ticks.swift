@@ -47,8 +47,8 @@ extension Market {
   }
 
   /// False where the entry is stale: its tick is not the subject's present deadline, or the subject
-  /// has none. It must not act in the place of the later entry: a market recovered from events still
-  /// has entries that a live one has removed, and both must act in one order.
+  /// has none. It must not act in the place of the later entry: a market recovered from events
+  /// still has entries that a live one has removed, and both must act in one order.
   private mutating func pass(_ deadline: Deadline) -> Bool {
     switch deadline.subject {
     case .bid(let id):

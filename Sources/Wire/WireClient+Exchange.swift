@@ -73,8 +73,8 @@ extension WireClient {
     try await answer(to: .request(request))
   }
 
-  /// The broker's checkpoint of now, whose signature is checked. With an `earlier` one it is checked
-  /// to continue it: the broker has changed nothing that it signed before.
+  /// The broker's checkpoint of now, whose signature is checked. With an `earlier` one it is
+  /// checked to continue it: the broker has changed nothing that it signed before.
   package func checkpoint(since earlier: Checkpoint? = nil) async throws -> Checkpoint {
     let answer = try await answer(
       to: .checkpoint(since: earlier?.size ?? 0), as: CheckpointAnswer.self)

@@ -18,8 +18,8 @@ private struct Timing: Encodable {
   let leastMilliseconds: Double
   let medianMilliseconds: Double
 
-  /// Runs `body` once to warm up, then `runs` times, or, without a number, for about a second and at
-  /// least five times.
+  /// Runs `body` once to warm up, then `runs` times, or, without a number, for about a second and
+  /// at least five times.
   init(runs: Int?, _ body: () throws -> Void) rethrows {
     try body()
     let clock = ContinuousClock()

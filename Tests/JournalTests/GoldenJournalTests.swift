@@ -30,7 +30,7 @@ struct GoldenJournalTests {
     _ = try journal.append(pending)
     try journal.close()
     let report = try Replay.run(
-      directory: directory.path, options: Replay.Options(invariantsEvery: 20))
+      path: directory.path, options: Replay.Options(invariantsEvery: 20))
     #expect(report.divergence == nil)
     #expect(report.entries == UInt64(golden.entries.count + 1))
     #expect(report.stateDigest == golden.state)
