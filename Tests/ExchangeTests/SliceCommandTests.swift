@@ -1,5 +1,7 @@
 import Foundation
+import Primitives
 import Slicing
+import Statements
 import Testing
 
 extension ExchangeTests.CommandLineTests {
