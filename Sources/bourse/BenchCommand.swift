@@ -178,8 +178,8 @@ extension BenchCommand {
       if let float = report.float, let ratio = report.floatRatio {
         print(
           "Float evaluator: least \(describe(float.leastMilliseconds)) ms, median "
-            + "\(describe(float.medianMilliseconds)) ms, \(String(format: "%.1f", ratio)) times the "
-            + "first line.")
+            + "\(describe(float.medianMilliseconds)) ms, "
+            + "\(String(format: "%.1f", ratio)) times the first line.")
       }
     }
   }

@@ -5,7 +5,7 @@ import Statements
 import Testing
 
 extension ExchangeTests.CommandLineTests {
-  private static let mlp = SampleModel.models.path() + "digits_mlp.onnx"
+  private static let mlp = SampleModel.models.appending(path: "digits_mlp.onnx").path()
 
   @Test func slicesAModelIntoADirectoryAndADrawing() async throws {
     try await withFolder { folder in
