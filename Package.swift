@@ -112,15 +112,16 @@ let package = Package(
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "bourse-prover-host", dependencies: ["ProverHost"], swiftSettings: swiftSettings),
+    library("BoursePlugin", ["CBourseProver", "Primitives", "Statements", "FixedPoint"]),
     library(
-      "ReexecPlugin", ["CBourseProver", "Primitives", "Statements", "FixedPoint"],
+      "ReexecPlugin", ["CBourseProver", "Primitives", "FixedPoint", "BoursePlugin"],
       path: "Plugins/reexec"),
     .target(name: "CSumcheckKernels", path: "Plugins/sumcheck/Kernels"),
     library(
       "Sumcheck", ["CSumcheckKernels", "Primitives", "Statements", "FixedPoint"],
       path: "Plugins/sumcheck/Sumcheck", settings: vectorSettings),
     library(
-      "SumcheckPlugin", ["CBourseProver", "Primitives", "Statements", "FixedPoint", "Sumcheck"],
+      "SumcheckPlugin", ["CBourseProver", "Primitives", "FixedPoint", "BoursePlugin", "Sumcheck"],
       path: "Plugins/sumcheck/Plugin"),
     .target(
       name: "ExampleCPlugin", dependencies: ["CBourseProver"], path: "Plugins/example-c",

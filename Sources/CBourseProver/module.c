@@ -17,4 +17,5 @@ HOLDS(bourse_compile, 40);
 HOLDS(bourse_session_options, 48);
 HOLDS(bourse_inference, 32);
 HOLDS(bourse_backend, 112);
+HOLDS(bourse_batch, 24);
 HOLDS(bourse_prover_entry, 40);

@@ -10,6 +10,7 @@ enum Layout {
     ["ModelGraph"],
     ["TensorFiles"],
     ["FixedPoint"],
+    ["BoursePlugin"],
     ["Quantization"],
     ["Slicing"],
     ["Market", "Migrations"],
@@ -23,14 +24,16 @@ enum Layout {
 
   /// A plugin lives in another process: of the host it may see only the interface and the records.
   static let plugins: [String: Set<String>] = [
-    "reexec": ["CBourseProver", "Primitives", "Statements", "FixedPoint"],
-    "sumcheck": ["CBourseProver", "Primitives", "Statements", "FixedPoint"],
+    "reexec": ["CBourseProver", "Primitives", "Statements", "FixedPoint", "BoursePlugin"],
+    "sumcheck": ["CBourseProver", "Primitives", "Statements", "FixedPoint", "BoursePlugin"],
     "example-c": ["CBourseProver"],
   ]
 
   /// Modules whose results are journaled, replayed or signed, or that are linked into plugins: they
   /// compute and do nothing else.
-  static let pure: Set = ["Primitives", "MerkleLog", "Statements", "Market", "FixedPoint"]
+  static let pure: Set = [
+    "Primitives", "MerkleLog", "Statements", "Market", "FixedPoint", "BoursePlugin",
+  ]
   static let impure: Set = [
     "Foundation", "FoundationEssentials", "Dispatch", "Glibc", "Musl", "Darwin", "GRDB",
   ]
@@ -42,6 +45,7 @@ enum Layout {
     "CPNG": ["TensorFiles"],
     "CLinux": ["ProverHost", "bourse-prover-host"],
     "CFixedPoint": ["FixedPoint"],
+    "BoursePlugin": ["plugin reexec", "plugin sumcheck"],
     "GRDB": ["Journal"],
     "SwiftProtobuf": ["ModelGraph"],
     "ArgumentParser": ["bourse"],

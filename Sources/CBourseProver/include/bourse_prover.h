@@ -193,7 +193,8 @@ typedef struct bourse_compile {
   const bourse_tensor *const *const *samples;
   uint32_t sample_count;
   uint32_t reserved2; /* 0 */
-  /* The backend's own options as the operator wrote them: UTF-8, "" by default. */
+  /* The backend's own options as the operator wrote them: UTF-8, pairs "key=value" separated by
+   * spaces, at most 4096 bytes, "" by default. Refuse, by name, an option that you do not know. */
   const char *options;
 } bourse_compile;
 
@@ -289,6 +290,36 @@ typedef struct bourse_backend {
    * field itself may be NULL. [backend] */
   const void *(*get_extension)(const struct bourse_backend *backend, const char *id);
 } bourse_backend;
+
+/* ---- Extensions --------------------------------------------------------------------------- */
+
+/* bourse_backend.get_extension gives a bourse_batch for this id: one proof for many inferences of
+ * one slice. */
+#define BOURSE_BATCH "bourse.batch/1"
+/* Inferences of one batch. */
+#define BOURSE_BATCH_LIMIT 4096
+
+/* How many inferences a proof covers may be fixed by the key: any other count is then
+ * BOURSE_MALFORMED. The order of the inferences is part of what is proven. */
+typedef struct bourse_batch {
+  uint32_t struct_size;
+  uint32_t reserved; /* 0 */
+
+  /* Proves that each inference's inputs give its outputs. count is 1 to BOURSE_BATCH_LIMIT;
+   * contexts are count * BOURSE_CONTEXT_LENGTH bytes, and inference i is bound to those that start
+   * at i * BOURSE_CONTEXT_LENGTH. [session], prover */
+  bourse_status (*prove)(
+      bourse_session *session, const bourse_call *call,
+      const bourse_inference *const *inferences, uint32_t count, const uint8_t *contexts,
+      const bourse_sink *proof);
+
+  /* With BOURSE_OK sets *verdict, one for the whole batch. All arguments are hostile. [session],
+   * verifier */
+  bourse_status (*verify)(
+      bourse_session *session, const bourse_call *call,
+      const bourse_inference *const *inferences, uint32_t count, const uint8_t *contexts,
+      bourse_bytes proof, int32_t *verdict);
+} bourse_batch;
 
 /* ---- The entry ---------------------------------------------------------------------------- */
 
