@@ -1,3 +1,4 @@
+import Glibc
 package import Primitives
 import Statements
 
@@ -16,6 +17,8 @@ package final class Backend: Sendable {
     package let digest: Digest
     /// Which of the plugin's backends to use; none where only a description is wanted.
     package let backend: BackendID?
+    /// Threads that a call should keep busy at most: all processors, unless its user knows better.
+    package var threads = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     /// How long a call may take before its process is killed.
     package var openMilliseconds = 10_000
     package var executeMilliseconds = 60_000
@@ -36,8 +39,8 @@ package final class Backend: Sendable {
       switch operation {
       case .open, .openSession, .closeSession, .supports, .estimate: openMilliseconds
       case .execute: executeMilliseconds
-      case .verify: verifyMilliseconds
-      case .compile, .prove: proveMilliseconds
+      case .verify, .verifyBatch: verifyMilliseconds
+      case .compile, .prove, .proveBatch: proveMilliseconds
       }
     }
   }
@@ -84,8 +87,18 @@ package final class Backend: Sendable {
     return estimate
   }
 
-  package func compile(_ bundle: SliceBundle) async throws -> CompiledKeys {
-    let reply = try await worker.perform(.compile(bundle))
+  /// UTF-8 bytes of options that `compile` passes on.
+  package static let optionsLimit = 4096
+
+  /// - Parameter options: The backend's own, as pairs `key=value` separated by spaces.
+  package func compile(
+    _ bundle: SliceBundle, options: String = ""
+  ) async throws -> CompiledKeys {
+    guard options.utf8.count <= Self.optionsLimit, !options.utf8.contains(0) else {
+      throw BackendError.refused(
+        .malformed, "Options are at most \(Self.optionsLimit) bytes of text; shorten them.")
+    }
+    let reply = try await worker.perform(.compile(bundle, options: options))
     guard case .compiled(let keys) = reply else { throw failure(reply, .compile) }
     return keys
   }
@@ -96,6 +109,19 @@ package final class Backend: Sendable {
 
   package func openVerifier(key: [UInt8], boundaries: Boundaries) async throws -> VerifierSession {
     VerifierSession(backend: self, source: try await open(.verifier, key, boundaries))
+  }
+
+  /// Of the host process that is running now.
+  package func usage() async throws -> HostUsage { try await worker.usage() }
+
+  fileprivate func requireBatch(_ count: Int) throws {
+    guard descriptor.provesBatches else {
+      throw BackendError.batchesUnsupported(descriptor.id)
+    }
+    guard 1...Inference.batchLimit ~= count else {
+      throw BackendError.refused(
+        .malformed, "A batch has 1 to \(Inference.batchLimit) inferences and \(count) came.")
+    }
   }
 
   private func open(
@@ -155,9 +181,18 @@ package final class ProverSession: Sendable {
   package func prove(
     inputs: [[UInt8]], outputs: [[UInt8]], context: Digest
   ) async throws -> [UInt8] {
-    let reply = try await backend.perform(
-      .prove(source.id, inputs: inputs, outputs: outputs, context: context), in: source)
+    let inference = Inference(inputs: inputs, outputs: outputs, context: context)
+    let reply = try await backend.perform(.prove(source.id, inference), in: source)
     guard case .proved(let proof) = reply else { throw backend.failure(reply, .prove) }
+    return proof
+  }
+
+  /// One proof for all of the inferences, in their order. How many it takes may be fixed by the
+  /// key.
+  package func prove(batch: [Inference]) async throws -> [UInt8] {
+    try backend.requireBatch(batch.count)
+    let reply = try await backend.perform(.proveBatch(source.id, batch), in: source)
+    guard case .proved(let proof) = reply else { throw backend.failure(reply, .proveBatch) }
     return proof
   }
 }
@@ -177,15 +212,25 @@ package final class VerifierSession: Sendable {
   package func verify(
     inputs: [[UInt8]], outputs: [[UInt8]], proof: [UInt8], context: Digest
   ) async -> Verification {
+    let inference = Inference(inputs: inputs, outputs: outputs, context: context)
+    return await verify(.verify(source.id, inference, proof: proof))
+  }
+
+  /// One proof for all of the inferences, in their order.
+  package func verify(batch: [Inference], proof: [UInt8]) async -> Verification {
+    await verify(.verifyBatch(source.id, batch, proof: proof), batch: batch.count)
+  }
+
+  private func verify(_ request: HostRequest, batch: Int? = nil) async -> Verification {
     do {
-      let reply = try await backend.perform(
-        .verify(source.id, inputs: inputs, outputs: outputs, proof: proof, context: context),
-        in: source)
+      if let batch { try backend.requireBatch(batch) }
+      let operation = request.operation ?? .verify
+      let reply = try await backend.perform(request, in: source)
       guard case .verified(let code, let diagnostic) = reply else {
-        throw backend.failure(reply, .verify)
+        throw backend.failure(reply, operation)
       }
       guard let verdict = UInt8(exactly: code).flatMap(Verdict.init(rawValue:)) else {
-        throw BackendError.malformedAnswer(.verify, "verdict \(code) is unknown")
+        throw BackendError.malformedAnswer(operation, "verdict \(code) is unknown")
       }
       return Verification(verdict: verdict, reason: diagnostic)
     } catch {

@@ -1,4 +1,4 @@
-import Primitives
+package import Primitives
 
 /// Why a plugin's file cannot be used at all. Found by the host process before or while opening it.
 package enum PluginFault: UInt8, Sendable, Hashable {
@@ -63,6 +63,8 @@ package enum BackendError: CodedError, Equatable {
   /// What came back is not an answer to what was asked.
   case malformedAnswer(HostOperation, String)
   case requestTooLarge(HostOperation, bytes: Int)
+  /// The backend does not offer `bourse.batch/1`.
+  case batchesUnsupported(BackendID)
 
   package var code: String {
     switch self {
@@ -74,6 +76,7 @@ package enum BackendError: CodedError, Equatable {
     case .cancelled: "backend-call-cancelled"
     case .malformedAnswer: "backend-answer-malformed"
     case .requestTooLarge: "backend-request-too-large"
+    case .batchesUnsupported: "batches-unsupported"
     }
   }
 
@@ -95,6 +98,8 @@ package enum BackendError: CodedError, Equatable {
       "The backend was killed because its answer to '\(operation)' is malformed: \(what); report it to the plugin's author."
     case .requestTooLarge(let operation, let bytes):
       "'\(operation)' takes at most \(FrameSocket.frameLimit) bytes and got \(bytes); use smaller slices."
+    case .batchesUnsupported(let backend):
+      "Backend '\(backend.name)' makes no proofs of several inferences; prove them one by one."
     }
   }
 }

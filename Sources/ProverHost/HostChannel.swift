@@ -9,6 +9,11 @@ final class HostChannel: Sendable {
   private let socket: FrameSocket
   private let sending = Mutex(())
   private let diagnostic = Mutex("")
+  /// When the latest progress was passed on.
+  private let progressed = Mutex(UInt64(0))
+
+  /// Between two notes of progress, in nanoseconds: a plugin may tell it in every loop.
+  private static let progressInterval: UInt64 = 50_000_000
 
   init(socket: FrameSocket) { self.socket = socket }
 
@@ -38,10 +43,24 @@ final class HostChannel: Sendable {
     send(.note(level: level, Self.bounded(text)))
   }
 
-  func hostServices(in arena: Arena, scratch: String) -> UnsafePointer<bourse_host> {
+  private func note(progress phase: UnsafePointer<CChar>?, _ fraction: Double) {
+    let now = FrameSocket.now()
+    let isDue = progressed.withLock { latest in
+      guard now >= latest + Self.progressInterval else { return false }
+      latest = now
+      return true
+    }
+    guard isDue, fraction.isFinite else { return }
+    let percent = Int(max(0, min(1, fraction)) * 100)
+    send(.note(level: BOURSE_LOG_DEBUG, "\(Self.bounded(phase)): \(percent) %"))
+  }
+
+  func hostServices(
+    in arena: Arena, scratch: String, threads: UInt32
+  ) -> UnsafePointer<bourse_host> {
     arena.one(
       bourse_host(
-        struct_size: arena.size(bourse_host.self), thread_budget: 1,
+        struct_size: arena.size(bourse_host.self), thread_budget: threads,
         context: Unmanaged.passUnretained(self).toOpaque(),
         scratch_directory: arena.text(scratch),
         log: { host, level, message in
@@ -59,12 +78,7 @@ final class HostChannel: Sendable {
           HostChannel.from(call?.pointee.context)?.isCancelled == true ? 1 : 0
         },
         progress: { call, phase, fraction in
-          guard let channel = HostChannel.from(call?.pointee.context), fraction.isFinite else {
-            return
-          }
-          let percent = Int(max(0, min(1, fraction)) * 100)
-          channel.send(
-            .note(level: BOURSE_LOG_DEBUG, "\(HostChannel.bounded(phase)): \(percent) %"))
+          HostChannel.from(call?.pointee.context)?.note(progress: phase, fraction)
         },
         diagnose: { call, sentence in
           HostChannel.from(call?.pointee.context)?.diagnostic.withLock {

@@ -1,4 +1,4 @@
-import Primitives
+package import Primitives
 
 // What the parent and its host process say to each other. One request is under way at a time; the
 // host may send any number of notes before it answers. The host process is as hostile as the plugin
@@ -15,6 +15,8 @@ package enum HostOperation: UInt8, Sendable, Hashable, CustomStringConvertible {
   case execute = 7
   case prove = 8
   case verify = 9
+  case proveBatch = 10
+  case verifyBatch = 11
 
   package var description: String {
     switch self {
@@ -27,6 +29,8 @@ package enum HostOperation: UInt8, Sendable, Hashable, CustomStringConvertible {
     case .execute: "execute"
     case .prove: "prove"
     case .verify: "verify"
+    case .proveBatch: "prove batch"
+    case .verifyBatch: "verify batch"
     }
   }
 }
@@ -40,16 +44,17 @@ enum SessionRole: UInt8, Sendable, Hashable {
 enum HostRequest {
   /// First, and once: which file, which bytes of it, and which of its backends (none: only
   /// describe).
-  case open(path: String, digest: Digest, backend: BackendID?, scratch: String)
+  case open(path: String, digest: Digest, backend: BackendID?, scratch: String, threads: UInt32)
   case supports(SliceBundle)
   case estimate(SliceBundle)
-  case compile(SliceBundle)
+  case compile(SliceBundle, options: String)
   case openSession(UInt64, SessionRole, key: [UInt8], Boundaries)
   case closeSession(UInt64)
   case execute(UInt64, inputs: [[UInt8]])
-  case prove(UInt64, inputs: [[UInt8]], outputs: [[UInt8]], context: Digest)
-  case verify(
-    UInt64, inputs: [[UInt8]], outputs: [[UInt8]], proof: [UInt8], context: Digest)
+  case prove(UInt64, Inference)
+  case verify(UInt64, Inference, proof: [UInt8])
+  case proveBatch(UInt64, [Inference])
+  case verifyBatch(UInt64, [Inference], proof: [UInt8])
   /// Nobody wants the running call's result; without one, nothing.
   case cancel
 
@@ -64,6 +69,8 @@ enum HostRequest {
     case .execute: .execute
     case .prove: .prove
     case .verify: .verify
+    case .proveBatch: .proveBatch
+    case .verifyBatch: .verifyBatch
     case .cancel: nil
     }
   }
@@ -89,13 +96,16 @@ extension HostRequest: CanonicalCodable {
   func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(operation?.rawValue ?? 0)
     switch self {
-    case .open(let path, let digest, let backend, let scratch):
+    case .open(let path, let digest, let backend, let scratch, let threads):
       encoder.append(path)
       encoder.append(digest)
       encoder.append(backend)
       encoder.append(scratch)
-    case .supports(let bundle), .estimate(let bundle), .compile(let bundle):
+      encoder.append(threads)
+    case .supports(let bundle), .estimate(let bundle): encoder.append(bundle)
+    case .compile(let bundle, let options):
       encoder.append(bundle)
+      encoder.append(options)
     case .openSession(let session, let role, let key, let boundaries):
       encoder.append(session)
       encoder.append(role.rawValue)
@@ -105,17 +115,20 @@ extension HostRequest: CanonicalCodable {
     case .execute(let session, let inputs):
       encoder.append(session)
       encoder.append(tensors: inputs)
-    case .prove(let session, let inputs, let outputs, let context):
+    case .prove(let session, let inference):
       encoder.append(session)
-      encoder.append(tensors: inputs)
-      encoder.append(tensors: outputs)
-      encoder.append(context)
-    case .verify(let session, let inputs, let outputs, let proof, let context):
+      encoder.append(inference)
+    case .verify(let session, let inference, let proof):
       encoder.append(session)
-      encoder.append(tensors: inputs)
-      encoder.append(tensors: outputs)
+      encoder.append(inference)
       encoder.append(counted: proof)
-      encoder.append(context)
+    case .proveBatch(let session, let batch):
+      encoder.append(session)
+      encoder.append(batch)
+    case .verifyBatch(let session, let batch, let proof):
+      encoder.append(session)
+      encoder.append(batch)
+      encoder.append(counted: proof)
     case .cancel: break
     }
   }
@@ -134,10 +147,13 @@ extension HostRequest: CanonicalCodable {
     case .open:
       self = .open(
         path: try decoder.text(limit: 4096), digest: try decoder.record(),
-        backend: try decoder.optional(), scratch: try decoder.text(limit: 4096))
+        backend: try decoder.optional(), scratch: try decoder.text(limit: 4096),
+        threads: try decoder.integer())
     case .supports: self = .supports(try decoder.record())
     case .estimate: self = .estimate(try decoder.record())
-    case .compile: self = .compile(try decoder.record())
+    case .compile:
+      self = .compile(
+        try decoder.record(), options: try decoder.text(limit: Backend.optionsLimit))
     case .openSession:
       let session = try decoder.integer(UInt64.self)
       guard let role = SessionRole(rawValue: try decoder.integer()) else {
@@ -148,14 +164,16 @@ extension HostRequest: CanonicalCodable {
         try decoder.record())
     case .closeSession: self = .closeSession(try decoder.integer())
     case .execute: self = .execute(try decoder.integer(), inputs: try decoder.tensors())
-    case .prove:
-      self = .prove(
-        try decoder.integer(), inputs: try decoder.tensors(), outputs: try decoder.tensors(),
-        context: try decoder.record())
+    case .prove: self = .prove(try decoder.integer(), try decoder.record())
     case .verify:
       self = .verify(
-        try decoder.integer(), inputs: try decoder.tensors(), outputs: try decoder.tensors(),
-        proof: try decoder.counted(limit: FrameSocket.frameLimit), context: try decoder.record())
+        try decoder.integer(), try decoder.record(),
+        proof: try decoder.counted(limit: FrameSocket.frameLimit))
+    case .proveBatch: self = .proveBatch(try decoder.integer(), try decoder.batch())
+    case .verifyBatch:
+      self = .verifyBatch(
+        try decoder.integer(), try decoder.batch(),
+        proof: try decoder.counted(limit: FrameSocket.frameLimit))
     }
   }
 }
@@ -233,6 +251,20 @@ extension HostReply: CanonicalCodable {
   }
 }
 
+extension Inference: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(tensors: inputs)
+    encoder.append(tensors: outputs)
+    encoder.append(context)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    inputs = try decoder.tensors()
+    outputs = try decoder.tensors()
+    context = try decoder.record()
+  }
+}
+
 extension CanonicalEncoder {
   fileprivate mutating func append(tensors: [[UInt8]]) {
     append(UInt32(tensors.count))
@@ -241,6 +273,10 @@ extension CanonicalEncoder {
 }
 
 extension CanonicalDecoder {
+  fileprivate mutating func batch() throws(CanonicalError) -> [Inference] {
+    try list(limit: Inference.batchLimit, elementSize: 40)
+  }
+
   fileprivate mutating func tensors() throws(CanonicalError) -> [[UInt8]] {
     let count = try count(limit: 256, elementSize: 4)
     var tensors: [[UInt8]] = []

@@ -48,7 +48,19 @@ struct HostProcess {
   func opening(_ configuration: Backend.Configuration) -> HostRequest {
     .open(
       path: configuration.plugin, digest: configuration.digest, backend: configuration.backend,
-      scratch: scratch)
+      scratch: scratch, threads: UInt32(clamping: max(1, configuration.threads)))
+  }
+
+  /// As the kernel counts it, so that no plugin can misstate it; zero where it is unknown.
+  var usage: HostUsage {
+    var clock = clockid_t()
+    var time = timespec()
+    if clock_getcpuclockid(pid, &clock) == 0 { clock_gettime(clock, &time) }
+    let status = Self.status(of: pid)
+    return HostUsage(
+      processorNanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec),
+      residentBytes: Self.kibibytes("VmRSS:", in: status) * 1024,
+      peakResidentBytes: Self.kibibytes("VmHWM:", in: status) * 1024)
   }
 
   /// Lets an idle host close its sessions and leave; kills it where it does not.
@@ -93,6 +105,18 @@ struct HostProcess {
     var environment: [UnsafeMutablePointer<CChar>?] = [nil]
     let failure = posix_spawn(&pid, executable, &actions, &attributes, &arguments, &environment)
     return (failure, pid)
+  }
+
+  private static func status(of pid: pid_t) -> String {
+    guard let file = fopen("/proc/\(pid)/status", "re") else { return "" }
+    defer { fclose(file) }
+    var bytes = [UInt8](repeating: 0, count: 1 << 14)
+    return String(decoding: bytes[..<fread(&bytes, 1, bytes.count, file)], as: UTF8.self)
+  }
+
+  private static func kibibytes(_ name: String, in status: String) -> UInt64 {
+    let line = status.split(separator: "\n").first { $0.hasPrefix(name) }
+    return line.flatMap { UInt64($0.dropFirst(name.count).filter(\.isNumber)) } ?? 0
   }
 
   private static func temporaryDirectory() -> String {

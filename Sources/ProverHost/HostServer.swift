@@ -12,7 +12,9 @@ package enum HostServer {
   /// Returns the exit status.
   package static func run() -> Int32 {
     let channel = HostChannel(socket: FrameSocket(descriptor: streamDescriptor))
-    guard case .open(let path, let digest, let id, let scratch)? = channel.nextRequest() else {
+    guard
+      case .open(let path, let digest, let id, let scratch, let threads)? = channel.nextRequest()
+    else {
       let advice = "bourse-prover-host is started by bourse, which speaks to it on descriptor 3.\n"
       _ = write(STDERR_FILENO, advice, advice.utf8.count)
       return 64
@@ -26,7 +28,7 @@ package enum HostServer {
     do {
       library = try PluginLibrary(
         path: path, digest: digest,
-        host: channel.hostServices(in: arena, scratch: scratch))
+        host: channel.hostServices(in: arena, scratch: scratch, threads: threads))
     } catch {
       channel.send(.unusable(error.fault, String(error.why.prefix(1000))))
       return 0
@@ -62,11 +64,13 @@ private struct BackendService {
   private static let proofLimit = 1 << 28
 
   private let backend: UnsafePointer<bourse_backend>
+  private let batch: UnsafePointer<bourse_batch>?
   private let channel: HostChannel
   private var sessions: [UInt64: Session] = [:]
 
   init(backend: UnsafePointer<bourse_backend>, channel: HostChannel) {
     (self.backend, self.channel) = (backend, channel)
+    batch = PluginLibrary.batch(of: backend)
   }
 
   mutating func closeSessions() {
@@ -103,7 +107,7 @@ private struct BackendService {
         Estimate(
           costUnits: estimate.cost_units, peakMemoryBytes: estimate.peak_memory_bytes,
           proofBytes: estimate.proof_bytes))
-    case .compile(let bundle): return compile(bundle, arena, call)
+    case .compile(let bundle, let options): return compile(bundle, options, arena, call)
     case .openSession(let id, let role, let key, let boundaries):
       return openSession(id, role, key, boundaries, arena, call)
     case .closeSession(let id):
@@ -112,39 +116,77 @@ private struct BackendService {
       }
       return .done
     case .execute(let id, let inputs):
-      guard let (session, inference) = inference(id, inputs, nil, arena) else { return misfit }
+      guard let session = sessions[id],
+        let inference = inference(of: session, inputs: inputs, outputs: nil, arena)
+      else { return misfit }
       let sinks = session.boundaries.outputs.map { SinkBuffer(limit: $0.byteCount) }
       let views = arena.array(sinks.map { Optional($0.view(in: arena)) })
       let status = backend.pointee.execute(session.handle, call, inference, views)
       if sinks.contains(where: \.overflowed) { return overflow }
       guard status == BOURSE_OK else { return refusal(status) }
       return .executed(sinks.map(\.bytes))
-    case .prove(let id, let inputs, let outputs, let context):
-      guard let (session, inference) = inference(id, inputs, outputs, arena) else { return misfit }
-      let proof = SinkBuffer(limit: Self.proofLimit)
-      let status = backend.pointee.prove(
-        session.handle, call, inference, arena.bytes(context.bytes).data, proof.view(in: arena))
-      if proof.overflowed { return overflow }
-      guard status == BOURSE_OK else { return refusal(status) }
-      return .proved(proof.bytes)
-    case .verify(let id, let inputs, let outputs, let proof, let context):
-      guard let (session, inference) = inference(id, inputs, outputs, arena) else { return misfit }
-      var verdict = BOURSE_INCONCLUSIVE
-      let status = backend.pointee.verify(
-        session.handle, call, inference, arena.bytes(context.bytes).data, arena.bytes(proof),
-        &verdict)
-      guard status == BOURSE_OK else { return refusal(status) }
-      return .verified(verdict: verdict, diagnostic: channel.takeDiagnostic())
+    case .prove(let id, let inference):
+      guard let (session, views, contexts) = views(of: [inference], in: id, arena) else {
+        return misfit
+      }
+      return prove(arena) {
+        backend.pointee.prove(session.handle, call, views[0], contexts, $0)
+      }
+    case .verify(let id, let inference, let proof):
+      guard let (session, views, contexts) = views(of: [inference], in: id, arena) else {
+        return misfit
+      }
+      return verify {
+        backend.pointee.verify(
+          session.handle, call, views[0], contexts, arena.bytes(proof), $0)
+      }
+    case .proveBatch(let id, let inferences):
+      guard let batch else { return noBatches }
+      guard let (session, views, contexts) = views(of: inferences, in: id, arena) else {
+        return misfit
+      }
+      return prove(arena) {
+        batch.pointee.prove(
+          session.handle, call, arena.array(views), UInt32(views.count), contexts, $0)
+      }
+    case .verifyBatch(let id, let inferences, let proof):
+      guard let batch else { return noBatches }
+      guard let (session, views, contexts) = views(of: inferences, in: id, arena) else {
+        return misfit
+      }
+      return verify {
+        batch.pointee.verify(
+          session.handle, call, arena.array(views), UInt32(views.count), contexts,
+          arena.bytes(proof), $0)
+      }
     }
   }
 
+  private func prove(
+    _ arena: Arena, _ body: (UnsafePointer<bourse_sink>) -> bourse_status
+  ) -> HostReply {
+    let proof = SinkBuffer(limit: Self.proofLimit)
+    let status = body(proof.view(in: arena))
+    if proof.overflowed { return overflow }
+    guard status == BOURSE_OK else { return refusal(status) }
+    return .proved(proof.bytes)
+  }
+
+  private func verify(_ body: (UnsafeMutablePointer<Int32>) -> bourse_status) -> HostReply {
+    var verdict = BOURSE_INCONCLUSIVE
+    let status = body(&verdict)
+    guard status == BOURSE_OK else { return refusal(status) }
+    return .verified(verdict: verdict, diagnostic: channel.takeDiagnostic())
+  }
+
   private func compile(
-    _ bundle: SliceBundle, _ arena: Arena, _ call: UnsafePointer<bourse_call>
+    _ bundle: SliceBundle, _ options: String, _ arena: Arena,
+    _ call: UnsafePointer<bourse_call>
   ) -> HostReply {
     let arguments = arena.one(
       bourse_compile(
         struct_size: arena.size(bourse_compile.self), reserved: 0, slice: arena.slice(bundle),
-        samples: nil, sample_count: 0, reserved2: 0, options: arena.text("")))
+        samples: nil, sample_count: 0, reserved2: 0, options: arena.text(options)))
     let prover = SinkBuffer(limit: Self.keyLimit)
     let verifier = SinkBuffer(limit: Self.keyLimit)
     let status = backend.pointee.compile(
@@ -175,23 +217,36 @@ private struct BackendService {
     return .done
   }
 
-  /// Nil unless the session is open and the tensors fit its boundary.
+  /// Nil unless the session is open and the tensors of every inference fit its boundary. The
+  /// contexts stand one after the other.
+  private func views(
+    of inferences: [Inference], in id: UInt64, _ arena: Arena
+  ) -> (Session, [UnsafePointer<bourse_inference>?], contexts: UnsafePointer<UInt8>?)? {
+    guard let session = sessions[id], !inferences.isEmpty else { return nil }
+    var views: [UnsafePointer<bourse_inference>?] = []
+    for inference in inferences {
+      guard
+        let view = self.inference(
+          of: session, inputs: inference.inputs, outputs: inference.outputs, arena)
+      else { return nil }
+      views.append(view)
+    }
+    return (session, views, arena.bytes(inferences.flatMap(\.context.bytes)).data)
+  }
+
+  /// Nil unless the tensors fit the session's boundary; without outputs there are none to fit.
   private func inference(
-    _ id: UInt64, _ inputs: [[UInt8]], _ outputs: [[UInt8]]?, _ arena: Arena
-  ) -> (Session, UnsafePointer<bourse_inference>)? {
-    guard let session = sessions[id],
-      let inputViews = arena.tensors(inputs, as: session.boundaries.inputs),
+    of session: Session, inputs: [[UInt8]], outputs: [[UInt8]]?, _ arena: Arena
+  ) -> UnsafePointer<bourse_inference>? {
+    guard let inputViews = arena.tensors(inputs, as: session.boundaries.inputs),
       let outputViews = arena.tensors(
         outputs ?? [], as: outputs == nil ? [] : session.boundaries.outputs)
     else { return nil }
-    return (
-      session,
-      arena.one(
-        bourse_inference(
-          struct_size: arena.size(bourse_inference.self), reserved: 0, inputs: inputViews,
-          outputs: outputViews, input_count: UInt32(inputs.count),
-          output_count: UInt32(outputs?.count ?? 0)))
-    )
+    return arena.one(
+      bourse_inference(
+        struct_size: arena.size(bourse_inference.self), reserved: 0, inputs: inputViews,
+        outputs: outputViews, input_count: UInt32(inputs.count),
+        output_count: UInt32(outputs?.count ?? 0)))
   }
 
   private func refusal(_ status: bourse_status, _ diagnostic: String? = nil) -> HostReply {
@@ -201,6 +256,10 @@ private struct BackendService {
   private var misfit: HostReply {
     refusal(
       BOURSE_MALFORMED, "The tensors do not have the counts and lengths of the session's boundary.")
+  }
+
+  private var noBatches: HostReply {
+    refusal(BOURSE_UNSUPPORTED, "The backend offers no batches.")
   }
 
   private var overflow: HostReply {

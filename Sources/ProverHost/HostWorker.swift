@@ -28,6 +28,7 @@ final class HostWorker: Sendable {
     var jobs: [Job] = []
     var nextID: UInt64 = 1
     var cancelled: Set<UInt64> = []
+    var usage: HostUsage?
     var stopped = false
     var hasEnded = false
     var awaitingEnd: [CheckedContinuation<Void, Never>] = []
@@ -104,6 +105,15 @@ final class HostWorker: Sendable {
       state.withLock { _ = $0.cancelled.insert(id) }
       ring()
     }
+  }
+
+  /// What the host process has used up to now. Throws `BackendError`.
+  func usage() async throws -> HostUsage {
+    _ = try await perform(nil)
+    guard let usage = state.withLock({ $0.usage }) else {
+      throw BackendError.hostUnavailable("it was not measured")
+    }
+    return usage
   }
 
   /// Closes the session some time, where it is open.
@@ -197,6 +207,8 @@ final class HostWorker: Sendable {
     }
     guard let request = job.request else {
       host = current
+      let usage = current.process.usage
+      state.withLock { $0.usage = usage }
       return .opened(current.descriptor)
     }
     let reply = try exchange(request, with: current.process, for: job)

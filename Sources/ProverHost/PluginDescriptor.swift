@@ -29,15 +29,19 @@ package struct BackendDescriptor: Hashable, Sendable, CanonicalCodable {
   package let semantics: String
   package let summary: String
   package let traits: Traits
+  /// Whether it offers `bourse.batch/1`.
+  package let provesBatches: Bool
 
   package init(
-    id: BackendID, version: String, semantics: String, summary: String, traits: Traits
+    id: BackendID, version: String, semantics: String, summary: String, traits: Traits,
+    provesBatches: Bool
   ) {
     self.id = id
     self.version = version
     self.semantics = semantics
     self.summary = summary
     self.traits = traits
+    self.provesBatches = provesBatches
   }
 
   package func encode(into encoder: inout CanonicalEncoder) {
@@ -46,6 +50,7 @@ package struct BackendDescriptor: Hashable, Sendable, CanonicalCodable {
     encoder.append(semantics)
     encoder.append(summary)
     encoder.append(traits.rawValue)
+    encoder.append(provesBatches)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
@@ -54,6 +59,7 @@ package struct BackendDescriptor: Hashable, Sendable, CanonicalCodable {
     semantics = try decoder.text(limit: 64)
     summary = try decoder.text(limit: 1024)
     traits = Traits(rawValue: try decoder.integer())
+    provesBatches = try decoder.bool()
   }
 }
 
@@ -80,6 +86,6 @@ package struct PluginDescriptor: Hashable, Sendable, CanonicalCodable {
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     abiMajor = try decoder.integer()
     abiMinor = try decoder.integer()
-    backends = try decoder.list(limit: Self.backendLimit, elementSize: 20)
+    backends = try decoder.list(limit: Self.backendLimit, elementSize: 21)
   }
 }

@@ -62,7 +62,7 @@ struct PluginLibrary {
       guard let backend = backend(UInt32(index)), let descriptor = Self.describe(backend) else {
         throw Refusal(
           fault: .malformedDescriptor,
-          why: "backend \(index) lacks an id, a text or a function of version 1.0")
+          why: "backend \(index) lacks an id, a text or a function of its interface")
       }
       backends.append(backend)
       descriptors.append(descriptor)
@@ -120,9 +120,22 @@ struct PluginLibrary {
       let semantics = text(backend.pointee.semantics, limit: 64),
       let summary = text(backend.pointee.description, limit: 1024)
     else { return nil }
+    let batch = batch(of: backend)
+    if let batch {
+      guard Int(batch.pointee.struct_size) >= MemoryLayout<bourse_batch>.size,
+        batch.pointee.prove != nil, batch.pointee.verify != nil
+      else { return nil }
+    }
     return BackendDescriptor(
       id: id, version: version, semantics: semantics, summary: summary,
-      traits: BackendDescriptor.Traits(rawValue: backend.pointee.flags))
+      traits: BackendDescriptor.Traits(rawValue: backend.pointee.flags),
+      provesBatches: batch != nil)
+  }
+
+  /// The backend's table for batches, where it has one.
+  static func batch(of backend: UnsafePointer<bourse_backend>) -> UnsafePointer<bourse_batch>? {
+    backend.pointee.get_extension?(backend, BOURSE_BATCH)?.assumingMemoryBound(
+      to: bourse_batch.self)
   }
 
   private static func text(_ pointer: UnsafePointer<CChar>?, limit: Int) -> String? {

@@ -68,6 +68,21 @@ package struct CompiledKeys: Hashable, Sendable, CanonicalCodable {
   }
 }
 
+/// The raw little-endian bytes of one inference's boundary tensors, and the digest of the statement
+/// that its proof is bound to.
+package struct Inference: Hashable, Sendable {
+  /// Inferences that one proof may cover: BOURSE_BATCH_LIMIT.
+  package static let batchLimit = 4096
+
+  package var inputs: [[UInt8]]
+  package var outputs: [[UInt8]]
+  package var context: Digest
+
+  package init(inputs: [[UInt8]], outputs: [[UInt8]], context: Digest) {
+    (self.inputs, self.outputs, self.context) = (inputs, outputs, context)
+  }
+}
+
 /// A backend's guess at what proving a slice costs; zero where it does not know.
 package struct Estimate: Hashable, Sendable, CanonicalCodable {
   package let costUnits: UInt64
@@ -91,6 +106,14 @@ package struct Estimate: Hashable, Sendable, CanonicalCodable {
     peakMemoryBytes = try decoder.integer()
     proofBytes = try decoder.integer()
   }
+}
+
+/// What a host process has used of its machine since it started.
+package struct HostUsage: Hashable, Sendable {
+  /// User and system time of all its threads.
+  package let processorNanoseconds: UInt64
+  package let residentBytes: UInt64
+  package let peakResidentBytes: UInt64
 }
 
 /// What came of verifying, and why.

@@ -47,6 +47,31 @@ import Testing
     #expect(padded.verdict == .invalid)
   }
 
+  @Test func unknownOptionIsRefusedByName() async throws {
+    let backend = try await Backend(try Fixtures.reexec())
+    let bundle = try Fixtures.relu()
+    for (options, word) in [("speed=fast", "'speed'"), ("fast", "'fast'")] {
+      let error = await #expect(throws: BackendError.self) {
+        try await backend.compile(bundle, options: options)
+      }
+      #expect(error?.sentence.contains(word) == true)
+    }
+  }
+
+  @Test func reexecVerifiesEveryInferenceOfABatch() async throws {
+    let backend = try await Backend(try Fixtures.reexec())
+    let bundle = try Fixtures.relu()
+    let verifier = try await backend.openVerifier(
+      key: bundle.program, boundaries: bundle.boundaries)
+    var batch = (Int16(1)...5).map { value in
+      let tensor = Fixtures.tensor([value, 0, 7, 0])
+      return Inference(inputs: [tensor], outputs: [tensor], context: context)
+    }
+    #expect(await verifier.verify(batch: batch, proof: []).verdict == .valid)
+    batch[4].outputs[0][0] ^= 1
+    #expect(await verifier.verify(batch: batch, proof: []).verdict == .invalid)
+  }
+
   @Test func rangeFaultNamesNodeAndElementAndMakesEveryOutputInvalid() async throws {
     let backend = try await Backend(try Fixtures.reexec())
     let bundle = try Fixtures.bundle(

@@ -13,7 +13,8 @@ import Testing
 
   @Test(arguments: [
     ("WRONG_ABI", "plugin-wrong-abi"), ("NO_ENTRY", "plugin-has-no-entry"),
-    ("SMALL_ENTRY", "plugin-malformed"), ("REFUSES_TO_START", "plugin-refused-to-start"),
+    ("SMALL_ENTRY", "plugin-malformed"), ("SMALL_BATCH", "plugin-malformed"),
+    ("REFUSES_TO_START", "plugin-refused-to-start"),
     ("CRASH_IN_CONSTRUCTOR", "backend-crashed"),
   ])
   func rejectsPluginThatDoesNotOpen(fault: String, code: String) async throws {
@@ -116,6 +117,83 @@ import Testing
     let verification = await verifier.verify(
       inputs: [tensor], outputs: [tensor], proof: [], context: context)
     #expect(verification.verdict == .valid)
+  }
+
+  @Test func batchesKeepTheirOrderAndTheirContexts() async throws {
+    let configuration = try Fixtures.fault("NONE")
+    defer { unlink(configuration.plugin) }
+    let backend = try await Backend(configuration)
+    #expect(backend.descriptor.provesBatches)
+    let prover = try await backend.openProver(key: [], boundaries: boundaries)
+    let verifier = try await backend.openVerifier(key: [], boundaries: boundaries)
+    let batch = (0..<300).map { number in
+      let tensor = Fixtures.tensor([Int16(number), 2, 3, 4])
+      return Inference(
+        inputs: [tensor], outputs: [tensor], context: Digest.of([UInt8(number % 7)]))
+    }
+    let proof = try await prover.prove(batch: batch)
+    #expect(proof == batch.flatMap { [$0.outputs[0][0], $0.context.bytes[0]] })
+    #expect(await verifier.verify(batch: batch, proof: proof).verdict == .valid)
+    #expect(await verifier.verify(batch: batch.reversed(), proof: proof).verdict == .invalid)
+    #expect(await verifier.verify(batch: batch.dropLast(), proof: proof).verdict == .invalid)
+    for refused in [[], Array(repeating: batch[0], count: Inference.batchLimit + 1)] {
+      let error = await #expect(throws: BackendError.self) {
+        try await prover.prove(batch: refused)
+      }
+      #expect(error?.code == "backend-arguments-malformed")
+    }
+  }
+
+  @Test func batchesAreRefusedByABackendWithoutThem() async throws {
+    let configuration = try Fixtures.fault("NO_BATCH")
+    defer { unlink(configuration.plugin) }
+    let backend = try await Backend(configuration)
+    #expect(!backend.descriptor.provesBatches)
+    let inference = Inference(inputs: [tensor], outputs: [tensor], context: context)
+    let prover = try await backend.openProver(key: [], boundaries: boundaries)
+    let error = await #expect(throws: BackendError.self) {
+      try await prover.prove(batch: [inference])
+    }
+    #expect(error?.code == "batches-unsupported")
+    let verifier = try await backend.openVerifier(key: [], boundaries: boundaries)
+    #expect(await verifier.verify(batch: [inference], proof: []).verdict == .inconclusive)
+  }
+
+  @Test(arguments: ["CRASH_IN_BATCH", "UNKNOWN_BATCH_VERDICT"])
+  func batchThatGoesWrongIsInconclusiveAndTheNextCallIsServed(fault: String) async throws {
+    let configuration = try Fixtures.fault(fault)
+    defer { unlink(configuration.plugin) }
+    let backend = try await Backend(configuration)
+    let verifier = try await backend.openVerifier(key: [], boundaries: boundaries)
+    let inference = Inference(inputs: [tensor], outputs: [tensor], context: context)
+    #expect(await verifier.verify(batch: [inference], proof: [1, 7]).verdict == .inconclusive)
+    let single = await verifier.verify(
+      inputs: [tensor], outputs: [tensor], proof: [], context: context)
+    #expect(single.verdict == .valid)
+  }
+
+  @Test func optionsReachThePluginWithinTheirBound() async throws {
+    let configuration = try Fixtures.fault("NONE")
+    defer { unlink(configuration.plugin) }
+    let backend = try await Backend(configuration)
+    let bundle = SliceBundle(onnx: [], program: [], boundaries: boundaries)
+    #expect(
+      try await backend.compile(bundle, options: "mode=é a=b").prover == Array("mode=é a=b".utf8))
+    for options in [String(repeating: "a", count: Backend.optionsLimit + 1), "a=\u{0}"] {
+      let error = await #expect(throws: BackendError.self) {
+        try await backend.compile(bundle, options: options)
+      }
+      #expect(error?.code == "backend-arguments-malformed")
+    }
+  }
+
+  @Test func usageIsTheHostsOwn() async throws {
+    let configuration = try Fixtures.fault("NONE")
+    defer { unlink(configuration.plugin) }
+    let usage = try await Backend(configuration).usage()
+    #expect(usage.processorNanoseconds > 0)
+    #expect(usage.residentBytes > 1 << 20)
+    #expect(usage.peakResidentBytes >= usage.residentBytes)
   }
 
   @Test func pluginSeesNeitherEnvironmentNorDescriptors() async throws {

@@ -2,6 +2,7 @@
  * it works: it copies its single input to its single output. */
 #include <bourse_prover.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static bourse_status supports(
@@ -19,12 +20,12 @@ static bourse_status estimate(
 static bourse_status compile(
     const bourse_backend *b, const bourse_call *c, const bourse_compile *a, const bourse_sink *p,
     const bourse_sink *v) {
-  (void)b, (void)c, (void)a, (void)v;
+  (void)b, (void)c, (void)v;
+  /* The prover key is the options as they came. */
+  p->write(p, (const uint8_t *)a->options, strlen(a->options));
 #ifdef FAULT_TEN_GIGABYTES
   static uint8_t block[1 << 20];
   for (int i = 0; i < 10 * 1024; i++) p->write(p, block, sizeof block);
-#else
-  (void)p;
 #endif
   return BOURSE_OK;
 }
@@ -87,9 +88,60 @@ static bourse_status verify(
   return BOURSE_OK;
 }
 
+#ifndef FAULT_NO_BATCH
+static bourse_status prove_batch(
+    bourse_session *s, const bourse_call *c, const bourse_inference *const *i, uint32_t count,
+    const uint8_t *contexts, const bourse_sink *proof) {
+  (void)s, (void)c;
+#ifdef FAULT_HANG_UNTIL_CANCELLED
+  while (!c->is_cancelled(c)) usleep(1000);
+  return BOURSE_CANCELLED;
+#endif
+  /* The proof: of each inference the first output byte and the first byte of its context. */
+  for (uint32_t k = 0; k < count; k++) {
+    uint8_t bytes[2] = {i[k]->outputs[0]->data[0], contexts[k * BOURSE_CONTEXT_LENGTH]};
+    proof->write(proof, bytes, sizeof bytes);
+  }
+  return BOURSE_OK;
+}
+
+static bourse_status verify_batch(
+    bourse_session *s, const bourse_call *c, const bourse_inference *const *i, uint32_t count,
+    const uint8_t *contexts, bourse_bytes proof, int32_t *verdict) {
+  (void)s, (void)c;
+  *verdict = proof.length == 2 * (size_t)count ? BOURSE_VALID : BOURSE_INVALID;
+#ifdef FAULT_CRASH_IN_BATCH
+  abort();
+#elif defined(FAULT_UNKNOWN_BATCH_VERDICT)
+  *verdict = 4711;
+#endif
+  for (uint32_t k = 0; k < count && *verdict == BOURSE_VALID; k++)
+    if (proof.data[2 * k] != i[k]->outputs[0]->data[0] ||
+        proof.data[2 * k + 1] != contexts[k * BOURSE_CONTEXT_LENGTH])
+      *verdict = BOURSE_INVALID;
+  return BOURSE_OK;
+}
+
+static const bourse_batch batch = {
+#ifdef FAULT_SMALL_BATCH
+    8,
+#else
+    sizeof(bourse_batch),
+#endif
+    0, prove_batch, verify_batch};
+#endif
+
+static const void *get_extension(const bourse_backend *b, const char *id) {
+  (void)b;
+#ifndef FAULT_NO_BATCH
+  if (strcmp(id, BOURSE_BATCH) == 0) return &batch;
+#endif
+  return NULL;
+}
+
 static const bourse_backend fault = {
     sizeof(bourse_backend), 0, "fault", "1", "none", "Goes wrong.", supports, estimate, compile,
-    session_open, session_close, execute, prove, verify, NULL};
+    session_open, session_close, execute, prove, verify, get_extension};
 
 #ifdef FAULT_CRASH_IN_CONSTRUCTOR
 __attribute__((constructor)) static void crash(void) { abort(); }
