@@ -11,9 +11,9 @@ import Testing
   private func expect(
     _ run: Run, _ proof: [UInt8], refusedBy constraint: VerificationError,
     elseAccepted: Bool = true
-  ) {
+  ) throws {
     #expect(run.refusal(proof) == constraint)
-    var verifier = Verifier(run.circuit)
+    var verifier = try Verifier(run.circuit)
     verifier.constraints.deleted = constraint
     do throws(VerificationError) {
       try verifier.verify(
@@ -26,7 +26,7 @@ import Testing
 
   /// Proves with another circuit, under the statement and key of `run`.
   private func prove(_ run: Run, by circuit: Circuit, _ tensors: [[Int16]]) throws -> [UInt8] {
-    try Prover(circuit, keyDigest: run.circuit.digest, threads: 1).prove(
+    try Prover(circuit, keyDigest: run.circuit.key.digest, threads: 1).prove(
       tensors: tensors, inputs: run.inputs, outputs: run.outputs, context: run.context)
   }
 
@@ -37,7 +37,7 @@ import Testing
 
   @Test func lookupsBalance() throws {
     let run = try quotientTooSmall()
-    expect(run, try run.prove(), refusedBy: .rootNumerator)
+    try expect(run, run.prove(), refusedBy: .rootNumerator)
   }
 
   @Test func lookupsTakeEveryCell() throws {
@@ -49,7 +49,7 @@ import Testing
       return .init(
         first: lookup.first, second: lookup.second, tag: lookup.tag, mask: Mask(axes: axes))
     }
-    expect(run, try prove(run, by: circuit, run.tensors), refusedBy: .leafNumerator)
+    try expect(run, prove(run, by: circuit, run.tensors), refusedBy: .leafNumerator)
   }
 
   @Test func lookupsNameTheirOwnTable() throws {
@@ -60,7 +60,7 @@ import Testing
         first: lookup.first, second: .bits(.along(axis: 1, [8, 8, 8])), tag: lookup.tag,
         mask: lookup.mask)
     }
-    expect(run, try prove(run, by: circuit, run.tensors), refusedBy: .leafDenominator)
+    try expect(run, prove(run, by: circuit, run.tensors), refusedBy: .leafDenominator)
   }
 
   /// A proof for other weights, or biases, under this program's key.
@@ -86,13 +86,13 @@ import Testing
         inputs: program.inputs, operations: operations, outputTensors: program.outputTensors,
         outputs: program.outputs), inputs: run.inputs, run.circuit.parameters)
     run.outputs = other.outputs
-    expect(run, try prove(run, by: other.circuit, other.tensors), refusedBy: constraint)
+    try expect(run, prove(run, by: other.circuit, other.tensors), refusedBy: constraint)
   }
 
   /// The pool is the second operation: the ramp has moved behind it.
   @Test func aMaximumIsOneOfItsCells() throws {
     let run = try #require(Self.honest).lying(tensor: 2, element: 1, by: 1)
-    expect(run, try run.prove(), refusedBy: .productCheck)
+    try expect(run, run.prove(), refusedBy: .productCheck)
   }
 
   @Test func layersFollowFromEachOther() throws {
@@ -100,14 +100,14 @@ import Testing
     var proof = try run.prove()
     // The numerator of the first root, claimed to be 0.
     for byte in 32..<48 { proof[byte] = 0 }
-    expect(run, proof, refusedBy: .layer, elseAccepted: false)
+    try expect(run, proof, refusedBy: .layer, elseAccepted: false)
   }
 
   @Test func openedColumnsAreTheCommittedOnes() throws {
     let run = try #require(Self.honest)
     var proof = try run.prove()
     proof[proof.count - 32] ^= 1
-    expect(run, proof, refusedBy: .merklePath)
+    try expect(run, proof, refusedBy: .merklePath)
     proof[proof.count - 32] ^= 1
     // The first opened column follows the row combination; its start is found by what it changes.
     let columns = run.circuit.parameters.queryCount * run.circuit.rowCount * 8
@@ -146,9 +146,9 @@ import Testing
 extension Circuit {
   fileprivate func replacing(_ change: (Lookup) -> Lookup) -> Circuit {
     Circuit(
-      program: program, parameters: parameters, sources: sources, columns: columns,
+      program: program, parameters: parameters, batch: batch, sources: sources, columns: columns,
       lookups: lookups.map(change), accumulators: accumulators, checks: checks, links: links,
       functions: functions, tables: tables, trees: trees, rowCount: rowCount,
-      vectorLog: vectorLog, cellCount: cellCount)
+      weightRows: weightRows, vectorLog: vectorLog, cellCount: cellCount)
   }
 }

@@ -18,7 +18,7 @@ struct Run {
     circuit = try Circuit(program, parameters)
     self.inputs = inputs
     outputs = try Executor(program: program).run(inputs)
-    tensors = try Prover(circuit, threads: 1).run(inputs).tensors
+    tensors = try Prover(circuit, threads: 1).run([inputs]).tensors
   }
 
   init(
@@ -32,6 +32,13 @@ struct Run {
         Self.bytes(
           (0..<input.elementCount).map { _ in Int16.random(in: -300...300, using: &generator) })
       }, parameters)
+  }
+
+  var verifier: Verifier {
+    guard let verifier = try? Verifier(circuit) else {
+      preconditionFailure("a circuit that was compiled compiles again")
+    }
+    return verifier
   }
 
   var prover: Prover { Prover(circuit, threads: 1) }
@@ -49,8 +56,7 @@ struct Run {
   /// The error with which a proof is refused, nil where it is accepted.
   func refusal(_ proof: [UInt8]) -> VerificationError? {
     do throws(VerificationError) {
-      try Verifier(circuit).verify(
-        inputs: inputs, outputs: outputs, context: context, proof: proof)
+      try verifier.verify(inputs: inputs, outputs: outputs, context: context, proof: proof)
       return nil
     } catch {
       return error
@@ -89,6 +95,49 @@ struct Run {
     stride(from: 0, to: bytes.count, by: 2).map {
       Int16(bitPattern: UInt16(bytes[$0]) | UInt16(bytes[$0 + 1]) << 8)
     }
+  }
+}
+
+/// Keys as the suites of the committed mode use them: one inference, public weights.
+extension Circuit {
+  var key: VerifierKey {
+    VerifierKey(program: program, mode: .commit(parameters), batch: batch)
+  }
+}
+
+extension Verifier {
+  init(_ circuit: Circuit) throws { try self.init(circuit.key) }
+
+  func verify(
+    inputs: [[UInt8]], outputs: [[UInt8]], context: [UInt8], proof: [UInt8]
+  ) throws(VerificationError) {
+    try verify([Instance(inputs: inputs, outputs: outputs, context: context)], proof: proof)
+  }
+}
+
+extension Prover {
+  init(_ circuit: Circuit, keyDigest: [UInt8]? = nil, threads: Int) {
+    self.init(
+      .commit(CommitProver(circuit, Parallel(threads: threads))),
+      keyDigest: keyDigest ?? circuit.key.digest, threads: threads)
+  }
+
+  func prove(
+    tensors: [[Int16]], inputs: [[UInt8]], outputs: [[UInt8]], context: [UInt8]
+  ) throws -> [UInt8] {
+    try prove([Instance(inputs: inputs, outputs: outputs, context: context)], tensors: tensors)
+  }
+
+  /// From a witness that need not be one.
+  func prove(
+    _ witness: Witness, inputs: [[UInt8]], outputs: [[UInt8]], context: [UInt8]
+  ) throws -> [UInt8] {
+    guard case .commit(let prover) = scheme else { return [] }
+    let instance = Instance(inputs: inputs, outputs: outputs, context: context)
+    var proof = ProofWriter(
+      transcript: Transcript(statement: [instance], keyDigest: keyDigest))
+    try prover.prove(witness, &proof, .none)
+    return proof.bytes
   }
 }
 

@@ -33,7 +33,7 @@ import Testing
     let run = try #require(Self.network)
     let proof = try run.prove()
     #expect(run.refusal(proof) == nil)
-    let verifier = Verifier(run.circuit)
+    let verifier = try Verifier(run.circuit)
     func refused(_ inputs: [[UInt8]], _ outputs: [[UInt8]], _ context: [UInt8]) -> Bool {
       do throws(VerificationError) {
         try verifier.verify(inputs: inputs, outputs: outputs, context: context, proof: proof)
@@ -74,8 +74,8 @@ import Testing
           name: operation.name, inputs: operation.inputs, operator: other)
         break
       }
-      return Verifier(
-        try Circuit(
+      return try Verifier(
+        Circuit(
           Program(
             inputs: program.inputs, operations: operations, outputTensors: program.outputTensors,
             outputs: program.outputs), run.circuit.parameters))
@@ -104,7 +104,7 @@ import Testing
       Parameters(limbBits: 8, messageLog: 9, rateLog: 1),
       Parameters(limbBits: 8, messageLog: 8, rateLog: 2),
     ] {
-      let verifier = Verifier(try Circuit(program, other))
+      let verifier = try Verifier(Circuit(program, other))
       #expect(throws: VerificationError.self) {
         try verifier.verify(
           inputs: run.inputs, outputs: run.outputs, context: run.context, proof: proof)
@@ -236,9 +236,13 @@ import Testing
 
   @Test func refusesAKeyOfOtherParameters() throws {
     let run = try #require(Self.network)
-    let key = VerifierKey(program: run.circuit.program, parameters: run.circuit.parameters)
+    let key = run.circuit.key
     #expect(try VerifierKey(canonicalBytes: key.canonicalBytes) == key)
-    for (byte, value) in [(0, UInt8(2)), (1, 7), (1, 17), (2, 7), (2, 15), (3, 0), (3, 3)] {
+    // Version, mode, limb bits, message, rate, weights, batch.
+    for (byte, value) in [
+      (0, UInt8(2)), (1, 0), (1, 3), (2, 7), (2, 17), (3, 7), (3, 15), (4, 0), (4, 3), (5, 2),
+      (6, 0), (7, 17),
+    ] {
       var bytes = key.canonicalBytes
       bytes[byte] = value
       #expect(throws: (any Error).self) { try VerifierKey(canonicalBytes: bytes) }

@@ -4,17 +4,16 @@ import FixedPoint
 import Primitives
 import Sumcheck
 
-/// The backend `sumcheck`. Both keys are the verifier key: the program and the parameters of its
-/// proofs.
+/// The backend `sumcheck`.
 enum SumcheckBackend: PluginBackend {
   static let description = BackendDescription(
     flags: BOURSE_BINDS_CONTEXT | BOURSE_TRANSPARENT | BOURSE_DETERMINISTIC_KEYS, id: "sumcheck",
     version: "1.0.0", summary: "Proves the integer program by sumcheck and lookups, without setup.")
-  static let optionKeys: [String] = []
+  static let optionKeys = KeyOptions.names
 
   static func obstacles(to program: Program) -> [String] {
     do {
-      _ = try Parameters(for: program)
+      _ = try ProverKey(program)
       return []
     } catch {
       return ["\(error.node): \(error.reason)"]
@@ -22,50 +21,60 @@ enum SumcheckBackend: PluginBackend {
   }
 
   static func estimate(_ program: Program) throws(Refusal) -> BoursePlugin.Estimate {
-    let estimate = Sumcheck.Estimate(of: try circuit(program))
+    let estimate = try refusing(BOURSE_UNSUPPORTED) { () throws(CircuitError) in
+      try Sumcheck.Estimate(of: ProverKey(program))
+    }
     return BoursePlugin.Estimate(
       costUnits: estimate.cells, peakMemoryBytes: estimate.memoryBytes,
       proofBytes: estimate.proofBytes)
   }
 
   static func compile(_ program: Program, options: [String: String]) throws(Refusal) -> Keys {
-    let key = VerifierKey(program: program, parameters: try circuit(program).parameters)
-      .canonicalBytes
-    return Keys(prover: key, verifier: key)
+    let chosen: KeyOptions
+    do {
+      chosen = try KeyOptions(options)
+    } catch {
+      throw Refusal(BOURSE_UNSUPPORTED, error.sentence)
+    }
+    return try refusing(BOURSE_UNSUPPORTED) { () throws(CircuitError) in
+      let key = try ProverKey(program, chosen)
+      return Keys(
+        prover: key.canonicalBytes, verifier: try key.verifierKey().canonicalBytes)
+    }
   }
 
   static func openProver(key: [UInt8], threads: Int) throws(Refusal) -> any ProvingSession {
-    let circuit = try circuit(key: key)
+    let key: ProverKey = try decoded(key)
     return SumcheckProvingSession(
-      prover: Prover(circuit, threads: threads),
-      executor: Executor(program: circuit.program, threads: threads))
+      prover: try refusing(BOURSE_BAD_KEY) { () throws(CircuitError) in
+        try Prover(key, threads: threads)
+      }, executor: Executor(program: key.program, threads: threads))
   }
 
   static func openVerifier(
     key: [UInt8], threads: Int
   ) throws(Refusal) -> any VerifyingSession {
-    SumcheckVerifyingSession(verifier: Verifier(try circuit(key: key)))
+    let key: VerifierKey = try decoded(key)
+    return SumcheckVerifyingSession(
+      program: key.program,
+      verifier: try refusing(BOURSE_BAD_KEY) { () throws(CircuitError) in try Verifier(key) })
   }
 
-  private static func circuit(_ program: Program) throws(Refusal) -> Circuit {
+  private static func decoded<Key: CanonicalCodable>(_ bytes: [UInt8]) throws(Refusal) -> Key {
     do {
-      return try Circuit(program, try Parameters(for: program))
-    } catch {
-      throw Refusal(BOURSE_UNSUPPORTED, "At '\(error.node)': \(error.reason).")
-    }
-  }
-
-  private static func circuit(key bytes: [UInt8]) throws(Refusal) -> Circuit {
-    let key: VerifierKey
-    do {
-      key = try VerifierKey(canonicalBytes: bytes)
+      return try Key(canonicalBytes: bytes)
     } catch {
       throw Refusal(BOURSE_BAD_KEY, error.sentence)
     }
+  }
+
+  private static func refusing<Value>(
+    _ status: bourse_status, _ body: () throws(CircuitError) -> Value
+  ) throws(Refusal) -> Value {
     do {
-      return try Circuit(key.program, key.parameters)
+      return try body()
     } catch {
-      throw Refusal(BOURSE_BAD_KEY, "At '\(error.node)': \(error.reason).")
+      throw Refusal(status, "At '\(error.node)': \(error.reason).")
     }
   }
 }
@@ -75,22 +84,26 @@ struct SumcheckProvingSession: ProvingSession {
   let executor: Executor
 
   func prove(_ inferences: [Inference], _ call: Call) throws(Refusal) -> [UInt8] {
-    let inference = try inferences.only()
+    guard inferences.count == prover.batch else {
+      throw Refusal(
+        BOURSE_MALFORMED,
+        "The key is for proofs of \(prover.batch) inferences and \(inferences.count) came.")
+    }
     let run: RetainedRun
     do {
-      run = try prover.run(inference.inputs)
+      run = try prover.run(inferences.map(\.inputs))
     } catch {
       throw Refusal(error)
     }
-    guard run.outputs == inference.outputs else {
+    guard run.outputs == inferences.map(\.outputs) else {
       throw Refusal(
         BOURSE_MALFORMED,
         "The outputs are not what the program gives for these inputs; execute it again.")
     }
     do {
       return try prover.prove(
-        tensors: run.tensors, inputs: inference.inputs, outputs: inference.outputs,
-        context: inference.context, Supervision { call.proceeds($0, $1) })
+        inferences.map(Instance.init), tensors: run.tensors,
+        Supervision { call.proceeds($0, $1) })
     } catch {
       throw Refusal(BOURSE_CANCELLED, "Proving was cancelled.")
     }
@@ -98,16 +111,17 @@ struct SumcheckProvingSession: ProvingSession {
 }
 
 struct SumcheckVerifyingSession: VerifyingSession {
+  let program: Program
   let verifier: Verifier
 
-  var program: Program { verifier.circuit.program }
-
   func verify(_ inferences: [Inference], proof: [UInt8]) throws(Refusal) -> Verdict {
-    let inference = try inferences.only()
+    guard inferences.count == verifier.batch else {
+      throw Refusal(
+        BOURSE_MALFORMED,
+        "The key is for proofs of \(verifier.batch) inferences and \(inferences.count) came.")
+    }
     do {
-      try verifier.verify(
-        inputs: inference.inputs, outputs: inference.outputs, context: inference.context,
-        proof: proof)
+      try verifier.verify(inferences.map(Instance.init), proof: proof)
       return .valid
     } catch {
       return .invalid(error.sentence)
@@ -115,11 +129,9 @@ struct SumcheckVerifyingSession: VerifyingSession {
   }
 }
 
-extension [Inference] {
-  fileprivate func only() throws(Refusal) -> Inference {
-    guard let first, count == 1 else {
-      throw Refusal(BOURSE_MALFORMED, "The key is for proofs of 1 inference and \(count) came.")
-    }
-    return first
+extension Instance {
+  init(_ inference: Inference) {
+    self.init(
+      inputs: inference.inputs, outputs: inference.outputs, context: inference.context)
   }
 }

@@ -2,10 +2,12 @@ package import FixedPoint
 
 extension Circuit {
   /// Throws, naming the operation, where the program has something that cannot be proven.
-  package init(_ program: Program, _ parameters: Parameters) throws(CircuitError) {
-    var builder = CircuitBuilder(
-      try program.rearrangedForProof(), limbBits: parameters.limbBits)
+  package init(
+    _ program: Program, _ parameters: Parameters, batch: Int = 1
+  ) throws(CircuitError) {
+    var builder = CircuitBuilder(try program.rearrangedForProof(), parameters)
     try builder.compile()
+    if batch > 1 { builder.addLeadingAxis(of: batch) }
     var columns = builder.columns
     var tables: [(Table, Int)] = []
     for table in Self.tables(of: builder.lookups, functions: builder.functions.count) {
@@ -13,16 +15,18 @@ extension Circuit {
       columns.append(
         Column(content: .multiplicities(table), layout: Layout([1 << table.log])))
     }
-    // The largest first, so that every block begins at a multiple of its size.
-    var end = 0
-    for index in columns.indices.sorted(by: {
-      (columns[$1].layout.size, $0) < (columns[$0].layout.size, $1)
-    }) {
-      columns[index].offset = end
-      end += columns[index].layout.size
+    let weights = Set(builder.weightColumns)
+    let end = Self.place(&columns, columns.indices.filter { !weights.contains($0) }, from: 0)
+    // Weights begin at a row of their own, and at a multiple of their largest block.
+    let rowCount = max(1, end.dividedUp(by: 1 << parameters.messageLog))
+    let alignment = weights.reduce(1 << parameters.messageLog) {
+      max($0, columns[$1].layout.size)
     }
+    let weightStart =
+      (rowCount << parameters.messageLog).dividedUp(by: alignment) * alignment
+    let weightEnd = Self.place(&columns, builder.weightColumns, from: weightStart)
     let trees = Self.trees(lookups: builder.lookups, tables: tables.map(\.0))
-    guard end <= CircuitBuilder.sizeLimit,
+    guard end <= CircuitBuilder.sizeLimit, weightEnd <= 2 * CircuitBuilder.sizeLimit,
       trees.reduce(0, { $0 + 1 << $1.log }) <= CircuitBuilder.sizeLimit
     else {
       throw CircuitError(
@@ -30,6 +34,7 @@ extension Circuit {
     }
     self.program = builder.program
     self.parameters = parameters
+    self.batch = batch
     sources = builder.sources
     lookups = builder.lookups
     accumulators = builder.accumulators
@@ -40,8 +45,25 @@ extension Circuit {
     self.tables = tables
     self.trees = trees
     cellCount = end
-    rowCount = max(1, (end + (1 << parameters.messageLog) - 1) >> parameters.messageLog)
-    vectorLog = parameters.messageLog + rowCount.ceilingLog
+    self.rowCount = rowCount
+    weightRows =
+      weights.isEmpty
+      ? rowCount..<rowCount
+      : weightStart >> parameters.messageLog..<weightEnd.dividedUp(by: 1 << parameters.messageLog)
+    vectorLog = parameters.messageLog + weightRows.upperBound.ceilingLog
+  }
+
+  /// Gives the columns their offsets, the largest first, so that every block begins at a multiple
+  /// of its size; gives their end.
+  private static func place(_ columns: inout [Column], _ chosen: [Int], from start: Int) -> Int {
+    var end = start
+    for index in chosen.sorted(by: {
+      (columns[$1].layout.size, $0) < (columns[$0].layout.size, $1)
+    }) {
+      columns[index].offset = end
+      end += columns[index].layout.size
+    }
+    return end
   }
 
   /// Those that the lookups name, in a fixed order.

@@ -4,6 +4,8 @@ import Statements
 /// A program compiled into what a proof speaks about: committed columns, lookups, products and
 /// linear equations (`docs/sumcheck.md`). Prover and verifier derive it from the verifier key
 /// alone, so a proof can choose nothing.
+///
+/// With a batch of more than one inference, every tensor has a leading axis that counts them.
 package struct Circuit: Sendable {
   /// Where the verifier finds a tensor.
   enum Source: Sendable {
@@ -26,6 +28,8 @@ package struct Circuit: Sendable {
       case sign(high: Int)
       /// How often each row of a table is looked up.
       case multiplicities(Table)
+      /// The weights of an accumulator, [row, inner axes of one group], under the key's own root.
+      case weights(accumulator: Int)
     }
 
     let content: Content
@@ -127,6 +131,8 @@ package struct Circuit: Sendable {
 
   package let program: Program
   package let parameters: Parameters
+  /// Inferences of one proof.
+  package let batch: Int
   let sources: [Source]
   let columns: [Column]
   let lookups: [Lookup]
@@ -138,8 +144,11 @@ package struct Circuit: Sendable {
   /// A table and the column of its multiplicities.
   let tables: [(table: Table, column: Int)]
   let trees: [Tree]
-  /// Rows of the committed matrix, each of 2^messageLog elements; those below are 0.
+  /// Rows of the witness's matrix, each of 2^messageLog elements: the first of the vector.
   let rowCount: Int
+  /// Rows of the weights' matrix, further down in the same vector; none where weights are public.
+  /// All other rows are 0.
+  let weightRows: Range<Int>
   /// log2 of the vector's length, padded.
   let vectorLog: Int
 
@@ -152,15 +161,23 @@ package struct Circuit: Sendable {
 
   func shape(of wire: Wire) -> [Int] {
     switch wire {
-    case .tensor(let tensor): program.tensors[tensor].shape
+    case .tensor(let tensor): leading + program.tensors[tensor].shape
     case .column(let column): columns[column].layout.shape
-    case .output(let output): program.outputs[output].shape
+    case .output(let output): leading + program.outputs[output].shape
     case .one: []
     }
   }
 
-  /// Cells of the committed vector, without what pads it.
+  /// The axis that counts the batch; none for a single inference.
+  var leading: [Int] { batch == 1 ? [] : [batch] }
+
+  /// Cells of the witness, without what pads it.
   let cellCount: Int
+
+  /// Committed weights.
+  var weightCellCount: Int {
+    weightRows.count << parameters.messageLog
+  }
 
   /// Leaves of all trees.
   var leafCount: Int { trees.reduce(0) { $0 + 1 << $1.log } }

@@ -10,6 +10,7 @@ struct CircuitBuilder {
 
   let program: Program
   let limbBits: Int
+  private let commitsWeights: Bool
   var sources: [Circuit.Source] = []
   var columns: [Circuit.Column] = []
   var lookups: [Circuit.Lookup] = []
@@ -20,9 +21,10 @@ struct CircuitBuilder {
   /// Tensors that an activation's table bounds, so that their producer need not.
   private let boundedByReader: Set<Int>
 
-  init(_ program: Program, limbBits: Int) {
+  init(_ program: Program, _ parameters: Parameters) {
     self.program = program
-    self.limbBits = limbBits
+    limbBits = parameters.limbBits
+    commitsWeights = parameters.commitsWeights
     var bounded: Set<Int> = []
     for operation in program.operations {
       switch operation.operator {
@@ -56,12 +58,11 @@ struct CircuitBuilder {
         case .function(let function):
           define(tensor)
           try relate(tensor, function, operation.inputs[0])
-        case .convolution(let convolution):
+        case .convolution, .matrixProduct:
           define(tensor)
-          try relate(tensor, convolution, operation.inputs[0])
-        case .matrixProduct(let product):
-          define(tensor)
-          try relate(tensor, product, operation.inputs[0])
+          let sum = WeightedSum(
+            operation, source: shape(operation.inputs[0]), result: shape(tensor))
+          if let sum { try relate(tensor, sum) }
         case .relu:
           define(tensor)
           relateRelu(tensor, operation.inputs[0])
@@ -118,6 +119,23 @@ struct CircuitBuilder {
   mutating func addColumn(_ content: Circuit.Column.Content, shape: [Int]) -> Int {
     columns.append(Circuit.Column(content: content, layout: Layout(shape)))
     return columns.count - 1
+  }
+
+  /// Columns of weights, which the key commits to and not the proof.
+  var weightColumns: [Int] {
+    columns.indices.filter {
+      if case .weights = columns[$0].content { true } else { false }
+    }
+  }
+
+  /// A sum's accumulator; its weights are a column where they are committed.
+  mutating func addAccumulator(_ sum: WeightedSum) -> Int {
+    var sum = sum
+    if commitsWeights {
+      sum.column = addColumn(.weights(accumulator: accumulators.count), shape: sum.weightShape)
+    }
+    accumulators.append(.weighted(sum))
+    return accumulators.count - 1
   }
 
   /// Whether `tensor` is within int16 without a lookup of its own: as bytes of the statement, or

@@ -1,3 +1,5 @@
+import FixedPoint
+
 /// An equation between a value and linear functionals of tensors, still to be shown. What sumchecks
 /// and lookups leave behind; all claims are settled at once by the opening.
 struct Claim: Sendable {
@@ -44,7 +46,8 @@ extension Circuit {
         case .column(let column): columns.append((column, functional))
         case .input(let input): known.append((.input(input), functional))
         case .output(let output): known.append((.output(output), functional))
-        case .constant(let values): known.append((.constant(values), functional))
+        case .constant(let values):
+          known.append((.constant(values), summedOverBatch(functional, constant: tensor)))
         case .derived(let form):
           for term in form.terms {
             pending.append(
@@ -58,6 +61,14 @@ extension Circuit {
       }
     }
     return (columns, known)
+  }
+
+  /// A constant is the same for every inference of a batch.
+  private func summedOverBatch(_ functional: Functional, constant tensor: Int) -> Functional {
+    guard batch > 1 else { return functional }
+    let shape = program.tensors[tensor].shape
+    let maps = shape.enumerated().map { AxisMap.identity(axis: $0, size: $1) }
+    return functional.pulledBack(through: .axes([.repeated(batch)] + maps), to: shape)
   }
 
   /// The first coordinates of a column's block within the committed vector, as an index.

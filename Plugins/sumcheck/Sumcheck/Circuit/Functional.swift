@@ -51,7 +51,7 @@ struct Functional: Sendable {
     factors = axes.indices.map { Factor(axes: [$0], values: axes[$0]) }
   }
 
-  private init(shape: [Int], factors: [Factor]) { (self.shape, self.factors) = (shape, factors) }
+  init(shape: [Int], factors: [Factor]) { (self.shape, self.factors) = (shape, factors) }
 
   /// The functional f with f(x) = self(scale·x).
   func scaled(by scale: Scale) -> Functional {

@@ -18,6 +18,11 @@ struct AxisMap: Hashable, Sendable {
 
   init(source: Int?, positions: [[Int]]) { (self.source, self.positions) = (source, positions) }
 
+  /// An axis along which the result repeats.
+  static func repeated(_ size: Int) -> AxisMap {
+    AxisMap(source: nil, positions: [[Int]](repeating: [0], count: size))
+  }
+
   static func identity(axis: Int, size: Int) -> AxisMap {
     AxisMap(source: axis, positions: (0..<size).map { [$0] })
   }

@@ -42,4 +42,7 @@ enum Multilinear {
 extension Int {
   /// The least k with 2^k >= self, for self of at least 1.
   var ceilingLog: Int { self <= 1 ? 0 : Int.bitWidth - (self - 1).leadingZeroBitCount }
+
+  /// The least multiple count of `unit` that covers self.
+  func dividedUp(by unit: Int) -> Int { (self + unit - 1) / unit }
 }

@@ -38,13 +38,19 @@ struct AccumulatorProof {
   func prove(_ circuit: Circuit, _ proof: inout ProofWriter) -> [Claim] {
     switch operands {
     case .weighted(let sum, let a, let b):
-      let (inner, operand, _) = SmallSumcheck.product(a, b, &proof)
+      let (inner, operand, weight) = SmallSumcheck.product(a, b, &proof)
       proof.append(operand)
+      let claim = Claim(
+        terms: [
+          (.tensor(sum.source), sum.operandFunctional(at: point[...], inner: inner[...]))
+        ], value: operand)
+      guard let column = sum.column else { return [claim] }
+      proof.append(weight)
       return [
+        claim,
         Claim(
-          terms: [
-            (.tensor(sum.source), sum.operandFunctional(at: point[...], inner: inner[...]))
-          ], value: operand)
+          terms: [(.column(column), sum.weightFunctional(at: point[...], inner: inner[...]))],
+          value: weight),
       ]
     case .product(let factors, let values):
       return circuit.prove(factors, values, at: point, claim: value, &proof)
@@ -131,13 +137,18 @@ extension WeightedSum {
       }
       return folded.elements
     }
-    let (channels, height, width) = (sourceShape[1], sourceShape[2], sourceShape[3])
+    let (channels, height, width) = (
+      sourceShape[channelAxis], sourceShape[channelAxis + 1], sourceShape[channelAxis + 2]
+    )
+    let images = axes[..<channelAxis].reduce([Extension.one]) { product, axis in
+      product.flatMap { left in axis.map { left * $0 } }
+    }
     // Column weights: per kernel column, the equality moved to the positions under it.
     let columnWeights = (0..<window.kernelWidth).map { cell in
-      ExtensionVector(Self.moved(axes[3], window.horizontal, cell: cell, size: width))
+      ExtensionVector(Self.moved(axes[channelAxis + 2], window.horizontal, cell: cell, size: width))
     }
     let rowWeights = (0..<window.kernelHeight).map { cell in
-      Self.moved(axes[2], window.vertical, cell: cell, size: height)
+      Self.moved(axes[channelAxis + 1], window.vertical, cell: cell, size: height)
     }
     var result = [Extension](repeating: .zero, count: inner.size)
     let stride = inner.size >> inner.logs[0]
@@ -149,14 +160,14 @@ extension WeightedSum {
         nonisolated(unsafe) let operand = operand.baseAddress.unsafelyUnwrapped
         nonisolated(unsafe) let columnWeights = columnWeights
         parallel.forEachPart(of: channels, grain: max(1, (1 << 13) / (height * width))) { part in
-          for image in 0..<sourceShape[0] {
+          for image in images.indices {
             for channel in part {
               for line in 0..<height {
                 let row = operand + ((image * channels + channel) * height + line) * width
                 for x in 0..<window.kernelWidth {
                   let fold =
                     Extension(sumcheck_inner_int16(row, columnWeights[x].view, width))
-                    * axes[0][image]
+                    * images[image]
                   for y in 0..<window.kernelHeight {
                     let weight = rowWeights[y][line]
                     if !weight.isZero {

@@ -1,26 +1,30 @@
 import CSumcheckKernels
+import FixedPoint
 
-/// The encoded matrix of the committed vector and the Merkle tree over its columns.
-final class Commitment {
-  private let circuit: Circuit
-  private let vector: IntegerVector
-  /// Position by position, each a column of the encoded matrix.
-  private let columns: UnsafeMutablePointer<UInt64>
+/// A matrix of rows of the committed vector, encoded, and the Merkle tree over its columns.
+final class EncodedMatrix: Sendable {
+  private let rows: Range<Int>
+  private let parameters: Parameters
+  /// Position by position, each a column of the encoded matrix. Written by `init` alone.
+  nonisolated(unsafe) private let columns: UnsafeMutablePointer<UInt64>
   /// Hashes of 32 bytes: the leaves, then level by level to the root.
   private let levels: [[UInt8]]
 
   var root: [UInt8] { levels[levels.count - 1] }
 
-  init(_ circuit: Circuit, _ vector: IntegerVector, _ parallel: Parallel) {
-    (self.circuit, self.vector) = (circuit, vector)
-    let parameters = circuit.parameters
-    let (rows, codeLength) = (circuit.rowCount, 1 << parameters.codeLog)
-    let columns = UnsafeMutablePointer<UInt64>.allocate(capacity: rows * codeLength)
+  init(_ rows: Range<Int>, of vector: IntegerVector, _ parameters: Parameters, _ parallel: Parallel)
+  {
+    (self.rows, self.parameters) = (rows, parameters)
+    let codeLength = 1 << parameters.codeLog
+    let columns = UnsafeMutablePointer<UInt64>.allocate(capacity: rows.count * codeLength)
     self.columns = columns
-    Self.encode(vector, rows: rows, parameters, into: columns, parallel)
+    Self.encode(
+      vector.values + rows.lowerBound << parameters.messageLog, rows: rows.count, parameters,
+      into: columns, parallel)
+    let length = 8 * rows.count
     var levels = [
       Self.hashes(
-        UnsafeRawPointer(columns), stride: 8 * rows, length: 8 * rows, key: MerkleColumns.leafKey,
+        UnsafeRawPointer(columns), stride: length, length: length, key: MerkleColumns.leafKey,
         count: codeLength, parallel)
     ]
     for level in (0..<parameters.codeLog).reversed() {
@@ -34,10 +38,22 @@ final class Commitment {
     self.levels = levels
   }
 
+  /// The weights' matrix; nil where none are committed.
+  convenience init?(weightsOf circuit: Circuit, _ parallel: Parallel) {
+    guard !circuit.weightRows.isEmpty else { return nil }
+    let vector = IntegerVector(count: 1 << circuit.vectorLog)
+    for column in circuit.columns {
+      if case .weights(let accumulator) = column.content {
+        circuit.fillWeights(of: accumulator, vector.values + column.offset)
+      }
+    }
+    self.init(circuit.weightRows, of: vector, circuit.parameters, parallel)
+  }
+
   deinit { columns.deallocate() }
 
   private static func encode(
-    _ vector: IntegerVector, rows: Int, _ parameters: Parameters,
+    _ values: UnsafeMutablePointer<Int32>, rows: Int, _ parameters: Parameters,
     into columns: UnsafeMutablePointer<UInt64>, _ parallel: Parallel
   ) {
     guard
@@ -52,7 +68,7 @@ final class Commitment {
       let scratch = UnsafeMutableRawPointer.allocate(byteCount: scratchSize, alignment: 64)
       defer { scratch.deallocate() }
       sumcheck_encode_int32(
-        encoder, columns, rows, vector.values, 1 << parameters.messageLog, part.lowerBound * 8,
+        encoder, columns, rows, values, 1 << parameters.messageLog, part.lowerBound * 8,
         min(part.upperBound * 8, rows), scratch)
     }
   }
@@ -75,6 +91,47 @@ final class Commitment {
     }
   }
 
+  /// Sends the columns at the positions, and the siblings that put them under the root.
+  func open(_ positions: [Int], _ proof: inout ProofWriter) {
+    for position in positions {
+      for row in 0..<rows.count {
+        proof.append(unabsorbed: columns[position * rows.count + row])
+      }
+    }
+    MerkleColumns.forEachSibling(positions, log: parameters.codeLog) { level, index in
+      proof.append(unabsorbed: levels[level][32 * index..<32 * (index + 1)])
+    }
+  }
+}
+
+extension Circuit {
+  /// The weights of an accumulator into the cells of their column, which are 0.
+  func fillWeights(of accumulator: Int, _ cells: UnsafeMutablePointer<Int32>) {
+    guard case .weighted(let sum) = accumulators[accumulator] else { return }
+    let width = sum.weightShape.last ?? 1
+    Layout(sum.weightShape).forEachRow { element, cell in
+      for index in 0..<width { cells[cell + index] = Int32(sum.rows.weights[element + index]) }
+    }
+  }
+}
+
+/// The committed vector, with the matrix of its witness and, where they are committed, of its
+/// weights.
+struct Commitment {
+  private let circuit: Circuit
+  private let vector: IntegerVector
+  private let witness: EncodedMatrix
+  private let weights: EncodedMatrix?
+
+  var root: [UInt8] { witness.root }
+
+  init(
+    _ circuit: Circuit, _ vector: IntegerVector, _ weights: EncodedMatrix?, _ parallel: Parallel
+  ) {
+    (self.circuit, self.vector, self.weights) = (circuit, vector, weights)
+    witness = EncodedMatrix(0..<circuit.rowCount, of: vector, circuit.parameters, parallel)
+  }
+
   // MARK: Opening
 
   /// The prover's side of `OpeningVerifier`, whose description holds the protocol.
@@ -88,19 +145,13 @@ final class Commitment {
     let combination = ExtensionVector(unfilled: length)
     parallel.forEachPart(of: length, grain: 256) { part in
       sumcheck_combine_rows_int32(
-        combination.view, vector.values, length, rowWeights.view, circuit.rowCount,
+        combination.view, vector.values, length, rowWeights.view, circuit.weightRows.upperBound,
         part.lowerBound, part.upperBound)
     }
     for index in 0..<length { proof.append(combination[index]) }
     let positions = proof.transcript.positions(parameters.queryCount, log: parameters.codeLog)
-    for position in positions {
-      for row in 0..<circuit.rowCount {
-        proof.append(unabsorbed: columns[position * circuit.rowCount + row])
-      }
-    }
-    MerkleColumns.forEachSibling(positions, log: parameters.codeLog) { level, index in
-      proof.append(unabsorbed: levels[level][32 * index..<32 * (index + 1)])
-    }
+    witness.open(positions, &proof)
+    self.weights?.open(positions, &proof)
   }
 
   /// Σ of the claims' functionals, each times its power of β, over the committed vector.

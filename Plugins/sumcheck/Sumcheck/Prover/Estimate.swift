@@ -7,7 +7,24 @@ package struct Estimate: Sendable {
   package let memoryBytes: Int
   package let proofBytes: Int
 
-  package init(of circuit: Circuit) {
+  package init(of key: ProverKey) throws(CircuitError) {
+    switch key.mode {
+    case .clear: self.init(of: try ClearCircuit(key.program, batch: key.batch))
+    case .commit(let parameters):
+      self.init(of: try Circuit(key.program, parameters, batch: key.batch))
+    }
+  }
+
+  init(of circuit: ClearCircuit) {
+    let elements = circuit.batch * circuit.program.tensors.reduce(0) { $0 + $1.elementCount }
+    cells = elements
+    proofBytes = circuit.proofLength
+    // The tensors, the largest sum's accumulators and its folded operand and weights.
+    let largest = circuit.sums.map { 4 * $0.cellCount + 64 << $0.rounds }.max() ?? 0
+    memoryBytes = 2 * elements + largest + proofBytes
+  }
+
+  init(of circuit: Circuit) {
     let parameters = circuit.parameters
     let (vector, leaves) = (1 << circuit.vectorLog, circuit.leafCount)
     cells = circuit.cellCount + leaves
@@ -15,7 +32,8 @@ package struct Estimate: Sendable {
     // lookups' integers and the tensors.
     let kept =
       8 * circuit.rowCount << parameters.codeLog + 64 << parameters.codeLog + 4 * vector
-      + 8 * leaves + 2 * circuit.program.tensors.reduce(0) { $0 + $1.elementCount }
+      + 8 * leaves + 2 * circuit.batch * circuit.program.tensors.reduce(0) { $0 + $1.elementCount }
+      + 8 * circuit.weightRows.count << parameters.codeLog
     // One tree at a time: numerators, denominators and the layers above; or the opening's weights
     // and folded vector.
     let largest = circuit.trees.map(\.log).max() ?? 0
@@ -27,6 +45,6 @@ package struct Estimate: Sendable {
       + circuit.checks.reduce(0) { $0 + Layout($1.shape).log * 16 * $1.factors.count }
     proofBytes =
       32 + layers + values + 32 * circuit.vectorLog
-      + parameters.openingBytes(cells: circuit.cellCount)
+      + parameters.openingBytes(cells: circuit.cellCount + circuit.weightCellCount)
   }
 }

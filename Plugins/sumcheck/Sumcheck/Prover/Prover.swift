@@ -1,75 +1,84 @@
 package import FixedPoint
 
-/// Makes proofs that the circuit's program takes inputs to outputs.
+/// Makes proofs that a key's program takes inputs to outputs.
 package struct Prover: Sendable {
-  package let circuit: Circuit
-  private let keyDigest: [UInt8]
-  private let parallel: Parallel
+  enum Scheme: Sendable {
+    case clear(ClearProver)
+    case commit(CommitProver)
+  }
+
+  let keyDigest: [UInt8]
+  let scheme: Scheme
+  private let program: Program
   private let executor: Executor
+  /// Inferences of one proof.
+  package let batch: Int
 
-  /// `threads` changes how fast a proof comes, never its bytes.
-  package init(_ circuit: Circuit, threads: Int) {
-    self.init(circuit, keyDigest: circuit.digest, threads: threads)
+  /// `threads` changes how fast a proof comes, never its bytes. Throws, naming the operation, where
+  /// the key's mode cannot prove the key's program.
+  package init(_ key: ProverKey, threads: Int) throws(CircuitError) {
+    let parallel = Parallel(threads: threads)
+    let scheme: Scheme
+    var weightRoot: [UInt8]?
+    switch key.mode {
+    case .clear:
+      scheme = .clear(
+        ClearProver(circuit: try ClearCircuit(key.program, batch: key.batch), parallel: parallel))
+    case .commit(let parameters):
+      let prover = CommitProver(
+        try Circuit(key.program, parameters, batch: key.batch), parallel)
+      weightRoot = prover.weights?.root
+      scheme = .commit(prover)
+    }
+    let verifierKey = VerifierKey(
+      program: key.program, mode: key.mode, batch: key.batch, weightRoot: weightRoot)
+    self.init(scheme, keyDigest: verifierKey.digest, threads: threads)
   }
 
-  /// Under the key of that digest, which is the circuit's own in every proof that is accepted.
-  init(_ circuit: Circuit, keyDigest: [UInt8], threads: Int) {
-    self.circuit = circuit
+  /// Under the key of that digest, which is the scheme's own in every proof that is accepted.
+  init(_ scheme: Scheme, keyDigest: [UInt8], threads: Int) {
+    self.scheme = scheme
     self.keyDigest = keyDigest
-    parallel = Parallel(threads: threads)
-    executor = Executor(program: circuit.program, threads: threads)
+    switch scheme {
+    case .clear(let prover): (program, batch) = (prover.circuit.program, prover.circuit.batch)
+    case .commit(let prover): (program, batch) = (prover.circuit.program, prover.circuit.batch)
+    }
+    executor = Executor(program: program, threads: threads)
   }
 
-  /// Runs the circuit's program on the raw bytes of its inputs.
-  package func run(_ inputs: [[UInt8]]) throws(ExecutionError) -> RetainedRun {
-    let run = try executor.runRetaining(inputs)
-    return RetainedRun(
-      tensors: circuit.program.tensors.indices.map { run.withTensor($0) { Array($0) } },
-      outputs: run.outputs)
+  /// Runs the program on the raw bytes of the inputs of every inference, in the form that is
+  /// proven.
+  package func run(_ inputs: [[[UInt8]]]) throws(ExecutionError) -> RetainedRun {
+    var tensors = [[Int16]](repeating: [], count: program.tensors.count)
+    var outputs: [[[UInt8]]] = []
+    for input in inputs {
+      let run = try executor.runRetaining(input)
+      for tensor in tensors.indices { run.withTensor(tensor) { tensors[tensor] += $0 } }
+      outputs.append(run.outputs)
+    }
+    return RetainedRun(tensors: tensors, outputs: outputs)
   }
 
-  /// `tensors` holds the integers of every tensor of `circuit.program`, row-major, by number. The
-  /// statement's own bytes are hashed as they come. From tensors that the program does not give
-  /// follows a proof that no verifier accepts.
+  /// `tensors` holds the integers of every tensor of the program, row-major, by number, of the
+  /// whole batch. The instances' own bytes are hashed as they come. From tensors that the program
+  /// does not give follows a proof that no verifier accepts.
   package func prove(
-    tensors: [[Int16]], inputs: [[UInt8]], outputs: [[UInt8]], context: [UInt8],
-    _ supervision: Supervision = .none
-  ) throws(Cancelled) -> [UInt8] {
-    try supervision.checkpoint(.witness)
-    let witness = Witness(circuit, tensors: tensors, parallel)
-    return try prove(
-      witness, inputs: inputs, outputs: outputs, context: context, supervision)
-  }
-
-  func prove(
-    _ witness: Witness, inputs: [[UInt8]], outputs: [[UInt8]], context: [UInt8],
-    _ supervision: Supervision = .none
+    _ instances: [Instance], tensors: [[Int16]], _ supervision: Supervision = .none
   ) throws(Cancelled) -> [UInt8] {
     var proof = ProofWriter(
-      transcript: circuit.transcript(
-        digest: keyDigest, inputs: inputs, outputs: outputs, context: context))
-    try supervision.checkpoint(.commitment)
-    let commitment = Commitment(circuit, witness.vector, parallel)
-    proof.append(commitment.root)
-    let logUp = LogUpProver(
-      circuit: circuit, witness: witness, alpha: proof.transcript.challenge(),
-      gamma: proof.transcript.challenge(), parallel: parallel)
-    var (claims, accumulators) = try logUp.prove(&proof, supervision)
-    for (index, accumulator) in accumulators.enumerated() {
-      try supervision.checkpoint(.relations, Double(index) / Double(accumulators.count))
-      claims += accumulator.prove(circuit, &proof)
+      transcript: Transcript(statement: instances, keyDigest: keyDigest))
+    switch scheme {
+    case .clear(let prover): try prover.prove(tensors, &proof, supervision)
+    case .commit(let prover): try prover.prove(tensors, &proof, supervision)
     }
-    for check in circuit.checks {
-      try supervision.checkpoint(.relations, 1)
-      let point = proof.transcript.challenges(Layout(check.shape).log)
-      claims += circuit.prove(check, at: point, witness, &proof)
-    }
-    for link in circuit.links {
-      let point = proof.transcript.challenges(Layout(link.shape).log)
-      claims.append(circuit.claim(link, at: point[...], is: .zero))
-    }
-    try supervision.checkpoint(.opening)
-    commitment.open(claims, parallel, &proof)
     return proof.bytes
   }
+}
+
+/// Runs of a key's program, as many as its batch, that keep every tensor, as a witness needs them.
+package struct RetainedRun: Sendable {
+  /// The integers of every tensor, row-major, by number; inference after inference.
+  package let tensors: [[Int16]]
+  /// The raw bytes of the outputs of each inference.
+  package let outputs: [[[UInt8]]]
 }

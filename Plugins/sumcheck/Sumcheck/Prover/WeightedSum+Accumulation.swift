@@ -22,13 +22,13 @@ extension WeightedSum {
     guard let window else { return matrixSums(operand) }
     let slide = SlidingOperand(self, window)
     var sums = [Int32](repeating: 0, count: resultShape.reduce(1, *))
-    for image in 0..<resultShape[0] {
+    for image in 0..<imageCount {
       let padded = slide.padded(operand, image: image)
       padded.withUnsafeBufferPointer { padded in
         sums.withUnsafeMutableBufferPointer { sums in
           guard let padded = padded.baseAddress, let sums = sums.baseAddress else { return }
           accumulate(
-            slide, padded, into: sums + image * (sumCount / resultShape[0]), parallel)
+            slide, padded, into: sums + image * (sumCount / imageCount), parallel)
         }
       }
     }
@@ -43,7 +43,7 @@ extension WeightedSum {
     into sums: UnsafeMutablePointer<Int32>, _ parallel: Parallel
   ) {
     let (groupRows, columns) = (rows.rowCount / groups, slide.offsets.count)
-    let (height, width) = (resultShape[2], resultShape[3])
+    let (height, width) = (resultShape[channelAxis + 1], resultShape[channelAxis + 2])
     rows.weights.withUnsafeBufferPointer { weightBuffer in
       slide.offsets.withUnsafeBufferPointer { offsetBuffer in
         guard let weightStart = weightBuffer.baseAddress,
@@ -131,14 +131,14 @@ private struct SlidingOperand {
   init(_ sum: WeightedSum, _ window: Window) {
     (self.sum, self.window) = (sum, window)
     let lines =
-      (sum.resultShape[2] - 1) * window.strideHeight
+      (sum.resultShape[sum.channelAxis + 1] - 1) * window.strideHeight
       + (window.kernelHeight - 1) * window.dilationHeight + 1
     let reach = (window.kernelWidth - 1) * window.dilationWidth
     // The kernels read up to 15 elements beyond the last.
-    let phaseWidth = sum.resultShape[3] + 15 + reach / window.strideWidth + 1
+    let phaseWidth = sum.resultShape[sum.channelAxis + 2] + 15 + reach / window.strideWidth + 1
     (self.lines, self.phaseWidth) = (lines, phaseWidth)
     var offsets: [UInt32] = []
-    for channel in 0..<sum.sourceShape[1] / sum.groups {
+    for channel in 0..<sum.weightShape[1] {
       for y in 0..<window.kernelHeight {
         for x in 0..<window.kernelWidth {
           let column = x * window.dilationWidth
@@ -155,10 +155,13 @@ private struct SlidingOperand {
   private var lineSize: Int { window.strideWidth * phaseWidth }
   /// From the lines of one output to those of the next below.
   var lineStep: Int { window.strideHeight * lineSize }
-  var groupSize: Int { sum.sourceShape[1] / sum.groups * lines * lineSize }
+  var groupSize: Int { sum.weightShape[1] * lines * lineSize }
 
   func padded(_ operand: [Int16], image: Int) -> [Int16] {
-    let (channels, height, width) = (sum.sourceShape[1], sum.sourceShape[2], sum.sourceShape[3])
+    let axis = sum.channelAxis
+    let (channels, height, width) = (
+      sum.sourceShape[axis], sum.sourceShape[axis + 1], sum.sourceShape[axis + 2]
+    )
     var padded = [Int16](repeating: 0, count: channels * lines * lineSize)
     for channel in 0..<channels {
       for y in 0..<lines where y >= window.padTop && y - window.padTop < height {

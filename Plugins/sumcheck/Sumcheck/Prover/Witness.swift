@@ -76,6 +76,7 @@ private struct Assembly {
       let limbs = self.cells(high)
       for index in 0..<layout.size { cells[index] = limbs[index] >= 1 << 7 ? 1 : 0 }
     case .multiplicities: break
+    case .weights(let accumulator): circuit.fillWeights(of: accumulator, cells)
     }
   }
 

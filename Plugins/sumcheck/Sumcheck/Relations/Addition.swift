@@ -39,9 +39,7 @@ extension CircuitBuilder {
     let missing = shape.count - source.count
     return .axes(
       shape.enumerated().map { axis, size in
-        guard axis >= missing else {
-          return AxisMap(source: nil, positions: [[Int]](repeating: [0], count: size))
-        }
+        guard axis >= missing else { return .repeated(size) }
         return source[axis - missing] == size
           ? .identity(axis: axis - missing, size: size)
           : AxisMap(source: axis - missing, positions: [[Int]](repeating: [0], count: size))

@@ -15,14 +15,25 @@ struct WeightedSum: Sendable {
   let groups: Int
   /// Nil for a matrix product, whose one inner axis is the operand's last.
   let window: Window?
+  /// The column of the weights, where they are committed.
+  var column: Int?
 
-  /// The axis of the result that counts rows of weights.
-  var channelAxis: Int { window == nil ? resultShape.count - 1 : 1 }
+  /// The axis of the result that counts rows of weights, as the operand's counts channels; axes
+  /// before it count images, or rows.
+  var channelAxis: Int { resultShape.count - (window == nil ? 1 : 3) }
+
+  /// Images, each a sum of its own.
+  var imageCount: Int { resultShape[..<channelAxis].reduce(1, *) }
 
   /// [channel, kernel y, kernel x], or [column].
   var innerShape: [Int] {
-    guard let window else { return [sourceShape[sourceShape.count - 1]] }
-    return [sourceShape[1], window.kernelHeight, window.kernelWidth]
+    guard let window else { return [sourceShape[channelAxis]] }
+    return [sourceShape[channelAxis], window.kernelHeight, window.kernelWidth]
+  }
+
+  /// [row, then the inner axes of one group].
+  var weightShape: [Int] {
+    [rows.rowCount, innerShape[0] / groups] + innerShape.dropFirst()
   }
 
   /// B's extension: Σ_o channel[o]·Σ weight[o, inner]·inner[inner], with `channel` and `inner` the
@@ -56,10 +67,33 @@ struct WeightedSum: Sendable {
     }
     axes[channelAxis] = innerAxes[0]
     if let window {
-      axes[2] = Self.spread(axes[2], innerAxes[1], window.vertical, size: sourceShape[2])
-      axes[3] = Self.spread(axes[3], innerAxes[2], window.horizontal, size: sourceShape[3])
+      let (y, x) = (channelAxis + 1, channelAxis + 2)
+      axes[y] = Self.spread(axes[y], innerAxes[1], window.vertical, size: sourceShape[y])
+      axes[x] = Self.spread(axes[x], innerAxes[2], window.horizontal, size: sourceShape[x])
     }
     return Functional(axes: axes)
+  }
+
+  /// B's extension as a functional on the weights, of `weightShape`.
+  func weightFunctional(
+    at point: ArraySlice<Extension>, inner: ArraySlice<Extension>
+  ) -> Functional {
+    let channel = Multilinear.equality(
+      Array(Layout(resultShape).split(point)[channelAxis]), count: rows.rowCount)
+    let axes = zip(Layout(innerShape).split(inner), innerShape).map {
+      Multilinear.equality(Array($0), count: $1)
+    }
+    guard groups > 1 else { return Functional(axes: [channel] + axes) }
+    // A row meets the channels of its own group.
+    let (groupRows, width) = (rows.rowCount / groups, weightShape[1])
+    let joint = channel.indices.flatMap { row in
+      let first = row / groupRows * width
+      return axes[0][first..<first + width].map { channel[row] * $0 }
+    }
+    return Functional(
+      shape: weightShape,
+      factors: [.init(axes: [0, 1], values: joint)]
+        + axes.indices.dropFirst().map { .init(axes: [$0 + 1], values: axes[$0]) })
   }
 
   /// Weight of each source position: Σ over outputs and kernel cells that meet there.
@@ -101,28 +135,27 @@ extension Window {
   }
 }
 
+extension WeightedSum {
+  /// Nil for an operation of another kind. The shapes may have leading axes that the operation's
+  /// own tensors have not.
+  init?(_ operation: Program.Operation, source sourceShape: [Int], result resultShape: [Int]) {
+    switch operation.operator {
+    case .convolution(let convolution):
+      (rows, groups, window) = (convolution.rows, convolution.groups, convolution.window)
+    case .matrixProduct(let product): (rows, groups, window) = (product.rows, 1, nil)
+    default: return nil
+    }
+    source = operation.inputs[0]
+    (self.sourceShape, self.resultShape) = (sourceShape, resultShape)
+  }
+}
+
 extension CircuitBuilder {
-  mutating func relate(_ tensor: Int, _ operation: Convolution, _ operand: Int) throws(Obstacle) {
-    try relate(
-      tensor,
-      WeightedSum(
-        source: operand, sourceShape: shape(operand), resultShape: shape(tensor),
-        rows: operation.rows, groups: operation.groups, window: operation.window))
-  }
-
-  mutating func relate(_ tensor: Int, _ operation: MatrixProduct, _ operand: Int) throws(Obstacle) {
-    try relate(
-      tensor,
-      WeightedSum(
-        source: operand, sourceShape: shape(operand), resultShape: shape(tensor),
-        rows: operation.rows, groups: 1, window: nil))
-  }
-
-  private mutating func relate(_ tensor: Int, _ sum: WeightedSum) throws(Obstacle) {
+  mutating func relate(_ tensor: Int, _ sum: WeightedSum) throws(Obstacle) {
     guard Layout(sum.innerShape).size <= Self.sizeLimit else {
       throw Obstacle(reason: "its kernel has more than 2^24 cells")
     }
-    accumulators.append(.weighted(sum))
+    let accumulator = addAccumulator(sum)
     let shifts = sum.rows.shifts.map { Int64($0) }
     let first = shifts[0]
     let isUniform = shifts.allSatisfy { $0 == first }
@@ -131,7 +164,7 @@ extension CircuitBuilder {
       Circuit.Quantity(
         form: LinearForm(
           shape: sum.resultShape, [], constant: .along(axis: sum.channelAxis, sum.rows.biases)),
-        accumulator: accumulators.count - 1),
+        accumulator: accumulator),
       shifts: isUniform ? .uniform(first) : .along(axis: sum.channelAxis, shifts))
   }
 }

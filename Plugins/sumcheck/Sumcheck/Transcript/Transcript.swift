@@ -13,6 +13,17 @@ struct Transcript {
 
   init(purpose: String) { state = Blake3.key(purpose) }
 
+  /// Of a statement: the digests of the key, and of every inference's context and tensors, in
+  /// order, each computed by whoever proves or verifies. Their number follows from the key.
+  init(statement instances: [Instance], keyDigest: [UInt8]) {
+    self.init(purpose: "bourse/sumcheck/transcript/1")
+    absorb(keyDigest)
+    for instance in instances {
+      absorb(Blake3.hash(instance.context).hash)
+      for tensor in instance.inputs + instance.outputs { absorb(Blake3.hash(tensor).hash) }
+    }
+  }
+
   mutating func absorb(_ bytes: some Collection<UInt8>) {
     output = nil
     pending.append(contentsOf: bytes)

@@ -6,9 +6,13 @@
 /// first coordinates: uniform, drawn after the root, and so also a proximity test, with error at
 /// most log2(rows)·n/|E| up to the unique decoding radius (Diamond and Gruen, ePrint 2024/1351,
 /// Corollary 3.7, on Theorem 4.1 of BCIKS, ePrint 2020/654).
+///
+/// Committed weights are further rows of the same matrix, under a root of their own that the key
+/// fixed before any challenge.
 struct OpeningVerifier {
   let circuit: Circuit
   let root: SIMD8<UInt32>
+  let weightRoot: SIMD8<UInt32>?
 
   func verify(
     _ claims: [Claim], _ tensors: PublicTensors, _ proof: inout ProofReader,
@@ -45,21 +49,40 @@ struct OpeningVerifier {
 
     let positions = proof.transcript.positions(parameters.queryCount, log: parameters.codeLog)
     let word = ReedSolomon.encode(combination, rateLog: parameters.rateLog)
-    let rows = Multilinear.equality(Array(point[..<rowVariables]), count: circuit.rowCount)
-    var leaves: [(position: Int, hash: SIMD8<UInt32>)] = []
-    for position in positions {
-      let column = try proof.unabsorbedColumn(circuit.rowCount)
-      let sum = zip(rows, column).reduce(Extension.zero) { $0 + $1.0 * $1.1 }
+    let rows = Multilinear.equality(
+      Array(point[..<rowVariables]), count: circuit.weightRows.upperBound)
+    var sums = [Extension](repeating: .zero, count: positions.count)
+    var roots = [
+      (root, try openColumns(positions, 0..<circuit.rowCount, rows, &sums, &proof))
+    ]
+    if let weightRoot {
+      roots.append(
+        (weightRoot, try openColumns(positions, circuit.weightRows, rows, &sums, &proof)))
+    }
+    for (position, sum) in zip(positions, sums) {
       try constraints.require(sum == word[position], .codeword)
+    }
+    try constraints.require(roots.allSatisfy { $0 == $1 }, .merklePath)
+  }
+
+  /// Reads the columns of one matrix at all positions and adds what each of its rows contributes
+  /// to the combination; gives the root that they have with the siblings that follow.
+  private func openColumns(
+    _ positions: [Int], _ matrix: Range<Int>, _ weights: [Extension], _ sums: inout [Extension],
+    _ proof: inout ProofReader
+  ) throws(VerificationError) -> SIMD8<UInt32> {
+    var leaves: [(position: Int, hash: SIMD8<UInt32>)] = []
+    for (place, position) in positions.enumerated() {
+      let column = try proof.unabsorbedColumn(matrix.count)
+      sums[place] = zip(weights[matrix], column).reduce(sums[place]) { $0 + $1.0 * $1.1 }
       leaves.append((position, MerkleColumns.leaf(column)))
     }
+    let log = circuit.parameters.codeLog
     var siblings: [SIMD8<UInt32>] = []
-    for _ in 0..<MerkleColumns.siblingCount(positions, log: parameters.codeLog) {
+    for _ in 0..<MerkleColumns.siblingCount(positions, log: log) {
       siblings.append(try proof.unabsorbedHash())
     }
-    try constraints.require(
-      MerkleColumns.root(leaves, siblings: siblings, log: parameters.codeLog) == root,
-      .merklePath)
+    return MerkleColumns.root(leaves, siblings: siblings, log: log)
   }
 }
 

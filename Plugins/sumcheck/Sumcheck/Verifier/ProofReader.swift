@@ -29,6 +29,14 @@ struct ProofReader {
     return hash
   }
 
+  mutating func bytes(_ count: Int) throws(VerificationError) -> ArraySlice<UInt8> {
+    guard bytes.count - offset >= count else { throw .length }
+    defer { offset += count }
+    let slice = bytes[offset..<offset + count]
+    transcript.absorb(slice)
+    return slice
+  }
+
   /// What follows the last challenge needs no absorbing.
   mutating func unabsorbedHash() throws(VerificationError) -> SIMD8<UInt32> {
     guard bytes.count - offset >= 32 else { throw .length }

@@ -1,7 +1,8 @@
-package import FixedPoint
+import FixedPoint
 package import Primitives
 
-/// What a verifier key fixes beside the program. Nothing of it is ever read from a proof.
+/// What a verifier key fixes beside the program where the witness is committed. Nothing of it is
+/// ever read from a proof.
 package struct Parameters: Hashable, Sendable {
   /// log2 of the largest range table.
   package let limbBits: Int
@@ -9,9 +10,12 @@ package struct Parameters: Hashable, Sendable {
   package let messageLog: Int
   /// The code has rate 2^-rateLog.
   package let rateLog: Int
+  /// Whether the key holds the root of the weights in place of the weights.
+  package let commitsWeights: Bool
 
-  package init(limbBits: Int, messageLog: Int, rateLog: Int) {
+  package init(limbBits: Int, messageLog: Int, rateLog: Int, commitsWeights: Bool = false) {
     (self.limbBits, self.messageLog, self.rateLog) = (limbBits, messageLog, rateLog)
+    self.commitsWeights = commitsWeights
   }
 
   /// Every code is longer than the number of columns opened.
@@ -26,40 +30,49 @@ package struct Parameters: Hashable, Sendable {
 }
 
 extension Parameters {
-  /// The cheapest parameters for a program, by nanoseconds of one core and bytes of proof.
-  package init(for program: Program) throws(CircuitError) {
+  /// The cheapest for a program, and what they cost.
+  static func cheapest(
+    for program: Program, batch: Int, commitsWeights: Bool
+  ) throws(CircuitError) -> (parameters: Parameters, cost: Double) {
     var best: (parameters: Parameters, cost: Double)?
     for limbBits in [8, 16] {
       let circuit = try Circuit(
-        program, Parameters(limbBits: limbBits, messageLog: 8, rateLog: 1))
+        program,
+        Parameters(
+          limbBits: limbBits, messageLog: 8, rateLog: 1, commitsWeights: commitsWeights),
+        batch: batch)
       for messageLog in Self.messageLogs {
         for rateLog in Self.rateLogs {
           let parameters = Parameters(
-            limbBits: limbBits, messageLog: messageLog, rateLog: rateLog)
-          let cost = parameters.cost(cells: circuit.cellCount, leaves: circuit.leafCount)
+            limbBits: limbBits, messageLog: messageLog, rateLog: rateLog,
+            commitsWeights: commitsWeights)
+          let cost = parameters.cost(of: circuit)
           if best.map({ cost < $0.cost }) ?? true { best = (parameters, cost) }
         }
       }
     }
     guard let best else { throw CircuitError(node: "program", reason: "it has no parameters") }
-    self = best.parameters
+    return best
   }
 
-  /// Bytes of an opening of `cells` cells: the row combination, the columns, and their paths, which
-  /// meet after about log2(columns) levels.
+  /// Bytes of an opening of `cells` cells, weights among them: the row combination, the columns,
+  /// and their paths, which meet after about log2(columns) levels.
   func openingBytes(cells: Int) -> Int {
-    let rows = (cells + (1 << messageLog) - 1) >> messageLog
+    let rows = cells.dividedUp(by: 1 << messageLog)
     let pathLength = Double(codeLog) - Double(queryCount).logarithm + 0.6
-    return 16 << messageLog + queryCount * (8 * rows + Int(32 * pathLength))
+    let trees = commitsWeights ? 2.0 : 1
+    return 16 << messageLog + queryCount * (8 * rows + Int(32 * pathLength * trees))
   }
 
-  /// Measured on one core with AVX2: 45 ns per leaf of the lookups' trees, 30 per cell of the last
-  /// sumcheck, 13 per encoded cell. A byte of proof weighs as much as 20 ns.
-  private func cost(cells: Int, leaves: Int) -> Double {
-    let rows = (cells + (1 << messageLog) - 1) >> messageLog
+  /// In nanoseconds of one core, if `circuit` had these parameters. Measured with AVX2: 45 ns per
+  /// leaf of the lookups' trees, 30 per cell of the last sumcheck, 13 per encoded cell.
+  private func cost(of circuit: Circuit) -> Double {
+    let cells = circuit.cellCount + circuit.weightCellCount
+    let rows = cells.dividedUp(by: 1 << messageLog)
     let time =
-      45 * leaves + 30 << (messageLog + rows.ceilingLog) + 13 * cells << rateLog
-    return Double(time) + 20 * Double(openingBytes(cells: cells))
+      45 * circuit.leafCount + 30 << (messageLog + rows.ceilingLog)
+      + 13 * circuit.cellCount << rateLog
+    return Double(time) + Mode.costPerByte * Double(openingBytes(cells: cells))
   }
 }
 
@@ -73,6 +86,7 @@ extension Parameters: CanonicalCodable {
     encoder.append(UInt8(limbBits))
     encoder.append(UInt8(messageLog))
     encoder.append(UInt8(rateLog))
+    encoder.append(commitsWeights)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
@@ -80,6 +94,7 @@ extension Parameters: CanonicalCodable {
     limbBits = Int(try decoder.integer(UInt8.self))
     messageLog = Int(try decoder.integer(UInt8.self))
     rateLog = Int(try decoder.integer(UInt8.self))
+    commitsWeights = try decoder.bool()
     guard [8, 16].contains(limbBits), Self.messageLogs.contains(messageLog),
       Self.rateLogs.contains(rateLog)
     else {
