@@ -1,4 +1,5 @@
 package import FixedPoint
+import Primitives
 import Statements
 
 /// A program taken apart for clear proofs: its weighted sums, and the rest, which the verifier
@@ -64,15 +65,16 @@ package struct ClearCircuit: Sendable {
     sums.reduce(0) { $0 + $1.quotientBytes + $1.remainderBytes + 32 * $1.rounds }
   }
 
-  /// In nanoseconds of one core: 8 per product that the sumchecks fold away, 4 per weight and
-  /// element of an operand, and the proof's bytes.
+  /// In nanoseconds of one core: 8 per product that the sumchecks fold away, 4 per weight, 1 per
+  /// cost unit of the rest, which the verifier runs again, and the proof's bytes.
   var cost: Double {
     let time = sums.reduce(0) { time, sum in
       let weighted = sum.weighted
       return time + 8 * weighted.sourceShape.reduce(weighted.window?.kernelWidth ?? 1, *)
         + 4 * weighted.rows.weights.count
     }
-    return Double(time) + Mode.costPerByte * Double(proofLength)
+    return Double(time) + Double(batch) * Double(rest.cost.units)
+      + Mode.costPerByte * Double(proofLength)
   }
 }
 
