@@ -1,10 +1,8 @@
 import FixedPoint
+import Statements
 
 /// Compiles a program, operation by operation; `Relations` holds one file for each kind.
 struct CircuitBuilder {
-  /// Cells of the committed vector, and leaves of the LogUp trees: 2^24 keeps every term of the
-  /// error bound below 2^-100.
-  static let sizeLimit = 1 << 24
   /// A product check has one factor per cell of a pooling window.
   static let windowLimit = 8
 
@@ -38,10 +36,17 @@ struct CircuitBuilder {
   func shape(_ tensor: Int) -> [Int] { program.tensors[tensor].shape }
 
   mutating func compile() throws(CircuitError) {
-    for input in program.inputs.indices { sources.append(.input(input)) }
+    var extent = CircuitExtent()
+    for input in program.inputs.indices {
+      sources.append(.input(input))
+      guard program.inputs[input].elementCount <= Self.sizeLimit else {
+        throw CircuitError(node: program.inputs[input].name, reason: Obstacle.tooLarge.reason)
+      }
+    }
     for (index, operation) in program.operations.enumerated() {
       let tensor = program.inputs.count + index
       do throws(Obstacle) {
+        try extent.reserve(operation.operator, giving: shape(tensor))
         switch operation.operator {
         case .constant(let constant): sources.append(.constant(constant.values))
         case .reshape: derive(tensor, reshape(operation.inputs[0], to: shape(tensor)))
@@ -83,14 +88,17 @@ struct CircuitBuilder {
         case .normalize: throw Obstacle(reason: "a normalisation by computed moments")
         case .lookup: throw Obstacle(reason: "a look-up by computed indices")
         }
+        try extent.count(self)
       } catch {
         throw CircuitError(node: operation.name, reason: error.reason)
       }
-      guard columns.reduce(0, { $0 + $1.layout.size }) <= Self.sizeLimit else {
-        throw CircuitError(node: operation.name, reason: "the slice needs more than 2^24 cells")
-      }
     }
     for (output, tensor) in program.outputTensors.enumerated() { link(output, tensor) }
+    guard verifierWork <= Self.workLimit else {
+      throw CircuitError(
+        node: "program",
+        reason: "verifying would take more than 2^30 products; cut the model further")
+    }
   }
 
   /// Why an operation cannot be compiled; the builder adds its name.

@@ -41,10 +41,15 @@ extension CircuitBuilder {
   mutating func relate(
     _ tensor: Int, _ function: UnaryFunction, _ operand: Int
   ) throws(Obstacle) {
-    let rows = FunctionRows(function, operand: program.tensors[operand].exponent)
-    guard let rows else { throw Obstacle(reason: "a function without a value anywhere") }
-    let index = functions.firstIndex(of: rows) ?? functions.count
-    if index == functions.count { functions.append(rows) }
+    let exponent = program.tensors[operand].exponent
+    let known = functions.firstIndex { $0.function == function && $0.operandExponent == exponent }
+    let index = known ?? functions.count
+    if known == nil {
+      guard let rows = FunctionRows(function, operand: exponent) else {
+        throw Obstacle(reason: "a function without a value anywhere")
+      }
+      functions.append(rows)
+    }
     let shape = shape(tensor)
     lookups.append(
       .init(
@@ -56,7 +61,7 @@ extension CircuitBuilder {
 }
 
 /// The rows (x + 2^15, f(x)) of a function. Where f has no value the row repeats another one.
-struct FunctionRows: Hashable, Sendable {
+struct FunctionRows: Sendable {
   let function: UnaryFunction
   let operandExponent: Int8
   let firsts: [Int32]
@@ -69,14 +74,5 @@ struct FunctionRows: Hashable, Sendable {
     guard let known = values.firstIndex(where: { $0 != nil }) else { return nil }
     firsts = values.indices.map { Int32(values[$0] == nil ? known : $0) }
     seconds = values.map { $0 ?? values[known] ?? 0 }
-  }
-
-  static func == (left: FunctionRows, right: FunctionRows) -> Bool {
-    left.function == right.function && left.operandExponent == right.operandExponent
-  }
-
-  func hash(into hasher: inout Hasher) {
-    hasher.combine(function)
-    hasher.combine(operandExponent)
   }
 }
