@@ -106,9 +106,9 @@ import Testing
   @Test func openedColumnsAreTheCommittedOnes() throws {
     let run = try #require(Self.honest)
     var proof = try run.prove()
-    proof[proof.count - 32] ^= 1
+    proof[proof.count - 48] ^= 1
     try expect(run, proof, refusedBy: .merklePath)
-    proof[proof.count - 32] ^= 1
+    proof[proof.count - 48] ^= 1
     // The first opened column follows the row combination; its start is found by what it changes.
     let columns = run.circuit.parameters.queryCount * run.circuit.rowCount * 8
     let siblings = proof.count - columns

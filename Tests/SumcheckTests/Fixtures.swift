@@ -137,6 +137,7 @@ extension Prover {
     var proof = ProofWriter(
       transcript: Transcript(statement: [instance], keyDigest: keyDigest))
     try prover.prove(witness, &proof, .none)
+    proof.seal()
     return proof.bytes
   }
 }

@@ -25,16 +25,21 @@ struct KeyedRun {
   }
 
   init(_ key: ProverKey, seed: UInt64 = 1) throws {
+    var generator = SeededGenerator(seed: seed)
+    try self.init(
+      key,
+      inputs: (0..<key.batch).map { _ in
+        key.program.inputs.map { input in
+          Run.bytes(
+            (0..<input.elementCount).map { _ in Int16.random(in: -300...300, using: &generator) })
+        }
+      })
+  }
+
+  init(_ key: ProverKey, inputs: [[[UInt8]]]) throws {
     self.key = key
     prover = try Prover(key, threads: 1)
     verifier = try Verifier(key.verifierKey())
-    var generator = SeededGenerator(seed: seed)
-    let inputs = (0..<key.batch).map { _ in
-      key.program.inputs.map { input in
-        Run.bytes(
-          (0..<input.elementCount).map { _ in Int16.random(in: -300...300, using: &generator) })
-      }
-    }
     let run = try prover.run(inputs)
     tensors = run.tensors
     instances = inputs.indices.map {

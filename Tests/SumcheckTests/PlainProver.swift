@@ -33,10 +33,12 @@ struct PlainProver {
     column, _, _ in column
   }
 
-  init(_ run: Run) {
-    circuit = run.circuit
-    tensors = run.tensors.map { $0.map { Goldilocks(Int64($0)) } }
-    let vector = Witness(circuit, tensors: run.tensors).vector
+  init(_ run: Run) { self.init(run.circuit, run.tensors) }
+
+  init(_ circuit: Circuit, _ integers: [[Int16]]) {
+    self.circuit = circuit
+    tensors = integers.map { $0.map { Goldilocks(Int64($0)) } }
+    let vector = Witness(circuit, tensors: integers).vector
     columns = circuit.columns.map { column in
       (0..<column.layout.size).map { Goldilocks(Int64(vector.values[column.offset + $0])) }
     }
@@ -187,24 +189,24 @@ struct PlainProver {
       let (row, output) = element.quotientAndRemainder(dividingBy: sum.rows.rowCount)
       return (0..<columns).map { (row * columns + $0, sum.rows.weights[output * columns + $0]) }
     }
-    let (result, source) = (sum.resultShape, sum.sourceShape)
-    let (x, y) = (element % result[3], element / result[3] % result[2])
-    let channel = element / (result[3] * result[2]) % result[1]
-    let image = element / (result[3] * result[2] * result[1])
-    let (groupRows, groupChannels) = (result[1] / sum.groups, source[1] / sum.groups)
+    let (result, source) = (Array(sum.resultShape.suffix(3)), Array(sum.sourceShape.suffix(3)))
+    let (x, y) = (element % result[2], element / result[2] % result[1])
+    let channel = element / (result[2] * result[1]) % result[0]
+    let image = element / (result[2] * result[1] * result[0])
+    let (groupRows, groupChannels) = (result[0] / sum.groups, source[0] / sum.groups)
     var found: [(Int, Int16)] = []
     for c in 0..<groupChannels {
       let from = channel / groupRows * groupChannels + c
       for ky in 0..<window.kernelHeight {
         let line = y * window.strideHeight + ky * window.dilationHeight - window.padTop
-        guard (0..<source[2]).contains(line) else { continue }
+        guard (0..<source[1]).contains(line) else { continue }
         for kx in 0..<window.kernelWidth {
           let place = x * window.strideWidth + kx * window.dilationWidth - window.padLeft
-          guard (0..<source[3]).contains(place) else { continue }
+          guard (0..<source[2]).contains(place) else { continue }
           let weight = (c * window.kernelHeight + ky) * window.kernelWidth + kx
           found.append(
             (
-              ((image * source[1] + from) * source[2] + line) * source[3] + place,
+              ((image * source[0] + from) * source[1] + line) * source[2] + place,
               sum.rows.weights[channel * columns + weight]
             ))
         }
@@ -222,20 +224,11 @@ struct PlainProver {
     for (column, values) in zip(circuit.columns, columns) {
       vector.replaceSubrange(column.offset..<column.offset + values.count, with: values)
     }
-    let matrix = committedRows(
-      (0..<circuit.rowCount).map { Array(vector[$0 * rowLength..<($0 + 1) * rowLength]) })
-    let words = matrix.map { row in
-      ReedSolomon.encode(row.map { Extension($0, .zero) }, rateLog: circuit.parameters.rateLog)
-        .map(\.c0)
+    func rows(_ range: Range<Int>) -> [[Goldilocks]] {
+      range.map { Array(vector[$0 * rowLength..<($0 + 1) * rowLength]) }
     }
-    let leaves = (0..<1 << circuit.parameters.codeLog).map { position in words.map { $0[position] }
-    }
-    var levels = [leaves.map { MerkleColumns.leaf($0) }]
-    while let below = levels.last, below.count > 1 {
-      levels.append(
-        (0..<below.count / 2).map { MerkleColumns.node(below[2 * $0], below[2 * $0 + 1]) })
-    }
-    proof.append(Blake3.bytes(levels[levels.count - 1][0]))
+    let witness = tree(committedRows(rows(0..<circuit.rowCount)))
+    proof.append(Blake3.bytes(witness.levels[witness.levels.count - 1][0]))
     let (alpha, gamma) = lookupChallenges(
       (proof.transcript.challenge(), proof.transcript.challenge()))
     var (claims, accumulators) = proveLookups(alpha, gamma, &proof)
@@ -251,8 +244,27 @@ struct PlainProver {
       let point = proof.transcript.challenges(Layout(link.shape).log)
       claims.append(circuit.claim(link, at: point[...], is: .zero))
     }
-    open(claims, vector, leaves, levels, &proof)
+    let weights = circuit.weightRows.isEmpty ? [] : [tree(rows(circuit.weightRows))]
+    open(claims, vector, [witness] + weights, &proof)
+    proof.seal()
     return proof.bytes
+  }
+
+  private typealias Tree = (leaves: [[Goldilocks]], levels: [[SIMD8<UInt32>]])
+
+  private func tree(_ rows: [[Goldilocks]]) -> Tree {
+    let words = rows.map { row in
+      ReedSolomon.encode(row.map { Extension($0, .zero) }, rateLog: circuit.parameters.rateLog)
+        .map(\.c0)
+    }
+    let leaves = (0..<1 << circuit.parameters.codeLog).map { position in words.map { $0[position] }
+    }
+    var levels = [leaves.map { MerkleColumns.leaf($0) }]
+    while let below = levels.last, below.count > 1 {
+      levels.append(
+        (0..<below.count / 2).map { MerkleColumns.node(below[2 * $0], below[2 * $0 + 1]) })
+    }
+    return (leaves, levels)
   }
 
   typealias AccumulatorClaim = (accumulator: Int, point: [Extension], value: Extension)
@@ -386,12 +398,15 @@ struct PlainProver {
       }
       let (inner, ends) = Self.productRounds(a, b, &proof)
       proof.append(ends.0)
-      return [
-        Claim(
-          terms: [
-            (.tensor(sum.source), sum.operandFunctional(at: point[...], inner: inner[...]))
-          ], value: ends.0)
-      ]
+      let operand = Claim(
+        terms: [(.tensor(sum.source), sum.operandFunctional(at: point[...], inner: inner[...]))],
+        value: ends.0)
+      guard let column = sum.column else { return [operand] }
+      proof.append(ends.1)
+      let weights = Claim(
+        terms: [(.column(column), sum.weightFunctional(at: point[...], inner: inner[...]))],
+        value: ends.1)
+      return [operand, weights]
     }
   }
 
@@ -432,8 +447,7 @@ struct PlainProver {
   }
 
   private func open(
-    _ claims: [Claim], _ vector: [Goldilocks], _ leaves: [[Goldilocks]],
-    _ levels: [[SIMD8<UInt32>]], _ proof: inout ProofWriter
+    _ claims: [Claim], _ vector: [Goldilocks], _ trees: [Tree], _ proof: inout ProofWriter
   ) {
     let parameters = circuit.parameters
     let beta = proof.transcript.challenge()
@@ -454,7 +468,8 @@ struct PlainProver {
     let (point, ends) = Self.productRounds(
       vector.map { Extension($0, .zero) }, weights, &proof)
     let rowVariables = circuit.vectorLog - parameters.messageLog
-    let rows = Multilinear.equality(Array(point[..<rowVariables]), count: circuit.rowCount)
+    let rows = Multilinear.equality(
+      Array(point[..<rowVariables]), count: circuit.weightRows.upperBound)
     let length = 1 << parameters.messageLog
     let honest = (0..<length).map { place in
       rows.indices.reduce(Extension.zero) { $0 + rows[$1] * vector[$1 * length + place] }
@@ -464,13 +479,15 @@ struct PlainProver {
     for element in combination { proof.append(element) }
     let positions = proof.transcript.positions(parameters.queryCount, log: parameters.codeLog)
     let word = ReedSolomon.encode(combination, rateLog: parameters.rateLog)
-    for position in positions {
-      for element in openedColumn(leaves[position], rows, word[position]) {
-        proof.append(unabsorbed: element.value)
+    for (leaves, levels) in trees {
+      for position in positions {
+        for element in openedColumn(leaves[position], rows, word[position]) {
+          proof.append(unabsorbed: element.value)
+        }
       }
-    }
-    MerkleColumns.forEachSibling(positions, log: parameters.codeLog) { level, index in
-      proof.append(unabsorbed: Blake3.bytes(levels[level][index]))
+      MerkleColumns.forEachSibling(positions, log: parameters.codeLog) { level, index in
+        proof.append(unabsorbed: Blake3.bytes(levels[level][index]))
+      }
     }
   }
 

@@ -7,6 +7,7 @@ extension Circuit {
   ) throws(CircuitError) {
     var builder = CircuitBuilder(try program.rearrangedForProof(), parameters)
     try builder.compile()
+    try builder.check(batch: batch)
     if batch > 1 { builder.addLeadingAxis(of: batch) }
     var columns = builder.columns
     var tables: [(Table, Int)] = []

@@ -16,6 +16,7 @@ struct CircuitBuilder {
   var checks: [Circuit.ProductCheck] = []
   var links: [LinearForm] = []
   var functions: [FunctionRows] = []
+  private(set) var extent = CircuitExtent()
   /// Tensors that an activation's table bounds, so that their producer need not.
   private let boundedByReader: Set<Int>
 
@@ -36,7 +37,6 @@ struct CircuitBuilder {
   func shape(_ tensor: Int) -> [Int] { program.tensors[tensor].shape }
 
   mutating func compile() throws(CircuitError) {
-    var extent = CircuitExtent()
     for input in program.inputs.indices {
       sources.append(.input(input))
       guard program.inputs[input].elementCount <= Self.sizeLimit else {
@@ -88,17 +88,12 @@ struct CircuitBuilder {
         case .normalize: throw Obstacle(reason: "a normalisation by computed moments")
         case .lookup: throw Obstacle(reason: "a look-up by computed indices")
         }
-        try extent.count(self)
+        try extent.count(columns, lookups, functions: functions.count)
       } catch {
         throw CircuitError(node: operation.name, reason: error.reason)
       }
     }
     for (output, tensor) in program.outputTensors.enumerated() { link(output, tensor) }
-    guard verifierWork <= Self.workLimit else {
-      throw CircuitError(
-        node: "program",
-        reason: "verifying would take more than 2^30 products; cut the model further")
-    }
   }
 
   /// Why an operation cannot be compiled; the builder adds its name.

@@ -62,7 +62,8 @@ package struct ClearCircuit: Sendable {
 
   /// The length of every proof.
   var proofLength: Int {
-    sums.reduce(0) { $0 + $1.quotientBytes + $1.remainderBytes + 32 * $1.rounds }
+    // The seal ends every proof.
+    sums.reduce(16) { $0 + $1.quotientBytes + $1.remainderBytes + 32 * $1.rounds }
   }
 
   /// In nanoseconds of one core: 8 per product that the sumchecks fold away, 4 per weight, 1 per

@@ -16,6 +16,13 @@ struct ProofWriter {
     append(unabsorbed: hash)
   }
 
+  /// After the last message: binds to its statement a proof that no other challenge enters.
+  mutating func seal() {
+    let seal = transcript.challenge()
+    append(unabsorbed: seal.c0.value)
+    append(unabsorbed: seal.c1.value)
+  }
+
   mutating func append(unabsorbed bytes: some Collection<UInt8>) {
     self.bytes.append(contentsOf: bytes)
   }

@@ -71,6 +71,7 @@ package struct Prover: Sendable {
     case .clear(let prover): try prover.prove(tensors, &proof, supervision)
     case .commit(let prover): try prover.prove(tensors, &proof, supervision)
     }
+    proof.seal()
     return proof.bytes
   }
 }

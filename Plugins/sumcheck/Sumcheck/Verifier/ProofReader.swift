@@ -56,8 +56,13 @@ struct ProofReader {
     return words
   }
 
-  func finish() throws(VerificationError) {
+  /// The seal, and nothing after it. The seal is a challenge, drawn after everything that was
+  /// absorbed: it binds to its statement a proof that no other challenge enters.
+  mutating func finish(_ constraints: Constraints) throws(VerificationError) {
+    let seal = transcript.challenge()
+    let sent = Extension(try word(), try word())
     guard offset == bytes.count else { throw .length }
+    try constraints.require(sent == seal, .seal)
   }
 
   private mutating func word() throws(VerificationError) -> Goldilocks {

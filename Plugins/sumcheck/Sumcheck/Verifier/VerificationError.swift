@@ -25,6 +25,7 @@ package enum VerificationError: CodedError, Equatable, CaseIterable {
   case opening
   case codeword
   case merklePath
+  case seal
 
   package var code: String { "invalid-proof" }
 
@@ -48,6 +49,7 @@ package enum VerificationError: CodedError, Equatable, CaseIterable {
       case .opening: "the committed values do not satisfy all claims"
       case .codeword: "an opened column contradicts the row combination"
       case .merklePath: "an opened column is not under the root"
+      case .seal: "it was made for another statement"
       }
     return "The proof is invalid: \(what); do not pay for it."
   }

@@ -60,7 +60,7 @@ package struct Verifier: Sendable {
     case .clear(let verifier): try verifier.verify(instances, &proof, constraints)
     case .commit(let verifier): try verifier.verify(instances, &proof, constraints)
     }
-    try proof.finish()
+    try proof.finish(constraints)
   }
 
   private static func check(
