@@ -85,6 +85,7 @@ let package = Package(
     library("Journal", ["Primitives", "MerkleLog", "Statements", "Market", "Migrations", grdb]),
     library("Replay", ["Primitives", "MerkleLog", "Statements", "Market", "Journal"]),
     library("ProverHost", ["CBourseProver", "CLinux", "Primitives", "Statements", logging]),
+    library("PluginCheck", ["Primitives", "Statements", "FixedPoint", "ProverHost"]),
     library(
       "Wire",
       ["CZeroMQ", "Primitives", "MerkleLog", "Statements", "Market", "CSodium", deque, logging]),
@@ -106,8 +107,10 @@ let package = Package(
       name: "bourse",
       dependencies: [
         "Primitives", "MerkleLog", "Statements", "ModelGraph", "TensorFiles", "FixedPoint",
-        "Quantization", "Slicing", "Market", "Journal", "Replay", "ProverHost", "Wire", "Broker",
-        "Prover", "Requester", "Auditor", argumentParser, logging, serviceLifecycle, unixSignals,
+        "Quantization", "Slicing", "Market", "Journal", "Replay", "ProverHost", "PluginCheck",
+        "Wire",
+        "Broker", "Prover", "Requester", "Auditor", argumentParser, logging, serviceLifecycle,
+        unixSignals,
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
@@ -153,7 +156,7 @@ let package = Package(
       ],
       exclude: ["Golden"]),
     tests(
-      "ProverHost", ["ProverHost", "FixedPoint", "Statements", "Primitives"],
+      "ProverHost", ["ProverHost", "PluginCheck", "FixedPoint", "Statements", "Primitives"],
       exclude: ["Fixtures"]),
     tests("Wire", ["Wire", "CZeroMQ", "Statements", "Primitives", logging]),
     tests(

@@ -6,6 +6,7 @@
  */
 #include <bourse_prover.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,12 @@ static bourse_status compile(
   bourse_bytes program = arguments->slice->program;
   if (relu_elements(program) == 0)
     return fail(call, BOURSE_UNSUPPORTED, "The slice is not one Relu.");
+  if (arguments->options[0] != 0) {
+    char sentence[128];
+    snprintf(sentence, sizeof sentence, "example-c takes no options, so not '%.64s'.",
+             arguments->options);
+    return fail(call, BOURSE_UNSUPPORTED, sentence);
+  }
   bourse_status status = prover_key->write(prover_key, program.data, program.length);
   if (status != BOURSE_OK) return status;
   return verifier_key->write(verifier_key, program.data, program.length);

@@ -68,9 +68,13 @@ package struct Estimate {
 package struct Keys {
   let prover: [UInt8]
   let verifier: [UInt8]
+  let options: [(key: String, value: String)]
 
-  package init(prover: [UInt8], verifier: [UInt8]) {
-    (self.prover, self.verifier) = (prover, verifier)
+  /// - Parameter options: Those in effect, with what the backend chose itself.
+  package init(
+    prover: [UInt8], verifier: [UInt8], options: [(key: String, value: String)] = []
+  ) {
+    (self.prover, self.verifier, self.options) = (prover, verifier, options)
   }
 }
 

@@ -106,13 +106,14 @@ package enum PluginEntry {
       guard let arguments, let slice = arguments.pointee.slice, let backend else {
         return BOURSE_MALFORMED
       }
-      return status(call) { _ throws(Refusal) in
+      return status(call) { call throws(Refusal) in
         let options = arguments.pointee.options.map { String(cString: $0) } ?? ""
         let keys = try backend.compile(
           try Program(slice.pointee.program),
           options: try Options.parse(options, keys: backend.optionKeys))
         try proverKey.write(keys.prover)
         try verifierKey.write(keys.verifier)
+        call.diagnose(keys.options.map { "\($0.key)=\($0.value)" }.joined(separator: " "))
       }
     }
 

@@ -124,7 +124,7 @@ package final class Backend: Sendable {
     }
   }
 
-  private func open(
+  func open(
     _ role: SessionRole, _ key: [UInt8], _ boundaries: Boundaries
   ) async throws -> SessionSource {
     let source = SessionSource(
@@ -134,13 +134,13 @@ package final class Backend: Sendable {
     return source
   }
 
-  fileprivate func perform(
+  func perform(
     _ request: HostRequest, in session: SessionSource
   ) async throws -> HostReply {
     try await worker.perform(request, session: session)
   }
 
-  fileprivate func close(_ session: SessionSource) { worker.close(session: session.id) }
+  func close(_ session: SessionSource) { worker.close(session: session.id) }
 
   fileprivate func failure(_ reply: HostReply, _ operation: HostOperation) -> BackendError {
     guard case .refused(let code, let diagnostic) = reply else {

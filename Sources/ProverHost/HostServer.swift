@@ -193,7 +193,9 @@ private struct BackendService {
       backend, call, arguments, prover.view(in: arena), verifier.view(in: arena))
     if prover.overflowed || verifier.overflowed { return overflow }
     guard status == BOURSE_OK else { return refusal(status) }
-    return .compiled(CompiledKeys(prover: prover.bytes, verifier: verifier.bytes))
+    return .compiled(
+      CompiledKeys(
+        prover: prover.bytes, verifier: verifier.bytes, options: channel.takeDiagnostic()))
   }
 
   private mutating func openSession(

@@ -52,19 +52,23 @@ package struct SliceBundle: Hashable, Sendable, CanonicalCodable {
 package struct CompiledKeys: Hashable, Sendable, CanonicalCodable {
   package let prover: [UInt8]
   package let verifier: [UInt8]
+  /// The options in effect, with what the backend chose itself; empty where it tells none.
+  package let options: String
 
-  package init(prover: [UInt8], verifier: [UInt8]) {
-    (self.prover, self.verifier) = (prover, verifier)
+  package init(prover: [UInt8], verifier: [UInt8], options: String) {
+    (self.prover, self.verifier, self.options) = (prover, verifier, options)
   }
 
   package func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(counted: prover)
     encoder.append(counted: verifier)
+    encoder.append(options)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     prover = try decoder.counted(limit: FrameSocket.frameLimit)
     verifier = try decoder.counted(limit: FrameSocket.frameLimit)
+    options = try decoder.text(limit: HostReply.textLimit)
   }
 }
 

@@ -1,4 +1,5 @@
 package import ModelGraph
+import Primitives
 
 /// Inputs for a model of which no samples are at hand: every element is independent and uniform
 /// within `range`, or 0 or 1 where the input is of integers, from the upper 24 bits of each word of

@@ -17,6 +17,7 @@ enum Layout {
     ["Journal"],
     ["Replay"],
     ["ProverHost"],
+    ["PluginCheck"],
     ["Wire"],
     ["Broker", "Prover", "Requester", "Auditor"],
     ["bourse", "bourse-prover-host"],

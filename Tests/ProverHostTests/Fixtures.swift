@@ -3,6 +3,7 @@ import Glibc
 import Primitives
 import ProverHost
 import Statements
+import Synchronization
 
 /// Real plugins, real files: those of the build, and faulty ones compiled here.
 enum Fixtures {
@@ -33,9 +34,13 @@ enum Fixtures {
     try configuration(plugin: try compileFault(name), backend: "fault")
   }
 
+  /// Tests that run side by side may want the same fault.
+  private static let compiled = Atomic(0)
+
   static func compileFault(_ name: String) throws -> String {
     let tests = String(#filePath[..<(#filePath.lastIndex(of: "/") ?? #filePath.endIndex)])
-    let output = "\(installed.directory)/fault-\(name)-\(getpid()).so"
+    let number = compiled.add(1, ordering: .relaxed).newValue
+    let output = "\(installed.directory)/fault-\(name)-\(getpid())-\(number).so"
     var arguments: [UnsafeMutablePointer<CChar>?] = [
       "cc", "-shared", "-fPIC", "-DFAULT_\(name)", "-I",
       "\(tests)/../../Sources/CBourseProver/include", "\(tests)/Fixtures/fault.c", "-o", output,

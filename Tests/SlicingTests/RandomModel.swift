@@ -1,4 +1,5 @@
 import ModelGraph
+import Primitives
 import Quantization
 import SwiftProtobuf
 

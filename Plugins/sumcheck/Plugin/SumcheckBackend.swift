@@ -39,7 +39,10 @@ enum SumcheckBackend: PluginBackend {
     return try refusing(BOURSE_UNSUPPORTED) { () throws(CircuitError) in
       let key = try ProverKey(program, chosen)
       return Keys(
-        prover: key.canonicalBytes, verifier: try key.verifierKey().canonicalBytes)
+        prover: key.canonicalBytes, verifier: try key.verifierKey().canonicalBytes,
+        options: [
+          ("mode", key.mode.name), ("weights", chosen.weights.rawValue), ("batch", "\(key.batch)"),
+        ])
     }
   }
 

@@ -254,7 +254,9 @@ typedef struct bourse_backend {
       const struct bourse_backend *backend, const bourse_call *call, const bourse_slice *slice,
       bourse_estimate *estimate);
 
-  /* Makes the two keys. The verifier key is published; it must fix the slice. [backend] */
+  /* Makes the two keys. The verifier key is published; it must fix the slice. With BOURSE_OK, the
+   * diagnostic may tell the options in effect, in the form of bourse_compile.options, with what the
+   * backend chose itself. [backend] */
   bourse_status (*compile)(
       const struct bourse_backend *backend, const bourse_call *call,
       const bourse_compile *arguments, const bourse_sink *prover_key,

@@ -69,6 +69,9 @@ static bourse_status verify(
     bourse_bytes proof, int32_t *verdict) {
   (void)s, (void)c, (void)i, (void)context, (void)proof;
   *verdict = BOURSE_VALID;
+#ifdef FAULT_LEAKS
+  memset(malloc(1 << 20), 1, 1 << 20);
+#endif
 #ifdef FAULT_CRASH_IN_VERIFY
   abort();
 #elif defined(FAULT_HANG_IN_VERIFY)
