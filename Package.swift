@@ -102,7 +102,8 @@ let package = Package(
         serviceLifecycle,
       ]),
     library("Requester", ["Primitives", "Statements", "Slicing", "Market", "Wire"]),
-    library("Auditor", ["Primitives", "MerkleLog", "Statements", "FixedPoint", "Market"]),
+    library(
+      "Auditor", ["Primitives", "MerkleLog", "Statements", "FixedPoint", "Market", "ProverHost"]),
     .executableTarget(
       name: "bourse",
       dependencies: [

@@ -35,7 +35,8 @@ package struct BrokerService: Service {
   /// - Parameters:
   ///   - sequencer: Recovered from the journal.
   ///   - curveKeys: The broker's CURVE identity, which clients know from its card.
-  ///   - backends: By which leases can be verified; `reexec` decides in every doubt.
+  ///   - backends: By which leases can be verified, in the order in which a model's keys are
+  ///     published; `reexec` decides in every doubt.
   ///   - onReady: Called with the card that clients need, once they can connect.
   package init(
     network: NetworkID, key: SigningKey, operatorKey: PublicKey, endpoint: String,

@@ -5,8 +5,9 @@ import Primitives
 import ProverHost
 import Statements
 
-/// Compiles every slice of a published model with every backend the broker has, and publishes the
-/// verifier keys. Deterministic keys come out the same for whoever compiles again.
+/// Compiles every slice of a published model with every backend that the broker has and that
+/// supports it, and publishes the verifier keys. Deterministic keys come out the same for whoever
+/// compiles again.
 struct KeyPublisher: Sendable {
   let network: NetworkID
   let sequencer: Sequencer
@@ -42,6 +43,12 @@ struct KeyPublisher: Sendable {
     let bundle = SliceBundle(
       onnx: try await blobs.read(slice.onnx), program: try await blobs.read(slice.program),
       boundaries: Boundaries(inputs: slice.inputs, outputs: slice.outputs))
+    let obstacles = try await served.backend.obstacles(to: bundle)
+    guard obstacles.isEmpty else {
+      return logger.notice(
+        "\(subject.backend) cannot prove slice '\(slice.name)': \(obstacles.joined(separator: "; "))"
+      )
+    }
     let keys = try await served.backend.compile(bundle)
     let record = KeyRecord(
       model: subject.model, slice: subject.slice, backend: subject.backend,

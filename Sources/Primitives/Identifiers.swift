@@ -60,7 +60,10 @@ package struct BackendID: Hashable, Comparable, Sendable, CanonicalCodable,
   package let name: String
 
   package static let countLimit = 64
+  /// Runs the integer program again: exact, and never called proving.
   package static let reexec = BackendID(unchecked: "reexec")
+  /// The native proof system.
+  package static let sumcheck = BackendID(unchecked: "sumcheck")
 
   private init(unchecked name: String) { self.name = name }
 

@@ -21,14 +21,14 @@ struct LeaseWorker: Sendable {
       logger.warning("misbehaving: lease \(item.terms.id) stays unanswered")
       return
     }
-    let slice = try await slices.slice(item.terms.model, item.terms.slice)
+    let slice = try await slices.slice(of: item.terms)
     var inputs: [[UInt8]] = []
     for (digest, specification) in zip(item.inputs, slice.manifest.inputs) {
       inputs.append(try await client.download(digest, byteLimit: specification.byteCount))
     }
     let outputs: [[UInt8]]
     do {
-      outputs = try await execute(slice, inputs)
+      outputs = try await slice.prover.execute(inputs)
     } catch BackendError.refused(.rangeFault, _) {
       logger.notice("lease \(item.terms.id): the program faults on its inputs; reporting that")
       try await client.perform(.reportRangeFault(item.terms.id), signedBy: key)
@@ -38,9 +38,10 @@ struct LeaseWorker: Sendable {
       logger.warning("misbehaving: lease \(item.terms.id) is answered after its deadline")
       while Tick.now <= item.deadline { try await Task.sleep(for: .milliseconds(20)) }
     }
-    let digests = outputs.map { Digest.of($0) }
+    let claimed = claim(outputs, of: slice)
+    let digests = claimed.map { Digest.of($0) }
     if item.state == .begun {
-      for output in outputs { _ = try await client.upload(output) }
+      for output in claimed { _ = try await client.upload(output) }
       let commitment = OutputCommitment(
         network: network, lease: item.terms.id, outputs: digests, nonceCommitment: .zero,
         signedBy: key)
@@ -50,15 +51,18 @@ struct LeaseWorker: Sendable {
     try await submitReceipt(item, slice, inputs: inputs, outputs: outputs, digests: digests)
   }
 
-  private func execute(_ slice: SliceCache.Slice, _ inputs: [[UInt8]]) async throws -> [[UInt8]] {
-    var outputs = try await slice.prover.execute(inputs)
-    if misbehaviour == .wrongOutput, !outputs.isEmpty, !outputs[0].isEmpty {
-      logger.warning("misbehaving: flipping a bit of slice '\(slice.manifest.name)'s output")
-      outputs[0][0] ^= 1
-    }
-    return outputs
+  /// What the prover says that the outputs are.
+  private func claim(_ outputs: [[UInt8]], of slice: SliceCache.Slice) -> [[UInt8]] {
+    guard misbehaviour == .wrongOutput else { return outputs }
+    logger.warning("misbehaving: flipping a bit of slice '\(slice.manifest.name)'s output")
+    var claimed = outputs
+    claimed[0] = flippingBit(of: outputs[0])
+    return claimed
   }
 
+  /// - Parameters:
+  ///   - outputs: What the slice gives, which alone can be proven.
+  ///   - digests: Of what was committed.
   private func submitReceipt(
     _ item: WorkItem, _ slice: SliceCache.Slice, inputs: [[UInt8]], outputs: [[UInt8]],
     digests: [Digest]
@@ -68,8 +72,12 @@ struct LeaseWorker: Sendable {
       model: item.terms.model, slice: item.terms.slice, inputs: item.inputs, outputs: digests,
       backend: item.terms.assurance.backend, keyRecord: item.terms.keyRecord,
       prover: key.publicKey)
-    let proof = try await slice.prover.prove(
+    var proof = try await slice.prover.prove(
       inputs: inputs, outputs: outputs, context: statement.digest)
+    if misbehaviour == .badProof {
+      logger.warning("misbehaving: flipping a bit of the proof of lease \(item.terms.id)")
+      proof = flippingBit(of: proof)
+    }
     if misbehaviour == nil {
       // A wrong proof costs the stake, so a prover looks at its own first.
       let own = await slice.verifier.verify(
@@ -93,6 +101,14 @@ struct LeaseWorker: Sendable {
     try await client.perform(.submitBatch(batch), signedBy: key)
     logger.info("lease \(item.terms.id): submitted its receipt")
   }
+
+  /// Flips a bit in the middle; of nothing it makes one byte.
+  private func flippingBit(of bytes: [UInt8]) -> [UInt8] {
+    guard !bytes.isEmpty else { return [1] }
+    var flipped = bytes
+    flipped[bytes.count / 2] ^= 1
+    return flipped
+  }
 }
 
 /// The slices a prover has worked on: fetched and compiled once, sessions kept open.
@@ -100,37 +116,42 @@ actor SliceCache {
   struct Slice: Sendable {
     let manifest: Manifest.Slice
     let prover: ProverSession
+    /// Under the key that leases pin, which decides.
     let verifier: VerifierSession
   }
 
-  /// A program or sub-model above this is not fetched.
+  /// A program, sub-model or key above this is not fetched.
   private static let blobLimit = 1 << 29
 
   private let client: WireClient
-  private let backend: Backend
+  private let backends: [BackendID: Backend]
+  private let logger: Logger
   private var manifests: [ModelID: Manifest] = [:]
-  private var slices: [ModelID: [Int: Slice]] = [:]
+  /// By the key record that a lease pins: it names model, slice and backend.
+  private var slices: [Digest: Slice] = [:]
 
-  init(client: WireClient, backend: Backend) {
+  init(client: WireClient, backends: [Backend], logger: Logger) {
     self.client = client
-    self.backend = backend
+    self.backends = Dictionary(backends.map { ($0.descriptor.id, $0) }) { first, _ in first }
+    self.logger = logger
   }
 
-  func slice(_ model: ModelID, _ index: Int) async throws -> Slice {
-    if let known = slices[model]?[index] { return known }
-    let manifest: Manifest
-    if let known = manifests[model] {
-      manifest = known
-    } else {
-      manifest = try await client.model(model)
-      manifests[model] = manifest
+  func slice(of terms: LeaseTerms) async throws -> Slice {
+    if let known = slices[terms.keyRecord] { return known }
+    let id = terms.assurance.backend
+    guard let backend = backends[id] else {
+      throw Rejection(
+        code: "backend-not-run",
+        sentence: "The lease is for '\(id)', which this prover does not run; cancel that bid.")
     }
-    guard manifest.slices.indices.contains(index) else {
+    let manifest = try await manifest(of: terms.model)
+    guard manifest.slices.indices.contains(terms.slice) else {
       throw Rejection(
         code: "unknown-slice",
-        sentence: "The broker leased slice \(index) and the model has \(manifest.slices.count).")
+        sentence:
+          "The broker leased slice \(terms.slice) and the model has \(manifest.slices.count).")
     }
-    let entry = manifest.slices[index]
+    let entry = manifest.slices[terms.slice]
     let bundle = SliceBundle(
       onnx: try await client.download(entry.onnx, byteLimit: Self.blobLimit),
       program: try await client.download(entry.program, byteLimit: Self.blobLimit),
@@ -140,8 +161,31 @@ actor SliceCache {
       manifest: entry,
       prover: try await backend.openProver(key: keys.prover, boundaries: bundle.boundaries),
       verifier: try await backend.openVerifier(
-        key: keys.verifier, boundaries: bundle.boundaries))
-    slices[model, default: [:]][index] = slice
+        key: try await pinnedKey(of: terms, compiled: keys.verifier),
+        boundaries: bundle.boundaries))
+    slices[terms.keyRecord] = slice
     return slice
+  }
+
+  private func manifest(of model: ModelID) async throws -> Manifest {
+    if let known = manifests[model] { return known }
+    let manifest = try await client.model(model)
+    manifests[model] = manifest
+    return manifest
+  }
+
+  /// The verifier key that the lease is judged by: fetched where this plugin compiles another.
+  private func pinnedKey(of terms: LeaseTerms, compiled: [UInt8]) async throws -> [UInt8] {
+    let records = try await client.keyRecords(of: terms.model)
+    guard let record = records.first(where: { $0.digest == terms.keyRecord }) else {
+      throw Rejection(
+        code: "key-unknown",
+        sentence: "The broker does not show the key that lease \(terms.id) pins; ask its operator.")
+    }
+    if record.verifierKey == Digest.of(compiled) { return compiled }
+    logger.warning(
+      "the broker's \(record.backend) \(record.backendVersion) has another key for slice \(terms.slice) of \(terms.model.short): proofs of this plugin may be worth nothing"
+    )
+    return try await client.download(record.verifierKey, byteLimit: Self.blobLimit)
   }
 }

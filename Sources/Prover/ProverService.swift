@@ -6,23 +6,29 @@ import ServiceLifecycle
 import Statements
 package import Wire
 
-/// A prover: keeps a bid in the book and works the leases it is given.
+/// A prover: keeps a bid in the book of each of its backends and works the leases it is given.
 ///
 /// Notices are only hints. What is to be done is always asked for, so a lost notice, a reconnection
 /// or a restart costs a moment and never a lease.
 package struct ProverService: Service {
+  /// A backend, and what its work costs.
+  package struct Offer: Sendable {
+    package let backend: Backend
+    package let price: Price
+
+    package init(_ backend: Backend, at price: Price) {
+      (self.backend, self.price) = (backend, price)
+    }
+  }
+
   package struct Configuration: Sendable {
-    package var price: Price
-    /// Leases at a time.
+    /// Leases at a time, of each backend.
     package var capacity: UInt32
     /// The bond to have, own bond and held stake together; the difference is bonded at the start.
     package var bond: Amount
     package var misbehaviour: Misbehaviour?
 
-    package init(
-      price: Price, capacity: UInt32, bond: Amount, misbehaviour: Misbehaviour? = nil
-    ) {
-      self.price = price
+    package init(capacity: UInt32, bond: Amount, misbehaviour: Misbehaviour? = nil) {
       self.capacity = capacity
       self.bond = bond
       self.misbehaviour = misbehaviour
@@ -33,20 +39,22 @@ package struct ProverService: Service {
   private static let finishingLimit = Duration.seconds(30)
 
   private let configuration: Configuration
+  private let offers: [Offer]
   private let client: WireClient
-  private let backend: Backend
   private let key: SigningKey
   private let logger: Logger
-  private let onReady: @Sendable (BidID) -> Void
+  private let onReady: @Sendable ([BidID]) -> Void
 
-  /// - Parameter onReady: Called once the bid rests in the book.
+  /// - Parameters:
+  ///   - offers: One bid each.
+  ///   - onReady: Called once the bids rest in the book, in the order of the offers.
   package init(
-    configuration: Configuration, client: WireClient, backend: Backend, key: SigningKey,
-    logger: Logger, onReady: @escaping @Sendable (BidID) -> Void = { _ in }
+    configuration: Configuration, offers: [Offer], client: WireClient, key: SigningKey,
+    logger: Logger, onReady: @escaping @Sendable ([BidID]) -> Void = { _ in }
   ) {
     self.configuration = configuration
+    self.offers = offers
     self.client = client
-    self.backend = backend
     self.key = key
     self.logger = logger
     self.onReady = onReady
@@ -58,19 +66,22 @@ package struct ProverService: Service {
       logger.warning("THIS PROVER CHEATS ON PURPOSE (\(misbehaviour.rawValue)): it will lose stake")
     }
     try await ensureBond()
-    let bid = try await placeBid(backend.descriptor.id)
-    onReady(bid)
+    let bids = try await placeBids()
+    onReady(bids)
     let worker = LeaseWorker(
-      client: client, slices: SliceCache(client: client, backend: backend),
-      key: key, network: client.card.network, misbehaviour: configuration.misbehaviour,
+      client: client,
+      slices: SliceCache(client: client, backends: offers.map(\.backend), logger: logger), key: key,
+      network: client.card.network, misbehaviour: configuration.misbehaviour,
       logger: logger)
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await serve(worker) }
       group.addTask {
         guard (try? await gracefulShutdown()) != nil else { return }
-        logger.info("withdrawing the bid")
-        // A broker that is gone gives the bid no leases either.
-        _ = try? await client.perform(.cancelBid(bid), signedBy: key, deadline: .seconds(2))
+        logger.info("withdrawing what it bids")
+        for bid in bids {
+          // A broker that is gone gives the bid no leases either.
+          _ = try? await client.perform(.cancelBid(bid), signedBy: key, deadline: .seconds(2))
+        }
         if configuration.misbehaviour == nil { await finishHeldLeases() }
       }
       await group.next()
@@ -101,17 +112,22 @@ package struct ProverService: Service {
     logger.info("bonded \(missing) micro-credits")
   }
 
-  /// Replaces whatever an earlier run left in the book.
-  private func placeBid(_ backend: BackendID) async throws -> BidID {
+  /// Replaces whatever an earlier run left in the books.
+  private func placeBids() async throws -> [BidID] {
     for stale in try await client.bids(of: key.publicKey) {
       _ = try? await client.perform(.cancelBid(stale.id), signedBy: key)
     }
-    let terms = BidTerms(
-      backend: backend, scope: .any, price: configuration.price,
-      capacity: configuration.capacity)
-    let placed = try await client.perform(.placeBid(terms), signedBy: key)
-    logger.info("bid \(placed.envelope.digest.short) rests at \(configuration.price)")
-    return placed.envelope.digest
+    var bids: [BidID] = []
+    for offer in offers {
+      let terms = BidTerms(
+        backend: offer.backend.descriptor.id, scope: .any, price: offer.price,
+        capacity: configuration.capacity)
+      let placed = try await client.perform(.placeBid(terms), signedBy: key)
+      bids.append(placed.envelope.digest)
+      logger.info(
+        "bid \(placed.envelope.digest.short) on \(terms.backend) rests at \(offer.price)")
+    }
+    return bids
   }
 
   /// Asks for work at every notice and once a second, and works each lease once.

@@ -43,6 +43,6 @@ package struct ModelPublication: Sendable {
       if keys.count == slices { return }
       try await Task.sleep(for: .milliseconds(20))
     }
-    throw RequesterError.noKeys(model)
+    throw RequesterError.keysLate(model)
   }
 }

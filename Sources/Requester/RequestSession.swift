@@ -11,7 +11,9 @@ package struct RequestSession: Sendable {
     package var stakeMultiple: UInt32 = 5
     /// How many slices one prover may hold; 0 for any number.
     package var spread: UInt32 = 0
-    package var backend = BackendID.reexec
+    /// Which slices are proven, and by which backend.
+    package var proving = ProvingPolicy.none
+    package var backend = BackendID.sumcheck
     package var attemptsMax: UInt32 = 5
     package var disclosure = Disclosure.parties
     package var timeInForce = TimeInForce.goodTillCancelled
@@ -43,20 +45,32 @@ package struct RequestSession: Sendable {
           specification.name, expected: specification.byteCount, got: input.count)
       }
     }
-    var digests: [Digest] = []
-    for input in inputs { digests.append(try await client.upload(input)) }
-    let terms = Self.terms(model: model, manifest: manifest, inputs: digests, order: order)
+    let terms = try Self.terms(
+      model: model, manifest: manifest, keys: try await client.keyRecords(of: model),
+      inputs: inputs.map { Digest.of($0) }, order: order)
+    for input in inputs { _ = try await client.upload(input) }
     return try await client.perform(.submitRequest(terms), signedBy: key)
   }
 
-  /// What `submit` would ask for over inputs of these digests.
+  /// What `submit` would ask for over inputs of these digests. Throws where the policy names a
+  /// slice that the model does not have, or a backend that none of `keys` is for.
+  ///
+  /// - Parameter keys: The model's key records, as the broker has published them.
   package static func terms(
-    model: ModelID, manifest: Manifest, inputs digests: [Digest], order: Order
-  ) -> RequestTerms {
+    model: ModelID, manifest: Manifest, keys: [KeyRecord], inputs digests: [Digest], order: Order
+  ) throws(RequesterError) -> RequestTerms {
+    let proven = try order.proving.chosen(of: manifest)
+    let provable = Set(keys.filter { $0.backend == order.backend }.map(\.slice))
+    let unprovable = proven.subtracting(provable).sorted().map { manifest.slices[$0].name }
+    guard unprovable.isEmpty else {
+      throw .noKeys(slices: unprovable, order.backend, known: Set(keys.map(\.backend)).sorted())
+    }
     let now = Tick.now
     return RequestTerms(
       model: model, inputs: digests,
-      assurances: manifest.slices.map { _ in SliceAssurance(.proven, by: order.backend) },
+      assurances: manifest.slices.indices.map {
+        SliceAssurance(.proven, by: proven.contains($0) ? order.backend : .reexec)
+      },
       limitPrice: order.limitPrice, stakeMultiple: order.stakeMultiple, spread: order.spread,
       disclosure: order.disclosure, nonceCommitment: .zero,
       beginDeadline: now.advanced(by: order.beginWithin),
@@ -134,6 +148,8 @@ package struct RequestSession: Sendable {
       digests.formUnion(receipt.statement.outputs)
       digests.formUnion([manifest.slices[index].program, record.verifierKey])
       if receipt.proof != Digest.of([]) { digests.insert(receipt.proof) }
+      // A backend that proves compiles its key from the sub-model too.
+      if record.backend != .reexec { digests.insert(manifest.slices[index].onnx) }
     }
     var blobs: [[UInt8]] = []
     for digest in digests.sorted() {
@@ -159,7 +175,9 @@ package enum RequesterError: CodedError, Equatable {
   case notFinal(RequestState)
   case incompleteReport(slice: String)
   case foreignReport
-  case noKeys(ModelID)
+  case keysLate(ModelID)
+  case unknownSlice(String, known: [String])
+  case noKeys(slices: [String], BackendID, known: [BackendID])
 
   package var code: String {
     switch self {
@@ -167,7 +185,9 @@ package enum RequesterError: CodedError, Equatable {
     case .notFinal: "request-not-final"
     case .incompleteReport: "incomplete-report"
     case .foreignReport: "foreign-report"
-    case .noKeys: "no-keys"
+    case .keysLate: "no-keys"
+    case .unknownSlice: "unknown-slice"
+    case .noKeys: "no-key"
     }
   }
 
@@ -183,8 +203,18 @@ package enum RequesterError: CodedError, Equatable {
       "The broker's report lacks the receipt of slice '\(slice)'; ask again."
     case .foreignReport:
       "The broker's report is about other terms than those you signed; do not rely on it."
-    case .noKeys(let model):
+    case .keysLate(let model):
       "The broker has published no keys for model \(model.short) in time; look at its log."
+    case .unknownSlice(let name, let known):
+      "The model has no slice '\(name)'; prove all, none, top:K, critical:K, or some of \(listed(known))."
+    case .noKeys(let slices, let backend, let known):
+      "The broker has no key of '\(backend)' for \(listed(slices)): it cannot prove them, is not done yet, or lacks the backend; prove other slices, wait, or name another of its backends (\(listed(known.map(\.name))))."
     }
   }
+}
+
+/// The first few of them, and how many more there are.
+private func listed(_ names: [String]) -> String {
+  let shown = names.prefix(8).joined(separator: ", ")
+  return names.count > 8 ? "\(shown) and \(names.count - 8) more" : shown
 }

@@ -120,9 +120,7 @@ struct BidCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-      guard let backend = BackendID(backend) else {
-        throw ValidationError("'\(backend)' is no backend's name.")
-      }
+      let backend = try backendID(backend)
       var scope = Scope.any
       if let model {
         guard let id = ModelID(hexadecimal: model) else {

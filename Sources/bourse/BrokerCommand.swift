@@ -22,8 +22,11 @@ struct BrokerCommand: AsyncParsableCommand {
         clients need. Stop it with Ctrl-C; what was acknowledged is on the disk. Copy the \
         directory while it is stopped to back it up.
 
+        Slices are verified by reexec and sumcheck, and by the plugins that --plugin adds.
+
         EXAMPLES
           bourse broker run --data ./broker
+          bourse broker run --data ./broker --plugin ./libmine.so
           bourse broker run --data ./broker --endpoint tcp://127.0.0.1:7400 --network test
         """)
 
@@ -55,7 +58,7 @@ struct BrokerCommand: AsyncParsableCommand {
       let curve = CurveKeyPair(secretKey: try KeyFile.readOrCreate(data + "/curve.key").seed)
       let blobs = try BlobStore(
         directory: data, limits: BlobStore.Limits(chunk: Frame.chunkLimit))
-      let backend = try await backends.open()
+      let backends = try await servedBackends(logger)
       let cardPath = data + "/broker.json"
       let journal: Journal
       if Journal.exists(in: data) {
@@ -75,7 +78,7 @@ struct BrokerCommand: AsyncParsableCommand {
       let service = BrokerService(
         network: market.genesis.network, key: key, operatorKey: market.genesis.operator,
         endpoint: endpoint, curveKeys: curve, sequencer: sequencer, blobs: blobs,
-        backends: [backend], logger: logger
+        backends: backends, logger: logger
       ) { card in
         do {
           try card.write(to: cardPath)
@@ -85,7 +88,17 @@ struct BrokerCommand: AsyncParsableCommand {
         }
       }
       try await runUntilSignalled(service, logger)
-      await backend.backend.close()
+      for served in backends { await served.backend.close() }
+    }
+
+    /// `reexec` alone may run slices again: the market counts what it did apart.
+    private func servedBackends(_ logger: Logger) async throws -> [ServedBackend] {
+      let served = try await backends.open(nil, logger)
+      for descriptor in served.map(\.backend.descriptor)
+      where descriptor.traits.contains(.reexecutes) && descriptor.id != .reexec {
+        throw BackendChoiceError.reexecutes(descriptor.id)
+      }
+      return served
     }
 
     private func parameters() -> Parameters {
@@ -94,31 +107,6 @@ struct BrokerCommand: AsyncParsableCommand {
       if let proveWindow { parameters.proveWindow = proveWindow }
       return parameters
     }
-  }
-}
-
-/// Where plugins and their host are found.
-struct BackendOptions: ParsableArguments {
-  @Option(
-    name: .long, help: "The directory with bourse-prover-host and the plugins (this program's).")
-  var libexec: String?
-  @Option(name: .long, help: "A plugin's file, in place of the built-in reexec.")
-  var plugin: String?
-  @Option(name: .long, help: "Which of the plugin's backends to use; its first where not named.")
-  var backend: String?
-
-  /// The plugin is pinned to the bytes that are there now.
-  func open() async throws -> ServedBackend {
-    let files = InstalledFiles(directory: libexec)
-    let path = plugin ?? files.plugin("reexec")
-    guard let bytes = FileManager.default.contents(atPath: path) else {
-      throw BackendError.pluginUnusable(.missing, "there is no file '\(path)'")
-    }
-    let digest = Digest.of(bytes)
-    let configuration = Backend.Configuration(
-      host: files.proverHost, plugin: path, digest: digest,
-      backend: backend.flatMap { BackendID($0) })
-    return ServedBackend(backend: try await Backend(configuration), plugin: digest)
   }
 }
 

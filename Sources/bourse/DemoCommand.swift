@@ -1,20 +1,24 @@
 import ArgumentParser
 import Foundation
 import Primitives
+import Prover
 import Quantization
+import Requester
 
 struct DemoCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "demo", abstract: "Watch one request from an ONNX file to settled money.",
     discussion: """
       Starts a broker, two honest provers and one cheat as processes on this machine, has a \
-      handwritten digit classified by a LeNet-5 cut into slices, and replays the journal. Exits \
-      with 0 only when everything came out as promised: the right answer, the cheat slashed, the \
-      honest paid, the same balances on replay, and a bundle that verifies offline.
+      handwritten digit classified by a LeNet-5 cut into slices, and replays the journal. The \
+      slices that matter most are proven by sumcheck, the others are run again. Exits with 0 only \
+      when everything came out as promised: the right answer, the cheat slashed, the honest paid, \
+      the same balances on replay, and a bundle that verifies offline, proofs included.
 
       EXAMPLES
         bourse demo
-        bourse demo --digit 7 --misbehave bad-root
+        bourse demo --digit 7 --misbehave bad-proof
+        bourse demo --prove all
         bourse demo --json
       """)
 
@@ -24,8 +28,13 @@ struct DemoCommand: AsyncParsableCommand {
   var digit = 3
   @Option(name: .long, help: "Into how many slices to cut the model, at least 4.")
   var slices = 5
-  @Option(name: .long, help: "How the cheat cheats: wrong-output or bad-root.")
-  var misbehave = "wrong-output"
+  @Option(
+    help: ArgumentHelp(
+      "Which slices are proven, as for `bourse request submit`; at least one.", valueName: "slices")
+  )
+  var prove = ProvingPolicy.critical(2)
+  @Option(name: .long, help: "How the cheat cheats: wrong-output, bad-proof or bad-root.")
+  var misbehave = Misbehaviour.wrongOutput
   @Option(name: .long, help: "Keep the broker's directory, keys and bundle here.")
   var keep: String?
   @OptionGroup var output: JSONOption
@@ -33,8 +42,11 @@ struct DemoCommand: AsyncParsableCommand {
   func validate() throws {
     guard (0...9).contains(digit) else { throw ValidationError("--digit is 0 to 9.") }
     guard (4...8).contains(slices) else { throw ValidationError("--slices is 4 to 8.") }
-    guard ["wrong-output", "bad-root"].contains(misbehave) else {
-      throw ValidationError("--misbehave is wrong-output or bad-root.")
+    guard prove != .none else {
+      throw ValidationError("The demo's cheat is a prover; --prove at least one slice.")
+    }
+    guard [.wrongOutput, .badProof, .badRoot].contains(misbehave) else {
+      throw ValidationError("--misbehave is wrong-output, bad-proof or bad-root.")
     }
   }
 
@@ -56,7 +68,7 @@ struct DemoCommand: AsyncParsableCommand {
     }
     let demonstration = Demonstration(
       folder: folder, models: models, vectors: vectors, index: index, label: digit,
-      sliceCount: slices, misbehaviour: misbehave, children: children,
+      sliceCount: slices, proving: prove, misbehaviour: misbehave, children: children,
       narrator: Narrator(isOn: !output.json))
     let result = try await demonstration.run()
     if output.json { try printJSON(result) }
@@ -137,17 +149,13 @@ final class DemoProcesses: @unchecked Sendable {
     return String(decoding: text.suffix(600), as: UTF8.self)
   }
 
-  /// Asks one to end, and waits for it.
-  func stop(_ process: Process) {
-    if process.isRunning { process.terminate() }
-    process.waitUntilExit()
-  }
-
-  func stopAll() {
-    let processes = lock.withLock { running }
+  /// Asks them to end, and waits for all.
+  func stop(_ processes: [Process]) {
     for process in processes where process.isRunning { process.terminate() }
     for process in processes { process.waitUntilExit() }
   }
+
+  func stopAll() { stop(lock.withLock { running }) }
 
   func cleanUpOnSignal(_ cleanUp: @escaping @Sendable () -> Void) {
     let sources = Interruption.handle { [self] in

@@ -4,6 +4,7 @@ import Logging
 import Market
 import ModelGraph
 import Primitives
+import Prover
 import Quantization
 import Replay
 import Requester
@@ -25,6 +26,20 @@ struct DemoResult: Encodable {
     let compensation: Int64
     /// Set aside for whoever completed the slice instead.
     let replacement: Int64
+  }
+
+  /// One slice as the bundle shows it.
+  struct Proof: Encodable {
+    let slice: String
+    /// Parts per million.
+    let criticality: UInt32
+    /// Of so many changed outputs of the slice, so many changed the answer.
+    let trials: UInt32
+    let flips: UInt32
+    let prover: String
+    let check: String
+    let proofBytes: Int?
+    let verifyMilliseconds: Double?
   }
 
   struct Balance: Encodable {
@@ -58,13 +73,15 @@ struct DemoResult: Encodable {
   let label: Int
   let slices: [RequestReportShown.Lease]
   let slashed: [Slash]
-  let coverage: RequestReportShown.Coverage?
+  /// Of all slices, as `bourse verify` found them offline; none where it refused the bundle.
+  let proofs: [Proof]
+  let coverage: CoverageShown?
   let ledger: Ledger
   let audit: Audit
   let timings: Timings
 
   private enum CodingKeys: String, CodingKey {
-    case answer, label, slices, slashed, coverage, ledger, audit, timings
+    case answer, label, slices, slashed, proofs, coverage, ledger, audit, timings
   }
 
   /// What did not come out as promised.
@@ -79,7 +96,8 @@ struct Demonstration {
   let index: Int
   let label: Int
   let sliceCount: Int
-  let misbehaviour: String
+  let proving: ProvingPolicy
+  let misbehaviour: Misbehaviour
   let children: DemoProcesses
   let narrator: Narrator
 
@@ -89,16 +107,19 @@ struct Demonstration {
     var file: String = ""
   }
 
+  /// The cheat bids for proofs alone; the honest bid with all they have.
   private static let provers: [(name: String, price: String, capacity: String)] = [
     ("cheat", "700", "1"), ("honest-1", "1000", "2"), ("honest-2", "1300", "8"),
   ]
+  /// On which influence is measured.
+  private static let influenceSamples = 16
 
   func run() async throws -> DemoResult {
     let start = ContinuousClock.now
     narrator.title("The digit")
     draw(vectors.inputs[index])
     narrator.title("The model")
-    let model = try sliceModel()
+    let model = try await sliceModel()
     narrator.title("The exchange")
     let (broker, card) = try await startBroker()
     let operatorKey = try KeyFile.read(folder + "/broker/operator.key")
@@ -110,7 +131,7 @@ struct Demonstration {
     let id = try await publication.publish(model)
     try await publication.awaitKeys(
       of: id, backend: .reexec, slices: model.manifest.slices.count, within: .seconds(10))
-    narrator.line("model \(id.short) published, with a verifier key for each slice")
+    narrator.line("model \(id.short) published, with verifier keys for each slice")
     let provers = try await startProvers(client, parties)
     let before = try await balances(client, parties)
 
@@ -120,8 +141,8 @@ struct Demonstration {
     await client.close()
     narrateRequest(shown, parties)
     // Provers first: they withdraw their bids from a broker that still answers.
-    for prover in provers { children.stop(prover) }
-    children.stop(broker)
+    children.stop(provers)
+    children.stop([broker])
 
     let result = try await audit(
       shown, before: before, after: after, parties: parties, card: card, model: model,
@@ -132,7 +153,7 @@ struct Demonstration {
 
   // MARK: Steps
 
-  private func sliceModel() throws -> SlicedModel {
+  private func sliceModel() async throws -> SlicedModel {
     let file = models + "/digits_lenet5.onnx"
     let bytes = [UInt8](FileManager.default.contents(atPath: file) ?? Data())
     let graph = try Graph(try ModelFile(bytes: bytes)).simplified()
@@ -142,13 +163,29 @@ struct Demonstration {
     }
     let quantizer = try Quantizer(
       graph, calibration: try Calibration(graph, samples: Array(calibration)))
-    let model = try SlicedModel(
+    let cut = try SlicedModel(
       name: "digits_lenet5", quantizer: quantizer, rules: SlicingRules(count: sliceCount))
-    for slice in model.manifest.slices {
-      narrator.line(
-        "\(slice.name): \(slice.inputs.map { describe(shape: $0.shape) }.joined(separator: ", ")) -> \(slice.outputs.map { describe(shape: $0.shape) }.joined(separator: ", ")), \(slice.cost) cost units"
-      )
+    let model = try cut.with(
+      try await InfluenceMeasurement(cut).run(
+        try calibration.prefix(Self.influenceSamples).map { try cut.boundaryBytes($0) }))
+    let proven = try proving.chosen(of: model.manifest)
+    let criticalities = model.manifest.criticalities
+    var table = Table([
+      ("slice", .left), ("takes", .left), ("gives", .left), ("cost", .right), ("flips", .right),
+      ("criticality", .right), ("checked by", .left),
+    ])
+    for (index, slice) in model.manifest.slices.enumerated() {
+      func shapes(_ tensors: [BoundarySpecification]) -> String {
+        tensors.map { describe(shape: $0.shape) }.joined(separator: ", ")
+      }
+      table.append([
+        slice.name, shapes(slice.inputs), shapes(slice.outputs), "\(slice.cost)",
+        "\(slice.influence.flips) of \(slice.influence.trials)",
+        describe(share: Double(criticalities[index].combined.parts) / 1_000_000),
+        proven.contains(index) ? "a proof" : "running it again",
+      ])
     }
+    narrator.line(table.text)
     return model
   }
 
@@ -188,24 +225,30 @@ struct Demonstration {
   private func startProvers(
     _ client: WireClient, _ parties: [Party]
   ) async throws -> [Process] {
-    var processes: [Process] = []
-    for (prover, party) in zip(Self.provers, parties.dropFirst()) {
-      var arguments = [
-        "prover", "run", "--broker", folder + "/broker/broker.json", "--key", party.file,
-        "--price", prover.price, "--capacity", prover.capacity, "--bond", "10c", "--verbose",
-      ]
-      if prover.name == "cheat" { arguments += ["--misbehave", misbehaviour] }
-      let process = try children.start(prover.name, arguments)
-      try await eventually("the bid of \(prover.name)", child: process, prover.name) {
-        try await !client.bids(of: party.key.publicKey).isEmpty
+    let honest = BackendOptions.builtIn
+    let processes = try zip(Self.provers, parties.dropFirst()).map { prover, party in
+      try children.start(
+        prover.name,
+        [
+          "prover", "run", "--broker", folder + "/broker/broker.json", "--key", party.file,
+          "--price", prover.price, "--capacity", prover.capacity, "--bond", "10c", "--verbose",
+        ] + (isCheat(party) ? ["--misbehave", misbehaviour.rawValue] : [])
+          + (isCheat(party) ? [.sumcheck] : honest).flatMap { ["--backend", $0.name] })
+    }
+    for (index, process) in processes.enumerated() {
+      let (prover, party) = (Self.provers[index], parties[index + 1])
+      let bids = isCheat(party) ? 1 : honest.count
+      try await eventually("the bids of \(prover.name)", child: process, prover.name) {
+        try await client.bids(of: party.key.publicKey).count == bids
       }
       narrator.line(
         "\(prover.name) (\(party.key.publicKey.short)) bids \(prover.price) per 1000 cost units, for \(prover.capacity) at a time"
-          + (prover.name == "cheat" ? ", and will cheat: \(misbehaviour)" : ""))
-      processes.append(process)
+          + (isCheat(party) ? " of proofs, and will cheat: \(misbehaviour.rawValue)" : ""))
     }
     return processes
   }
+
+  private func isCheat(_ party: Party) -> Bool { party.name == "cheat" }
 
   private func request(_ model: ModelID, _ requester: Party) async throws -> RequestReportShown {
     let data = try await children.output(
@@ -214,7 +257,7 @@ struct Demonstration {
         "request", "submit", "--model", model.description, "--input",
         models + "/digits_lenet5.vectors.json", "--index", "\(index)", "--key", requester.file,
         "--broker", folder + "/broker/broker.json", "--wait", "--bundle",
-        folder + "/answer.bundle", "--json",
+        folder + "/answer.bundle", "--json", "--prove", proving.description,
       ])
     return try JSONDecoder().decode(RequestReportShown.self, from: data)
   }
@@ -240,15 +283,18 @@ struct Demonstration {
     let replayed = Dictionary(
       replay.balances.filter { $0.balance != 0 }.map { ($0.account, $0.balance) }
     ) { first, _ in first }
-    let verified =
-      (try? await children.output(
-        "verify", ["verify", folder + "/answer.bundle", "--broker-key", "\(card.brokerKey)"]))
-      != nil
+    let verification = try? await children.output(
+      "verify",
+      ["verify", folder + "/answer.bundle", "--broker-key", "\(card.brokerKey)", "--json"])
+    let verified = try verification.map {
+      try JSONDecoder().decode(VerificationShown.self, from: $0)
+    }
     let accounts = Set(before.keys).union(after.keys).sorted()
     let names = Dictionary(parties.map { ($0.key.publicKey, $0.name) }) { first, _ in first }
     var result = DemoResult(
       answer: shown.answer, label: label, slices: shown.leases,
-      slashed: try slashes(model), coverage: shown.coverage,
+      slashed: try slashes(model), proofs: proofs(verified, model.manifest),
+      coverage: shown.coverage,
       ledger: DemoResult.Ledger(
         balances: accounts.map { account in
           DemoResult.Balance(
@@ -259,13 +305,26 @@ struct Demonstration {
         sum: after.values.reduce(0, +)),
       audit: DemoResult.Audit(
         sound: replay.isSound, entries: replay.entries, head: replay.head.description,
-        balancesEqual: replayed == after, bundleVerified: verified),
+        balancesEqual: replayed == after, bundleVerified: verified != nil),
       timings: DemoResult.Timings(
         answeredMilliseconds: shown.timings?.answeredMilliseconds,
         settledMilliseconds: shown.timings?.finalMilliseconds ?? 0,
         totalMilliseconds: milliseconds(ContinuousClock.now - start)))
-    result.brokenPromises = brokenPromises(result, shown, parties)
+    result.brokenPromises = brokenPromises(
+      result, shown, parties, proven: try proving.chosen(of: model.manifest))
     return result
+  }
+
+  private func proofs(
+    _ verified: VerificationShown?, _ manifest: Manifest
+  ) -> [DemoResult.Proof] {
+    zip(verified?.slices ?? [], manifest.criticalities).map { slice, criticality in
+      DemoResult.Proof(
+        slice: slice.slice, criticality: criticality.combined.parts,
+        trials: criticality.influence.trials, flips: criticality.influence.flips,
+        prover: slice.prover, check: slice.check, proofBytes: slice.proofBytes,
+        verifyMilliseconds: slice.verifyMilliseconds)
+    }
   }
 
   /// The slashes and their splits, as the journal has them.
@@ -300,10 +359,10 @@ struct Demonstration {
   }
 
   private func brokenPromises(
-    _ result: DemoResult, _ shown: RequestReportShown, _ parties: [Party]
+    _ result: DemoResult, _ shown: RequestReportShown, _ parties: [Party], proven: Set<Int>
   ) -> [String] {
     var broken: [String] = []
-    let cheat = parties.first { $0.name == "cheat" }?.key.publicKey.description
+    let cheat = parties.first(where: isCheat)?.key.publicKey.description
     if shown.state != "final" { broken.append("the request ended as \(shown.state)") }
     if result.answer != label { broken.append("the answer is not the digit's label") }
     if result.slashed.isEmpty { broken.append("the cheat was not slashed") }
@@ -315,8 +374,15 @@ struct Demonstration {
       broken.append("the slices were not all settled by the honest")
     }
     if Set(settled.map(\.prover)).count < 2 { broken.append("fewer than two provers earned") }
-    if result.coverage?.reexecuted != UInt32(sliceCount) {
-      broken.append("not every slice was re-executed")
+    if result.coverage.map({ Int($0.proven) }) != proven.count
+      || result.coverage.map({ Int($0.reexecuted) }) != sliceCount - proven.count
+    {
+      broken.append("not every slice was checked as it was asked for")
+    }
+    if result.proofs.enumerated().contains(where: { index, proof in
+      (proof.proofBytes != nil) != proven.contains(index)
+    }) {
+      broken.append("the bundle's proofs are not those that were asked for")
     }
     if result.ledger.sum != 0 { broken.append("money was not conserved") }
     if !result.audit.sound { broken.append("the journal does not replay") }
@@ -356,17 +422,20 @@ extension Demonstration {
   }
 
   private func narrateRequest(_ shown: RequestReportShown, _ parties: [Party]) {
-    var text = shown.leaseTable.text
-    for party in parties {
-      let short = party.key.publicKey.short
-      text = text.replacingOccurrences(
-        of: short, with: party.name.padding(toLength: 8, withPad: " ", startingAt: 0))
-    }
-    narrator.line(text)
+    narrator.line(named(shown.leaseTable.text, parties))
     narrator.line(
       Style.bold("answer: \(shown.answer.map(String.init) ?? "none")")
         + " (true label \(label)), request \(shown.state)")
     if let coverage = shown.coverage { narrator.line(coverage.text) }
+  }
+
+  /// The parties' keys by their names.
+  private func named(_ text: String, _ parties: [Party]) -> String {
+    parties.reduce(text) { text, party in
+      text.replacingOccurrences(
+        of: party.key.publicKey.short,
+        with: party.name.padding(toLength: 8, withPad: " ", startingAt: 0))
+    }
   }
 
   private func narrate(_ result: DemoResult, _ parties: [Party]) {
@@ -379,6 +448,19 @@ extension Demonstration {
         "  burned \(slash.burned), treasury \(slash.treasury), compensation \(slash.compensation), replacement \(slash.replacement)"
       )
     }
+    narrator.title("The proofs")
+    var proofs = Table([
+      ("slice", .left), ("criticality", .right), ("prover", .left), ("proof bytes", .right),
+      ("verified offline", .left), ("within", .right),
+    ])
+    for proof in result.proofs {
+      proofs.append([
+        proof.slice, describe(share: Double(proof.criticality) / 1_000_000),
+        String(proof.prover.prefix(8)), proof.proofBytes.map(String.init) ?? "-", proof.check,
+        proof.verifyMilliseconds.map { "\($0) ms" } ?? "-",
+      ])
+    }
+    narrator.line(named(proofs.text, parties))
     narrator.title("The ledger")
     var table = Table([
       ("account", .left), ("purpose", .left), ("before", .right), ("after", .right),

@@ -10,7 +10,8 @@ extension ModelCommand {
     static let configuration = CommandConfiguration(
       abstract: "Publish a sliced model, so that requests can name it.",
       discussion: """
-        Safe to repeat. Waits until the broker has published a verifier key for every slice.
+        Safe to repeat. Waits until the broker has published a verifier key for every slice, and \
+        says how many slices each of its backends has keys for.
 
         EXAMPLE
           bourse model publish lenet5 --key me.key --broker ./broker/broker.json
@@ -26,6 +27,8 @@ extension ModelCommand {
       let model: String
       let slices: Int
       let totalCost: UInt64
+      /// By backend, how many slices it has keys for.
+      let keys: [String: Int]
     }
 
     func run() async throws {
@@ -41,14 +44,19 @@ extension ModelCommand {
       try await publication.awaitKeys(
         of: id, backend: .reexec, slices: model.manifest.slices.count, within: .seconds(60))
       progress.finish()
+      let keys = try await client.keyRecords(of: id).map(\.backend.name)
       await client.close()
       let shown = Shown(
         model: id.description, slices: model.manifest.slices.count,
-        totalCost: model.manifest.totalCost.units)
+        totalCost: model.manifest.totalCost.units,
+        keys: Dictionary(keys.map { ($0, 1) }, uniquingKeysWith: +))
       if output.json {
         try printJSON(shown)
       } else {
         print("model \(id), \(shown.slices) slices, \(shown.totalCost) cost units")
+        for (backend, count) in shown.keys.sorted(by: { $0.key < $1.key }) {
+          print("\(backend): keys for \(count) of \(shown.slices) slices")
+        }
       }
     }
   }

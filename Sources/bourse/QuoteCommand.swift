@@ -15,6 +15,7 @@ struct QuoteCommand: AsyncParsableCommand {
 
       EXAMPLES
         bourse quote 8f31… --limit 1500
+        bourse quote 8f31… --prove critical:2
         bourse quote 8f31… --spread 1 --reasons --json
       """)
 
@@ -34,13 +35,15 @@ struct QuoteCommand: AsyncParsableCommand {
 
   struct Slice: Encodable {
     let slice: String
+    let backend: String
     let taken: Candidate?
     let feeMicrocredits: UInt64?
     let stakeMicrocredits: UInt64
     let candidates: [Candidate]
 
-    init(_ slice: Quote.Slice, name: String, reasons: Bool) {
+    init(_ slice: Quote.Slice, name: String, backend: BackendID, reasons: Bool) {
       self.slice = name
+      self.backend = backend.name
       taken = slice.taken.map(Candidate.init)
       feeMicrocredits = slice.fee?.microcredits
       stakeMicrocredits = slice.stake.microcredits
@@ -57,12 +60,7 @@ struct QuoteCommand: AsyncParsableCommand {
 
   @Argument(help: "The model's id, or enough first digits of it.")
   var model: String
-  @Option(name: .long, help: "The most to pay: micro-credits per 1000 cost units.")
-  var limit: UInt64 = 2_000
-  @Option(name: .long, help: "How many slices one prover may hold; 0 for any number.")
-  var spread: UInt32 = 0
-  @Option(name: .long, help: "Stake behind a slice, as a multiple of its fee at the limit.")
-  var stakeMultiple: UInt32 = 5
+  @OptionGroup var orderOptions: OrderOptions
   @Option(name: .long, help: "Ask as this public key or key file; its own bids do not count.")
   var requester: String?
   @Flag(name: .long, help: "Show every bid that covers a slice, and why it would not take it.")
@@ -74,18 +72,15 @@ struct QuoteCommand: AsyncParsableCommand {
     let client = try await brokerOptions.connect(as: nil)
     let id = try await RequestCommand.resolve(model, client)
     let manifest = try await client.model(id)
-    var order = RequestSession.Order()
-    order.limitPrice = Price(ticks: limit)
-    order.spread = spread
-    order.stakeMultiple = stakeMultiple
-    let terms = RequestSession.terms(
-      model: id, manifest: manifest, inputs: manifest.inputs.map { _ in .zero }, order: order)
+    let terms = try RequestSession.terms(
+      model: id, manifest: manifest, keys: try await client.keyRecords(of: id),
+      inputs: manifest.inputs.map { _ in .zero }, order: try orderOptions.order())
     let card = try brokerOptions.card()
     let quote = try await client.quote(
       terms, by: try requester.map(publicKey) ?? card.brokerKey)
     await client.close()
-    let slices = zip(manifest.slices, quote.slices).map {
-      Slice($1, name: $0.name, reasons: reasons)
+    let slices = zip(zip(manifest.slices, terms.assurances), quote.slices).map {
+      Slice($1, name: $0.0.name, backend: $0.1.backend, reasons: reasons)
     }
     let shown = Shown(
       slices: slices, priceMicrocredits: quote.price?.microcredits,
@@ -95,19 +90,19 @@ struct QuoteCommand: AsyncParsableCommand {
 
   private func text(_ shown: Shown) -> String {
     var table = Table([
-      ("slice", .left), ("prover", .left), ("price", .right), ("fee", .right), ("stake", .right),
-      ("reason", .left),
+      ("slice", .left), ("backend", .left), ("prover", .left), ("price", .right), ("fee", .right),
+      ("stake", .right), ("reason", .left),
     ])
     for slice in shown.slices {
       let taken = slice.taken
       table.append([
-        slice.slice, taken.map { String($0.prover.prefix(8)) } ?? "nobody",
+        slice.slice, slice.backend, taken.map { String($0.prover.prefix(8)) } ?? "nobody",
         taken.map { "\($0.price)" } ?? "-", slice.feeMicrocredits.map(String.init) ?? "-",
         "\(slice.stakeMicrocredits)", "",
       ])
       for candidate in slice.candidates where candidate.bid != taken?.bid {
         table.append([
-          "", String(candidate.prover.prefix(8)), "\(candidate.price)", "", "",
+          "", "", String(candidate.prover.prefix(8)), "\(candidate.price)", "", "",
           candidate.reason ?? "a better bid takes it",
         ])
       }

@@ -26,7 +26,7 @@ struct RequestCommand: AsyncParsableCommand {
           bourse request submit --model 8f31… --input seven.png --labels names.txt \\
             --key me.key --wait
           bourse request submit --model 8f31… --input vectors.json --index 3 --key me.key \\
-            --wait --bundle answer.bundle
+            --prove critical:2 --wait --bundle answer.bundle
         """)
 
     @Option(name: .long, help: "The model's id, or enough first digits of it.")
@@ -39,12 +39,7 @@ struct RequestCommand: AsyncParsableCommand {
     @OptionGroup var labels: LabelOption
     @OptionGroup var key: KeyOption
     @OptionGroup var brokerOptions: BrokerOptions
-    @Option(name: .long, help: "The most to pay: micro-credits per 1000 cost units.")
-    var limit: UInt64 = 2_000
-    @Option(name: .long, help: "How many slices one prover may hold; 0 for any number.")
-    var spread: UInt32 = 0
-    @Option(name: .long, help: "Stake behind a slice, as a multiple of its fee at the limit.")
-    var stakeMultiple: UInt32 = 5
+    @OptionGroup var orderOptions: OrderOptions
     @Flag(name: .long, help: "Let everyone see the tensors, not only the parties.")
     var disclose = false
     @Flag(name: .long, help: "Wait until the request is final.")
@@ -64,10 +59,7 @@ struct RequestCommand: AsyncParsableCommand {
       let inputs = try zip(tensors, manifest.inputs).map { tensor, boundary in
         try BoundaryValues.bytes(tensor.values, as: boundary)
       }
-      var order = RequestSession.Order()
-      order.limitPrice = Price(ticks: limit)
-      order.spread = spread
-      order.stakeMultiple = stakeMultiple
+      var order = try orderOptions.order()
       order.disclosure = disclose ? .everyone : .parties
       let session = RequestSession(client: client, key: key)
       let start = ContinuousClock.now

@@ -10,22 +10,13 @@ struct RequestReportShown: Codable {
     let lease: UInt64
     let slice: String
     let cost: UInt64
+    let backend: String
     let prover: String
     let price: UInt64
     let fee: UInt64
     let stake: UInt64
     let state: String
     let verdict: String?
-  }
-
-  struct Coverage: Codable {
-    let slices: Int
-    let proven: UInt32
-    let reexecuted: UInt32
-    let attested: UInt32
-    let provenCost: UInt64
-    let reexecutedCost: UInt64
-    let attestedCost: UInt64
   }
 
   struct Timings: Codable {
@@ -40,7 +31,7 @@ struct RequestReportShown: Codable {
   let leases: [Lease]
   /// Slices that no bid has taken so far.
   let untaken: [String]
-  let coverage: Coverage?
+  let coverage: CoverageShown?
   let jobRoot: String?
   private(set) var outputs: [Float]?
   /// Index of the largest output.
@@ -59,20 +50,16 @@ struct RequestReportShown: Codable {
       let slice = manifest.slices.indices.contains(index) ? manifest.slices[index] : nil
       return Lease(
         lease: lease.terms.id.ordinal, slice: slice?.name ?? "?", cost: slice?.cost.units ?? 0,
-        prover: lease.terms.prover.description, price: lease.terms.price.ticks,
-        fee: lease.terms.fee.microcredits, stake: lease.terms.stake.microcredits,
+        backend: lease.terms.assurance.backend.name, prover: lease.terms.prover.description,
+        price: lease.terms.price.ticks, fee: lease.terms.fee.microcredits,
+        stake: lease.terms.stake.microcredits,
         state: "\(lease.state)", verdict: lease.verdict?.description)
     }
     let taken = Set(report.leases.map(\.terms.slice))
     untaken = manifest.slices.indices.filter { !taken.contains($0) }.map {
       manifest.slices[$0].name
     }
-    coverage = report.coverage.map {
-      Coverage(
-        slices: manifest.slices.count, proven: $0.proven, reexecuted: $0.reexecuted,
-        attested: $0.attested, provenCost: $0.provenCost.units,
-        reexecutedCost: $0.reexecutedCost.units, attestedCost: $0.attestedCost.units)
-    }
+    coverage = report.coverage.map { CoverageShown($0, slices: manifest.slices.count) }
     jobRoot = report.jobRoot?.description
   }
 
@@ -86,13 +73,15 @@ struct RequestReportShown: Codable {
   /// The leases as a table.
   var leaseTable: Table {
     var table = Table([
-      ("lease", .right), ("slice", .left), ("cost", .right), ("prover", .left), ("price", .right),
-      ("fee", .right), ("stake", .right), ("verdict", .left), ("state", .left),
+      ("lease", .right), ("slice", .left), ("cost", .right), ("backend", .left),
+      ("prover", .left), ("price", .right), ("fee", .right), ("stake", .right),
+      ("verdict", .left), ("state", .left),
     ])
     for lease in leases {
       table.append([
-        "\(lease.lease)", lease.slice, "\(lease.cost)", String(lease.prover.prefix(8)),
-        "\(lease.price)", "\(lease.fee)", "\(lease.stake)", lease.verdict ?? "-", lease.state,
+        "\(lease.lease)", lease.slice, "\(lease.cost)", lease.backend,
+        String(lease.prover.prefix(8)), "\(lease.price)", "\(lease.fee)", "\(lease.stake)",
+        lease.verdict ?? "-", lease.state,
       ])
     }
     return table
@@ -117,7 +106,27 @@ struct RequestReportShown: Codable {
   }
 }
 
-extension RequestReportShown.Coverage {
+/// How the slices of a request were checked, as it is printed.
+struct CoverageShown: Codable {
+  let slices: Int
+  let proven: UInt32
+  let reexecuted: UInt32
+  let attested: UInt32
+  let provenCost: UInt64
+  let reexecutedCost: UInt64
+  let attestedCost: UInt64
+
+  /// Of a model of so many slices.
+  init(_ coverage: Coverage, slices: Int) {
+    self.slices = slices
+    proven = coverage.proven
+    reexecuted = coverage.reexecuted
+    attested = coverage.attested
+    provenCost = coverage.provenCost.units
+    reexecutedCost = coverage.reexecutedCost.units
+    attestedCost = coverage.attestedCost.units
+  }
+
   var text: String {
     "coverage: \(proven) of \(slices) slices proven, \(reexecuted) re-executed, \(attested) attested (cost units \(provenCost) / \(reexecutedCost) / \(attestedCost))"
   }

@@ -72,11 +72,23 @@ extension ExchangeTests.CommandLineTests {
       try JSONSerialization.jsonObject(with: run.output) as? [String: Any])
     #expect(
       Set(shown.keys) == [
-        "answer", "label", "slices", "slashed", "coverage", "ledger", "audit", "timings",
+        "answer", "label", "slices", "slashed", "proofs", "coverage", "ledger", "audit", "timings",
       ])
     #expect(shown["answer"] as? Int == 3)
     #expect(shown["label"] as? Int == 3)
     #expect((shown["slashed"] as? [Any])?.count == 1)
+    let coverage = try #require(shown["coverage"] as? [String: Any])
+    #expect(coverage["proven"] as? Int == 2)
+    #expect(coverage["reexecuted"] as? Int == 3)
+    let proofs = try #require(shown["proofs"] as? [[String: Any]])
+    #expect(proofs.count == 5)
+    for proof in proofs {
+      #expect(
+        proof["check"] as? String
+          == (proof["proofBytes"] == nil ? "re-executed" : "proven (sumcheck)"))
+      #expect(proof["trials"] as? Int ?? 0 > 0)
+    }
+    #expect(proofs.count { $0["proofBytes"] as? Int ?? 0 > 0 } == 2)
     #expect((shown["ledger"] as? [String: Any])?["sum"] as? Int == 0)
     let audit = try #require(shown["audit"] as? [String: Any])
     for promise in ["sound", "balancesEqual", "bundleVerified"] {
@@ -117,12 +129,7 @@ extension ExchangeTests.CommandLineTests {
 
   @Test func proverWithoutItsPluginFailsWithACode() async throws {
     try await withFolder { folder in
-      let key = SigningKey.random().publicKey
-      let card = BrokerCard(
-        network: network, endpoint: "tcp://127.0.0.1:9", curveKey: CurveKeyPair.random().publicKey,
-        brokerKey: key, operatorKey: key)
-      try card.write(to: folder + "/broker.json")
-      #expect(try await Run(["keys", "new", folder + "/a.key"]).status == 0)
+      try await writeCardAndKey(in: folder)
       let run = try await Run([
         "prover", "run", "--broker", folder + "/broker.json", "--key", folder + "/a.key",
         "--plugin", folder + "/missing.so",
@@ -130,6 +137,47 @@ extension ExchangeTests.CommandLineTests {
       #expect(run.status == 1)
       #expect(run.errors.contains("plugin-missing"))
     }
+  }
+
+  @Test func brokerTakesNoPluginThatOnlyRunsSlicesAgainOrStandsInForReexec() async throws {
+    try await withFolder { folder in
+      for (plugin, code) in [
+        ("example-c", "backend-reexecutes"), ("reexec", "backend-twice"),
+      ] {
+        let run = try await Run([
+          "broker", "run", "--data", folder, "--endpoint", "tcp://127.0.0.1:0", "--plugin",
+          SharedBackend.installed.plugin(plugin),
+        ])
+        #expect(run.status == 1)
+        #expect(run.errors.contains("\(code): "), "\(run.errors)")
+      }
+    }
+  }
+
+  @Test func proverIsToldWhichBackendNoPluginOffersAndThatReexecProvesNothing() async throws {
+    try await withFolder { folder in
+      try await writeCardAndKey(in: folder)
+      let run = try await Run([
+        "prover", "run", "--broker", folder + "/broker.json", "--key", folder + "/a.key",
+        "--backend", "reexec", "--price", "ezkl=9",
+      ])
+      #expect(run.status == 1)
+      #expect(run.errors.contains("no-such-backend: "), "\(run.errors)")
+      let quote = try await Run(["quote", "8f31", "--prove", "all", "--backend", "reexec"])
+      #expect(quote.status == 64)
+      let request = try await Run(["quote", "8f31", "--prove", "critical:none"])
+      #expect(request.status == 64)
+    }
+  }
+
+  /// `broker.json` of a broker that does not run, and `a.key`.
+  private func writeCardAndKey(in folder: String) async throws {
+    let key = SigningKey.random().publicKey
+    let card = BrokerCard(
+      network: network, endpoint: "tcp://127.0.0.1:9", curveKey: CurveKeyPair.random().publicKey,
+      brokerKey: key, operatorKey: key)
+    try card.write(to: folder + "/broker.json")
+    #expect(try await Run(["keys", "new", folder + "/a.key"]).status == 0)
   }
 
   /// Walks the tool's own list of subcommands.

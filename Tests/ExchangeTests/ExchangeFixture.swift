@@ -9,6 +9,7 @@ import ProverHost
 import Replay
 import Requester
 import ServiceLifecycle
+import Slicing
 import Statements
 import Testing
 
@@ -18,7 +19,7 @@ let network = NetworkID("exchange-tests")!
 let quiet = Logger(label: "exchange-tests") { _ in SwiftLogNoOpLogHandler() }
 
 /// A whole exchange in this process, over real parts: a journal on disk, sockets on loopback, and
-/// one prover host that all backends share.
+/// one prover host for each backend, which all parties share.
 final class Exchange {
   static let deposit: Int64 = 20_000_000
   static let bond: Int64 = 5_000_000
@@ -27,18 +28,20 @@ final class Exchange {
   let brokerKey = SigningKey.random()
   let operatorKey = SigningKey.random()
   private(set) var card: BrokerCard
+  private let backends: [BackendID]
   private let curve = CurveKeyPair.random()
   private var broker: RunningService?
   private var sequencer: Sequencer?
   private var provers: [RunningService] = []
   private var clients: [WireClient] = []
 
-  /// Runs `body` in an exchange of its own. Whatever it did, the journal must then replay to the
-  /// balances that the live broker had.
+  /// Runs `body` in an exchange of its own, whose broker and provers have these backends. Whatever
+  /// it did, the journal must then replay to the balances that the live broker had.
   static func run(
-    _ parameters: Parameters = Parameters(), _ body: (Exchange) async throws -> Void
+    _ parameters: Parameters = Parameters(), backends: [BackendID] = [.reexec],
+    _ body: (Exchange) async throws -> Void
   ) async throws {
-    let exchange = try await Exchange(parameters)
+    let exchange = try await Exchange(parameters, backends)
     defer { try? FileManager.default.removeItem(atPath: exchange.directory) }
     do {
       try await body(exchange)
@@ -55,7 +58,8 @@ final class Exchange {
     #expect(balances.values.reduce(0, +) == 0)
   }
 
-  private init(_ parameters: Parameters) async throws {
+  private init(_ parameters: Parameters, _ backends: [BackendID]) async throws {
+    self.backends = backends
     directory = NSTemporaryDirectory() + "bourse-exchange-\(UUID().uuidString)"
     card = BrokerCard(
       network: network, endpoint: "tcp://127.0.0.1:0", curveKey: curve.publicKey,
@@ -74,7 +78,8 @@ final class Exchange {
   }
 
   private func start(_ journal: sending Journal) async throws {
-    let backend = try await SharedBackend.reexec
+    var served: [ServedBackend] = []
+    for id in backends { served.append(try await SharedBackend.served(id)) }
     let market = try journal.recover()
     let sequencer = Sequencer(journal: journal, market: market, executor: PollExecutor())
     let blobs = try BlobStore(
@@ -83,8 +88,7 @@ final class Exchange {
     let service = BrokerService(
       network: network, key: brokerKey, operatorKey: operatorKey.publicKey,
       endpoint: card.endpoint, curveKeys: curve, sequencer: sequencer, blobs: blobs,
-      backends: [ServedBackend(backend: backend, plugin: try SharedBackend.pluginDigest())],
-      logger: quiet
+      backends: served, logger: quiet
     ) { ready.yield($0) }
     let running = RunningService(service) { ready.finish() }
     guard let card = await cards.first(where: { _ in true }) else {
@@ -150,24 +154,41 @@ final class Exchange {
     return key
   }
 
-  func publish(_ sample: SampleModel) async throws {
+  func publish(_ sample: SampleModel) async throws { try await publish(sample.model) }
+
+  func publish(_ model: SlicedModel) async throws {
     let publication = ModelPublication(client: client(operatorKey), key: operatorKey)
-    let id = try await publication.publish(sample.model)
+    let id = try await publication.publish(model)
     try await publication.awaitKeys(
-      of: id, backend: .reexec, slices: sample.manifest.slices.count, within: .seconds(20))
+      of: id, backend: .reexec, slices: model.manifest.slices.count, within: .seconds(20))
   }
 
-  /// A prover whose bid rests in the book on return.
+  /// A prover whose bids, on each of the exchange's backends unless told, rest in the book on
+  /// return.
   func prover(
-    price: UInt64, capacity: UInt32 = 8, _ misbehaviour: Misbehaviour? = nil
+    price: UInt64, capacity: UInt32 = 8, _ misbehaviour: Misbehaviour? = nil,
+    on backends: [BackendID]? = nil
   ) async throws -> PublicKey {
-    let key = try await party()
-    let (bids, ready) = AsyncStream.makeStream(of: BidID.self)
+    try await prover(
+      try await party(), price: price, capacity: capacity, misbehaviour, on: backends)
+  }
+
+  @discardableResult
+  func prover(
+    _ key: SigningKey, price: UInt64, capacity: UInt32 = 8, _ misbehaviour: Misbehaviour? = nil,
+    on backends: [BackendID]? = nil
+  ) async throws -> PublicKey {
+    let (bids, ready) = AsyncStream.makeStream(of: [BidID].self)
+    var offers: [ProverService.Offer] = []
+    for id in backends ?? self.backends {
+      let backend = try await SharedBackend.served(id).backend
+      offers.append(ProverService.Offer(backend, at: Price(ticks: price)))
+    }
     let service = ProverService(
       configuration: ProverService.Configuration(
-        price: Price(ticks: price), capacity: capacity,
-        bond: Amount(microcredits: UInt64(Self.bond)), misbehaviour: misbehaviour),
-      client: client(key), backend: try await SharedBackend.reexec, key: key, logger: quiet
+        capacity: capacity, bond: Amount(microcredits: UInt64(Self.bond)),
+        misbehaviour: misbehaviour),
+      offers: offers, client: client(key), key: key, logger: quiet
     ) { ready.yield($0) }
     let running = RunningService(service) { ready.finish() }
     provers.append(running)
@@ -214,20 +235,27 @@ struct RunningService {
   }
 }
 
-/// One `reexec` in one real host process, for the broker and all provers of all tests.
+/// The tree's backends, each in one real host process, for the broker and all provers of all tests.
 enum SharedBackend {
   static let installed = InstalledFiles(directory: buildDirectory)
-  private static let opening = Task {
-    try await Backend(
-      Backend.Configuration(
-        host: installed.proverHost, plugin: installed.plugin("reexec"), digest: pluginDigest(),
-        backend: .reexec))
+  /// Of the template that plugin authors copy: it takes no slice but a Relu.
+  static let exampleC = BackendID("example-c")!
+  private static let opening = Dictionary(
+    uniqueKeysWithValues: [.reexec, .sumcheck, exampleC].map { id in
+      (id, Task { try await open(id) })
+    })
+
+  static func served(_ id: BackendID) async throws -> ServedBackend {
+    try await #require(opening[id]).value
   }
 
-  static var reexec: Backend { get async throws { try await opening.value } }
-
-  static func pluginDigest() throws -> Digest {
-    Digest.of([UInt8](try Data(contentsOf: URL(filePath: installed.plugin("reexec")))))
+  private static func open(_ id: BackendID) async throws -> ServedBackend {
+    let plugin = installed.plugin(id.name)
+    let digest = Digest.of([UInt8](try Data(contentsOf: URL(filePath: plugin))))
+    let backend = try await Backend(
+      Backend.Configuration(
+        host: installed.proverHost, plugin: plugin, digest: digest, backend: id))
+    return ServedBackend(backend: backend, plugin: digest)
   }
 
   /// The directory of the test executable, where the build puts programs and plugins.

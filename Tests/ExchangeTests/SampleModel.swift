@@ -77,12 +77,13 @@ struct Asked {
 
 extension Exchange {
   func ask(
-    _ sample: SampleModel, _ input: [UInt8], spread: UInt32 = 0
+    _ sample: SampleModel, _ input: [UInt8], spread: UInt32 = 0, proving: ProvingPolicy = .none
   ) async throws -> Asked {
     let requester = try await party()
     let session = RequestSession(client: client(requester), key: requester)
     var order = RequestSession.Order()
     order.spread = spread
+    order.proving = proving
     let performed = try await session.submit(
       model: sample.manifest.id, manifest: sample.manifest, inputs: [input], order: order)
     return Asked(requester: requester, session: session, performed: performed)
