@@ -110,10 +110,16 @@ package struct Refusal: Error {
 package struct Call {
   let pointer: UnsafePointer<bourse_call>
 
-  /// Tells how much of the phase is done, 0 to 1; false once nobody wants the result.
-  package func proceeds(_ phase: String, _ fraction: Double) -> Bool {
+  /// Tells how much of the phase is done, 0 to 1.
+  package func progress(_ phase: String, _ fraction: Double) {
     phase.withCString { pointer.pointee.progress(pointer, $0, fraction) }
-    return pointer.pointee.is_cancelled(pointer) == 0
+  }
+
+  /// Whether nobody wants the result any more, for any thread to ask while the call lasts.
+  package var isCancelled: @Sendable () -> Bool {
+    // The host's services are for all threads.
+    nonisolated(unsafe) let pointer = pointer
+    return { pointer.pointee.is_cancelled(pointer) != 0 }
   }
 
   func diagnose(_ sentence: String) {

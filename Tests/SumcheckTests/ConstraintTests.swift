@@ -126,7 +126,7 @@ import Testing
   /// With a denominator that vanishes, both halves of the root are 0 whatever was looked up.
   @Test func denominatorsDoNotVanish() throws {
     let run = try #require(Self.honest)
-    let witness = Witness(run.circuit, tensors: run.tensors)
+    let witness = try Witness(run.circuit, tensors: run.tensors)
     let gamma = Extension(Goldilocks(canonical: 5), Goldilocks(canonical: 9))
     // The key of the row 0 of range(8), which is looked up at least once.
     let alpha = gamma * (Extension(8) + gamma * Extension(Circuit.Table.range(bits: 8).tag))

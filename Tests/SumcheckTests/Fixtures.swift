@@ -118,14 +118,16 @@ extension Verifier {
 extension Prover {
   init(_ circuit: Circuit, keyDigest: [UInt8]? = nil, threads: Int) {
     self.init(
-      .commit(CommitProver(circuit, Parallel(threads: threads))),
+      .commit(CommitProver(circuit, threads: threads)),
       keyDigest: keyDigest ?? circuit.key.digest, threads: threads)
   }
 
   func prove(
-    tensors: [[Int16]], inputs: [[UInt8]], outputs: [[UInt8]], context: [UInt8]
+    tensors: [[Int16]], inputs: [[UInt8]], outputs: [[UInt8]], context: [UInt8],
+    _ supervision: Supervision = .none
   ) throws -> [UInt8] {
-    try prove([Instance(inputs: inputs, outputs: outputs, context: context)], tensors: tensors)
+    try prove(
+      [Instance(inputs: inputs, outputs: outputs, context: context)], tensors: tensors, supervision)
   }
 
   /// From a witness that need not be one.
@@ -136,7 +138,7 @@ extension Prover {
     let instance = Instance(inputs: inputs, outputs: outputs, context: context)
     var proof = ProofWriter(
       transcript: Transcript(statement: [instance], keyDigest: keyDigest))
-    try prover.prove(witness, &proof, .none)
+    try prover.prove(witness, Parallel(threads: 1), &proof, .none)
     proof.seal()
     return proof.bytes
   }

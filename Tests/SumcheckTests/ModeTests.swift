@@ -132,7 +132,7 @@ import Testing
     // The other weights' prover, under this key's digest: only the root tells them apart.
     guard case .commit(let parameters) = run.key.mode else { return }
     let forger = Prover(
-      .commit(CommitProver(try Circuit(program, parameters), Parallel(threads: 1))),
+      .commit(CommitProver(try Circuit(program, parameters), threads: 1)),
       keyDigest: try run.key.verifierKey().digest, threads: 1)
     let forged = try forger.prove(other.instances, tensors: other.tensors)
     var victim = run

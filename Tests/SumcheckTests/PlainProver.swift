@@ -33,12 +33,12 @@ struct PlainProver {
     column, _, _ in column
   }
 
-  init(_ run: Run) { self.init(run.circuit, run.tensors) }
+  init(_ run: Run) throws { try self.init(run.circuit, run.tensors) }
 
-  init(_ circuit: Circuit, _ integers: [[Int16]]) {
+  init(_ circuit: Circuit, _ integers: [[Int16]]) throws {
     self.circuit = circuit
     tensors = integers.map { $0.map { Goldilocks(Int64($0)) } }
-    let vector = Witness(circuit, tensors: integers).vector
+    let vector = try Witness(circuit, tensors: integers).vector
     columns = circuit.columns.map { column in
       (0..<column.layout.size).map { Goldilocks(Int64(vector.values[column.offset + $0])) }
     }
@@ -61,11 +61,11 @@ struct PlainProver {
     var places: [Row: (column: Int, row: Int)] = [:]
     for (table, column) in circuit.tables {
       let rows = circuit.rows(of: table)
-      for row in rows.first.indices {
+      for row in rows.first.buffer.indices {
         places[
           Row(
-            first: Goldilocks(Int64(rows.first[row])), second: Goldilocks(Int64(rows.second[row])),
-            tag: table.tag)] = (column, row)
+            first: Goldilocks(Int64(rows.first.buffer[row])),
+            second: Goldilocks(Int64(rows.second.buffer[row])), tag: table.tag)] = (column, row)
       }
       columns[column] = columns[column].map { _ in .zero }
     }
@@ -129,11 +129,13 @@ struct PlainProver {
   }
 
   private func scales(_ scale: Scale, _ shape: [Int]) -> [Goldilocks] {
-    var result = [Goldilocks](repeating: .zero, count: shape.reduce(1, *))
-    scale.forEachRun(of: shape) { value, range in
-      for index in range { result[index] = Goldilocks(value) }
+    let count = shape.reduce(1, *)
+    switch scale {
+    case .uniform(let value): return .init(repeating: Goldilocks(value), count: count)
+    case .along(let axis, let values):
+      let inner = shape[(axis + 1)...].reduce(1, *)
+      return (0..<count).map { Goldilocks(values[$0 / inner % shape[axis]]) }
     }
-    return result
   }
 
   private func values(of wire: Wire) -> [Goldilocks] {
@@ -291,7 +293,7 @@ struct PlainProver {
           let (table, column) = circuit.tables[index]
           let rows = circuit.rows(of: table)
           p += columns[column].map { -Extension($0, .zero) }
-          q += zip(rows.first, rows.second).map {
+          q += zip(rows.first.buffer, rows.second.buffer).map {
             denominator(Goldilocks(Int64($0)), Goldilocks(Int64($1)), table.tag)
           }
         }
@@ -555,5 +557,15 @@ struct PlainProver {
   private static func folded(_ values: [Extension], _ challenge: Extension) -> [Extension] {
     let half = values.count / 2
     return (0..<half).map { values[$0] + challenge * (values[half + $0] - values[$0]) }
+  }
+}
+
+extension Mask {
+  /// Over the padded block.
+  fileprivate var cells: [Bool] {
+    zip(axes, Layout(axes.map(\.count)).logs).reduce([true]) { cells, axis in
+      let padded = axis.0 + [Bool](repeating: false, count: 1 << axis.1 - axis.0.count)
+      return cells.flatMap { cell in padded.map { cell && $0 } }
+    }
   }
 }

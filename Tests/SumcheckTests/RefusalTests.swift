@@ -161,7 +161,7 @@ import Testing
     let run = try #require(Self.network)
     let lying = try run.lying(tensor: 1, element: 3, by: 1)
     for (run, isTrue) in [(run, true), (lying, false)] {
-      let witness = Witness(run.circuit, tensors: run.tensors)
+      let witness = try Witness(run.circuit, tensors: run.tensors)
       for column in run.circuit.columns {
         guard case .tensor = column.content else { continue }
         var isReal = [Bool](repeating: false, count: column.layout.size)
@@ -214,7 +214,7 @@ import Testing
     let lying = try run.lying(tensor: 1, element: 0, by: 1)
     for (table, column) in run.circuit.tables {
       for (run, delta) in [(run, Int32(1)), (run, -1), (lying, 1), (lying, -1)] {
-        let witness = Witness(run.circuit, tensors: run.tensors)
+        let witness = try Witness(run.circuit, tensors: run.tensors)
         witness.vector.values[run.circuit.columns[column].offset] += delta
         let proof = try run.prover.prove(
           witness, inputs: run.inputs, outputs: run.outputs, context: run.context)

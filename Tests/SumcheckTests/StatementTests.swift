@@ -12,7 +12,7 @@ import Testing
   func plainProverMakesTheSameBytes(_ options: String) throws {
     let run = try KeyedRun(ModeTests.network(), options)
     guard case .commit(let prover) = run.prover.scheme else { return }
-    var plain = PlainProver(prover.circuit, run.tensors)
+    var plain = try PlainProver(prover.circuit, run.tensors)
     let transcript = Transcript(statement: run.instances, keyDigest: run.prover.keyDigest)
     #expect(try run.prove() == plain.prove(transcript))
     let columns = plain.columns

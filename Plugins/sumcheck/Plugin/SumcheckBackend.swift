@@ -106,7 +106,7 @@ struct SumcheckProvingSession: ProvingSession {
     do {
       return try prover.prove(
         inferences.map(Instance.init), tensors: run.tensors,
-        Supervision { call.proceeds($0, $1) })
+        Supervision(report: call.progress, isCancelled: call.isCancelled))
     } catch {
       throw Refusal(BOURSE_CANCELLED, "Proving was cancelled.")
     }

@@ -322,4 +322,15 @@ void sumcheck_blake3_many(
   uint8_t *out, const uint8_t *bytes, size_t stride, size_t length, const uint8_t *key,
   size_t begin, size_t end);
 
+// MARK: Waiting
+
+/// One step of a short wait for another thread: tells the processor that this one only waits.
+static inline void sumcheck_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 #endif

@@ -24,22 +24,34 @@ struct Layout: Hashable, Sendable {
     }
   }
 
-  /// Calls `body` for every run of elements along the last axis: where it begins in row-major
-  /// order, and where in the block.
-  func forEachRow(_ body: (_ element: Int, _ cell: Int) -> Void) {
-    guard let width = shape.last else { return body(0, 0) }
-    let outer = Layout(Array(shape.dropLast()))
-    let rows = outer.elementCount
-    var index = [Int](repeating: 0, count: outer.shape.count)
-    for row in 0..<rows {
+  /// Runs of elements along the last axis.
+  var rowCount: Int { shape.dropLast().reduce(1, *) }
+
+  /// Calls `body` for each of these rows: where it begins in row-major order, where in the block,
+  /// and its position along the axes before the last.
+  func forEachRow(
+    in rows: Range<Int>, _ body: (_ element: Int, _ cell: Int, _ position: [Int]) -> Void
+  ) {
+    let width = shape.last ?? 1
+    var position = [Int](repeating: 0, count: max(shape.count - 1, 0))
+    var rest = rows.lowerBound
+    for axis in position.indices.reversed() {
+      position[axis] = rest % shape[axis]
+      rest /= shape[axis]
+    }
+    for row in rows {
       var cell = 0
-      for axis in index.indices { cell = cell << outer.logs[axis] | index[axis] }
-      body(row * width, cell << (logs.last ?? 0))
-      for axis in index.indices.reversed() {
-        index[axis] += 1
-        if index[axis] < outer.shape[axis] { break }
-        index[axis] = 0
+      for axis in position.indices { cell = cell << logs[axis] | position[axis] }
+      body(row * width, cell << (logs.last ?? 0), position)
+      for axis in position.indices.reversed() {
+        position[axis] += 1
+        if position[axis] < shape[axis] { break }
+        position[axis] = 0
       }
     }
+  }
+
+  func forEachRow(_ body: (_ element: Int, _ cell: Int) -> Void) {
+    forEachRow(in: 0..<rowCount) { element, cell, _ in body(element, cell) }
   }
 }

@@ -88,7 +88,10 @@ package struct ProverKey: Hashable, Sendable, CanonicalCodable {
     var weightRoot: [UInt8]?
     if case .commit(let parameters) = mode, parameters.commitsWeights {
       let circuit = try Circuit(program, parameters, batch: batch)
-      guard let matrix = EncodedMatrix(weightsOf: circuit, Parallel(threads: 1)) else {
+      let matrix = Parallel.unsupervised(threads: 1) { parallel throws(Cancelled) in
+        try EncodedMatrix(weightsOf: circuit, parallel)
+      }
+      guard let matrix else {
         throw CircuitError(node: "program", reason: "it has no weights to commit to")
       }
       weightRoot = matrix.root

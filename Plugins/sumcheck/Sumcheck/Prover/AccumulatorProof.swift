@@ -5,8 +5,8 @@ import FixedPoint
 struct AccumulatorProof {
   private enum Operands {
     /// A and B of `WeightedSum`, over its inner block.
-    case weighted(WeightedSum, a: [Extension], b: [Extension])
-    case product([Circuit.ProductCheck.Factor], [[Extension]])
+    case weighted(WeightedSum, a: ExtensionVector, b: ExtensionVector)
+    case product([Circuit.ProductCheck.Factor], [ExtensionVector])
   }
 
   let point: [Extension]
@@ -16,29 +16,38 @@ struct AccumulatorProof {
   init(
     _ circuit: Circuit, _ accumulator: Int, at point: [Extension], _ witness: Witness,
     _ parallel: Parallel
-  ) {
+  ) throws(Cancelled) {
     self.point = point
     switch circuit.accumulators[accumulator] {
     case .weighted(let sum):
-      let a = sum.foldedOperand(witness.tensors[sum.source], at: point, parallel)
-      let b = sum.foldedWeights(at: point)
-      value = zip(a, b).reduce(.zero) { $0 + $1.0 * $1.1 }
+      let a = try sum.foldedOperand(witness.tensors[sum.source], at: point, parallel)
+      let b = try sum.foldedWeights(at: point, parallel)
+      value = Extension(sumcheck_inner_extension(a.view, b.view, a.count))
       operands = .weighted(sum, a: a, b: b)
     case .product(let left, let right):
-      let forms = [left, right]
-      let values = forms.map { witness.elements($0, circuit) }
-      let weights = Multilinear.equality(point, count: values[0].count)
-      value = weights.indices.reduce(.zero) {
-        $0 + weights[$1] * values[0][$1] * values[1][$1]
+      let factors = [left, right].map { Circuit.ProductCheck.Factor(form: $0) }
+      var values: [ExtensionVector] = []
+      for factor in factors { values.append(try witness.elements(factor, circuit, parallel)) }
+      let equality = EqualityTable(point)
+      let (l, r, low, tensor) = (values[0], values[1], equality.lowCount, equality.tensor)
+      let product = ExtensionVector(unfilled: l.count)
+      value = try parallel.sum(of: equality.highCount, cost: 6 * Double(low), +) { part in
+        let start = part.lowerBound * low
+        sumcheck_extension_multiply(
+          product.view(from: start), l.view(from: start), r.view(from: start), part.count * low)
+        return Extension(
+          sumcheck_evaluate_extension(product.view, tensor, part.lowerBound, part.upperBound))
       }
-      operands = .product(forms.map { .init(form: $0) }, values)
+      operands = .product(factors, values)
     }
   }
 
-  func prove(_ circuit: Circuit, _ proof: inout ProofWriter) -> [Claim] {
+  func prove(
+    _ circuit: Circuit, _ parallel: Parallel, _ proof: inout ProofWriter
+  ) throws(Cancelled) -> [Claim] {
     switch operands {
     case .weighted(let sum, let a, let b):
-      let (inner, operand, weight) = SmallSumcheck.product(a, b, &proof)
+      let (inner, operand, weight) = try ProductRounds.prove(a, b, parallel, &proof)
       proof.append(operand)
       let claim = Claim(
         terms: [
@@ -53,26 +62,43 @@ struct AccumulatorProof {
           value: weight),
       ]
     case .product(let factors, let values):
-      return circuit.prove(factors, values, at: point, claim: value, &proof)
+      return try circuit.prove(factors, values, at: point, claim: value, parallel, &proof)
     }
   }
 }
 
 extension Witness {
-  /// The padded values of a form, in E.
-  func elements(_ form: LinearForm, _ circuit: Circuit) -> [Extension] {
-    let integers = integers(form, circuit)
-    return (0..<integers.count).map { Extension(Int64(integers.values[$0])) }
+  /// The padded values of a factor, in E.
+  fileprivate func elements(
+    _ factor: Circuit.ProductCheck.Factor, _ circuit: Circuit, _ parallel: Parallel
+  ) throws(Cancelled) -> ExtensionVector {
+    let integers = try integers(factor.form, circuit, parallel)
+    let elements = ExtensionVector(unfilled: integers.count)
+    let inside = try factor.outside.map { mask throws(Cancelled) in
+      let inside = try IntegerVector(count: integers.count, parallel)
+      try mask.mark(inside.values, parallel)
+      return inside
+    }
+    try parallel.forEachPart(of: integers.count, cost: 3) { part in
+      if let inside {
+        for index in part { integers.values[index] &+= 1 &- inside.values[index] }
+      }
+      let view = elements.view(from: part.lowerBound)
+      sumcheck_base_from_int32(view.c0, integers.values + part.lowerBound, part.count)
+      view.c1.initialize(repeating: 0, count: part.count)
+    }
+    return elements
   }
 }
 
 extension Circuit {
   /// The sumcheck of Σ eq(point, ·)·Π factors.
-  func prove(
-    _ factors: [ProductCheck.Factor], _ values: [[Extension]], at point: [Extension],
-    claim: Extension, _ proof: inout ProofWriter
-  ) -> [Claim] {
-    let (inner, ends) = SmallSumcheck.equality(values, at: point, claim: claim, &proof)
+  fileprivate func prove(
+    _ factors: [ProductCheck.Factor], _ values: [ExtensionVector], at point: [Extension],
+    claim: Extension, _ parallel: Parallel, _ proof: inout ProofWriter
+  ) throws(Cancelled) -> [Claim] {
+    let (inner, ends) = try EqualityRounds.prove(
+      values, at: point, claim: claim, parallel, &proof)
     for end in ends { proof.append(end) }
     return zip(factors, ends).map { factor, end in
       let outside = factor.outside.map { .one - $0.value(at: inner[...]) } ?? Extension.zero
@@ -81,37 +107,24 @@ extension Circuit {
   }
 
   func prove(
-    _ check: ProductCheck, at point: [Extension], _ witness: Witness, _ proof: inout ProofWriter
-  ) -> [Claim] {
-    let values = check.factors.map { factor in
-      var values = witness.elements(factor.form, self)
-      if let mask = factor.outside {
-        for (index, isInside) in mask.cells.enumerated() where !isInside { values[index] += .one }
-      }
-      return values
+    _ check: ProductCheck, at point: [Extension], _ witness: Witness, _ parallel: Parallel,
+    _ proof: inout ProofWriter
+  ) throws(Cancelled) -> [Claim] {
+    var values: [ExtensionVector] = []
+    for factor in check.factors {
+      values.append(try witness.elements(factor, self, parallel))
     }
     switch check.result {
     case .outside(let mask):
-      return prove(
-        check.factors, values, at: point, claim: .one - mask.value(at: point[...]), &proof)
+      return try prove(
+        check.factors, values, at: point, claim: .one - mask.value(at: point[...]), parallel,
+        &proof)
     case .form(let form):
-      let weights = Multilinear.equality(point, count: 1 << point.count)
-      let value = zip(weights, witness.elements(form, self)).reduce(Extension.zero) {
-        $0 + $1.0 * $1.1
-      }
+      let value = try parallel.evaluate(
+        try witness.integers(form, self, parallel), EqualityTable(point))
       proof.append(value)
       return [claim(form, at: point[...], is: value)]
-        + prove(check.factors, values, at: point, claim: value, &proof)
-    }
-  }
-}
-
-extension Mask {
-  /// Over the padded block.
-  var cells: [Bool] {
-    zip(axes, Layout(axes.map(\.count)).logs).reduce([true]) { cells, axis in
-      let padded = axis.0 + [Bool](repeating: false, count: 1 << axis.1 - axis.0.count)
-      return cells.flatMap { cell in padded.map { cell && $0 } }
+        + (try prove(check.factors, values, at: point, claim: value, parallel, &proof))
     }
   }
 }
@@ -120,7 +133,7 @@ extension WeightedSum {
   /// A over the padded inner block: the operand folded with the equality of the point's positions.
   func foldedOperand(
     _ operand: [Int16], at point: [Extension], _ parallel: Parallel
-  ) -> [Extension] {
+  ) throws(Cancelled) -> ExtensionVector {
     let inner = Layout(innerShape)
     let axes = zip(Layout(resultShape).split(point[...]), resultShape).map {
       Multilinear.equality(Array($0), count: $1)
@@ -131,11 +144,14 @@ extension WeightedSum {
         product.flatMap { left in axis.map { left * $0 } }
       }
       let (weights, folded) = (ExtensionVector(rowWeights), ExtensionVector(count: inner.size))
-      operand.withUnsafeBufferPointer { operand in
-        sumcheck_combine_rows_int16(
-          folded.view, operand.baseAddress, columns, weights.view, rowWeights.count, 0, columns)
+      try parallel.forEachPart(of: columns, cost: 0.4 * Double(weights.count)) { part in
+        operand.withUnsafeBufferPointer { operand in
+          sumcheck_combine_rows_int16(
+            folded.view, operand.baseAddress, columns, weights.view, weights.count,
+            part.lowerBound, part.upperBound)
+        }
       }
-      return folded.elements
+      return folded
     }
     let (channels, height, width) = (
       sourceShape[channelAxis], sourceShape[channelAxis + 1], sourceShape[channelAxis + 2]
@@ -150,29 +166,25 @@ extension WeightedSum {
     let rowWeights = (0..<window.kernelHeight).map { cell in
       Self.moved(axes[channelAxis + 1], window.vertical, cell: cell, size: height)
     }
-    var result = [Extension](repeating: .zero, count: inner.size)
+    let result = ExtensionVector(count: inner.size)
     let stride = inner.size >> inner.logs[0]
     let rowStride = 1 << inner.logs[2]
-    result.withUnsafeMutableBufferPointer { buffer in
-      // Each part writes its own channels.
-      nonisolated(unsafe) let cells = buffer
+    let cost = Double(imageCount * height * window.cellCount * (width + 20))
+    try parallel.forEachPart(of: channels, cost: cost) { part in
       operand.withUnsafeBufferPointer { operand in
-        nonisolated(unsafe) let operand = operand.baseAddress.unsafelyUnwrapped
-        nonisolated(unsafe) let columnWeights = columnWeights
-        parallel.forEachPart(of: channels, grain: max(1, (1 << 13) / (height * width))) { part in
-          for image in images.indices {
-            for channel in part {
-              for line in 0..<height {
-                let row = operand + ((image * channels + channel) * height + line) * width
-                for x in 0..<window.kernelWidth {
-                  let fold =
-                    Extension(sumcheck_inner_int16(row, columnWeights[x].view, width))
-                    * images[image]
-                  for y in 0..<window.kernelHeight {
-                    let weight = rowWeights[y][line]
-                    if !weight.isZero {
-                      cells[channel * stride + y * rowStride + x] += fold * weight
-                    }
+        guard let operand = operand.baseAddress else { return }
+        for image in images.indices {
+          for channel in part {
+            for line in 0..<height {
+              let row = operand + ((image * channels + channel) * height + line) * width
+              for x in 0..<window.kernelWidth {
+                let fold =
+                  Extension(sumcheck_inner_int16(row, columnWeights[x].view, width))
+                  * images[image]
+                for y in 0..<window.kernelHeight {
+                  let weight = rowWeights[y][line]
+                  if !weight.isZero {
+                    result[channel * stride + y * rowStride + x] += fold * weight
                   }
                 }
               }
@@ -197,25 +209,29 @@ extension WeightedSum {
   }
 
   /// B over the padded inner block: the weights folded with the equality of the point's channel.
-  func foldedWeights(at point: [Extension]) -> [Extension] {
+  func foldedWeights(
+    at point: [Extension], _ parallel: Parallel
+  ) throws(Cancelled) -> ExtensionVector {
     let channel = ExtensionVector(
       Multilinear.equality(
         Array(Layout(resultShape).split(point[...])[channelAxis]), count: rows.rowCount))
     let columns = rows.weights.count / rows.rowCount
     let groupRows = rows.rowCount / groups
-    let folded = ExtensionVector(count: columns * groups)
-    rows.weights.withUnsafeBufferPointer { weights in
-      guard let weights = weights.baseAddress else { return }
-      for group in 0..<groups {
-        sumcheck_combine_rows_int16(
-          folded.view(from: group * columns), weights + group * groupRows * columns, columns,
-          channel.view(from: group * groupRows), groupRows, 0, columns)
+    let folded = ExtensionVector(unfilled: columns * groups)
+    for group in 0..<groups {
+      try parallel.forEachPart(of: columns, cost: 0.4 * Double(groupRows)) { part in
+        rows.weights.withUnsafeBufferPointer { weights in
+          guard let weights = weights.baseAddress else { return }
+          sumcheck_combine_rows_int16(
+            folded.view(from: group * columns), weights + group * groupRows * columns, columns,
+            channel.view(from: group * groupRows), groupRows, part.lowerBound, part.upperBound)
+        }
       }
     }
     let inner = Layout(innerShape)
-    var result = [Extension](repeating: .zero, count: inner.size)
+    let result = ExtensionVector(count: inner.size)
     let width = innerShape.last ?? 1
-    inner.forEachRow { element, cell in
+    try parallel.forEachRow(of: inner) { element, cell, _ in
       for index in 0..<width { result[cell + index] = folded[element + index] }
     }
     return result

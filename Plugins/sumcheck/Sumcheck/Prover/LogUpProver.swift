@@ -8,93 +8,94 @@ struct LogUpProver {
   let gamma: Extension
   let parallel: Parallel
 
-  /// Below this many pairs a round stays on one thread.
-  private static let grain = 1 << 12
-
   func prove(
     _ proof: inout ProofWriter, _ supervision: Supervision
   ) throws(Cancelled) -> (claims: [Claim], accumulators: [AccumulatorProof]) {
     var claims: [Claim] = []
     var accumulators: [AccumulatorProof] = []
+    let leafCount = Double(circuit.leafCount)
+    var done = 0.0
     for tree in circuit.trees {
-      try supervision.checkpoint(.lookups, 0)
-      let layers = Layers(leaves(of: tree), log: tree.log, parallel)
-      let point = try layers.prove(&proof, supervision)
-      open(tree, at: point, &proof, &claims, &accumulators)
+      try supervision.checkpoint(.lookups, done)
+      let share = Double(1 << tree.log) / leafCount
+      let layers = try Layers(try leaves(of: tree), log: tree.log, parallel)
+      let point = try layers.prove(&proof) { part in
+        supervision.advance(.lookups, done + share * part)
+      }
+      done += share
+      try open(tree, at: point, &proof, &claims, &accumulators)
     }
     return (claims, accumulators)
   }
 
   // MARK: Leaves
 
-  private func leaves(of tree: Circuit.Tree) -> (numerators: IntegerVector, q: ExtensionVector) {
-    let numerators = IntegerVector(count: 1 << tree.log)
+  private func leaves(
+    of tree: Circuit.Tree
+  ) throws(Cancelled) -> (numerators: IntegerVector, q: ExtensionVector) {
+    let numerators = try IntegerVector(count: 1 << tree.log, parallel)
     let q = ExtensionVector(unfilled: 1 << tree.log)
     var offset = 0
     for block in tree.blocks {
       let size = circuit.layout(block).size
       switch block {
       case .lookup(let index):
-        fillNumerators(circuit.lookups[index].mask, numerators.values + offset)
-        fillDenominators(index, q, from: offset)
+        try circuit.lookups[index].mask.mark(numerators.values + offset, parallel)
+        try fillDenominators(index, q, from: offset)
       case .table(let index):
         let (table, column) = circuit.tables[index]
         let counts = witness.vector.values + circuit.columns[column].offset
         let rows = circuit.rows(of: table)
         for row in 0..<size { numerators.values[offset + row] = -counts[row] }
-        sumcheck_denominators_int32(
-          q.view(from: offset), rows.first, rows.second,
-          (alpha - gamma * gamma * Extension(table.tag)).kernel, gamma.kernel, size)
+        let base = alpha - gamma * gamma * Extension(table.tag)
+        try fill(q, from: offset, rows.first, rows.second, base)
       }
       offset += size
     }
-    for index in offset..<(1 << tree.log) { q[index] = .one }
+    try parallel.forEachPart(of: 1 << tree.log - offset, cost: 2) { part in
+      for index in part { q[offset + index] = .one }
+    }
     return (numerators, q)
   }
 
-  private func fillNumerators(_ mask: Mask, _ numerators: UnsafeMutablePointer<Int32>) {
-    let layout = Layout(mask.axes.map(\.count))
-    let width = layout.shape.last ?? 1
-    let inside = mask.axes.last ?? [true]
-    layout.forEachRow { element, cell in
-      var rest = element / width
-      for axis in mask.axes.indices.dropLast().reversed() {
-        if !mask.axes[axis][rest % layout.shape[axis]] { return }
-        rest /= layout.shape[axis]
-      }
-      for index in 0..<width where inside[index] { numerators[cell + index] = 1 }
-    }
-  }
-
-  private func fillDenominators(_ index: Int, _ q: ExtensionVector, from offset: Int) {
+  private func fillDenominators(
+    _ index: Int, _ q: ExtensionVector, from offset: Int
+  ) throws(Cancelled) {
     let lookup = circuit.lookups[index]
-    let first = witness.firsts[index].values
+    let first = witness.firsts[index]
     let base = alpha - gamma * gamma * Extension(lookup.tag)
     let layout = Layout(lookup.shape)
     switch lookup.second {
     case .value:
-      let second = witness.seconds[index]?.values
-      parallel.forEachPart(of: layout.size, grain: Self.grain) { part in
-        sumcheck_denominators_int32(
-          q.view(from: offset + part.lowerBound), first + part.lowerBound,
-          second.map { $0 + part.lowerBound }, base.kernel, gamma.kernel, part.count)
-      }
+      try fill(q, from: offset, first, witness.seconds[index], base)
     case .bits(.uniform(let bits)):
-      let constant = base - gamma * Extension(bits)
-      parallel.forEachPart(of: layout.size, grain: Self.grain) { part in
-        sumcheck_denominators_int32(
-          q.view(from: offset + part.lowerBound), first + part.lowerBound, nil, constant.kernel,
-          gamma.kernel, part.count)
-      }
+      try fill(q, from: offset, first, nil, base - gamma * Extension(bits))
     case .bits(.along(let axis, let bits)):
       let inner = 1 << layout.logs[(axis + 1)...].reduce(0, +)
-      for plane in 0..<layout.size / inner {
-        let position = plane & (1 << layout.logs[axis] - 1)
-        let constant = position < bits.count ? base - gamma * Extension(bits[position]) : base
-        sumcheck_denominators_int32(
-          q.view(from: offset + plane * inner), first + plane * inner, nil, constant.kernel,
-          gamma.kernel, inner)
+      try parallel.forEachPart(
+        of: layout.size / inner, cost: Self.denominatorCost * Double(inner)
+      ) { part in
+        for plane in part {
+          let position = plane & (1 << layout.logs[axis] - 1)
+          let constant = position < bits.count ? base - gamma * Extension(bits[position]) : base
+          sumcheck_denominators_int32(
+            q.view(from: offset + plane * inner), first.values + plane * inner, nil,
+            constant.kernel, gamma.kernel, inner)
+        }
       }
+    }
+  }
+
+  private static let denominatorCost = 4.0
+
+  private func fill(
+    _ q: ExtensionVector, from offset: Int, _ first: IntegerVector, _ second: IntegerVector?,
+    _ constant: Extension
+  ) throws(Cancelled) {
+    try parallel.forEachPart(of: first.count, cost: Self.denominatorCost) { part in
+      sumcheck_denominators_int32(
+        q.view(from: offset + part.lowerBound), first.values + part.lowerBound,
+        second.map { $0.values + part.lowerBound }, constant.kernel, gamma.kernel, part.count)
     }
   }
 
@@ -103,20 +104,19 @@ struct LogUpProver {
   private func open(
     _ tree: Circuit.Tree, at point: [Extension], _ proof: inout ProofWriter,
     _ claims: inout [Claim], _ accumulators: inout [AccumulatorProof]
-  ) {
+  ) throws(Cancelled) {
     for block in tree.blocks {
       let log = circuit.layout(block).log
       let local = point[(tree.log - log)...]
-      // Blocks of one size share their point.
       let equality = EqualityTable(local)
       switch block {
       case .lookup(let index):
         let lookup = circuit.lookups[index]
-        let first = evaluate(witness.firsts[index].values, equality)
+        let first = try parallel.evaluate(witness.firsts[index], equality)
         proof.append(first)
         var remaining = first
         if let accumulator = lookup.first.accumulator {
-          let claim = AccumulatorProof(
+          let claim = try AccumulatorProof(
             circuit, accumulator, at: Array(local), witness, parallel)
           proof.append(claim.value)
           remaining -= claim.value
@@ -124,14 +124,14 @@ struct LogUpProver {
         }
         claims.append(circuit.claim(lookup.first.form, at: local, is: remaining))
         if case .value(let form) = lookup.second, let second = witness.seconds[index] {
-          let value = evaluate(second.values, equality)
+          let value = try parallel.evaluate(second, equality)
           proof.append(value)
           claims.append(circuit.claim(form, at: local, is: value))
         }
       case .table(let index):
         let column = circuit.tables[index].column
-        let multiplicity = evaluate(
-          witness.vector.values + circuit.columns[column].offset, equality)
+        let multiplicity = try parallel.evaluate(
+          witness.vector, from: circuit.columns[column].offset, equality)
         proof.append(multiplicity)
         claims.append(
           circuit.claim(
@@ -140,30 +140,57 @@ struct LogUpProver {
       }
     }
   }
+}
 
-  private func evaluate(
-    _ values: UnsafeMutablePointer<Int32>, _ equality: EqualityTable
-  ) -> Extension {
+extension Parallel {
+  /// The extension of the block that begins at `start`, at the point of an equality.
+  func evaluate(
+    _ vector: IntegerVector, from start: Int = 0, _ equality: EqualityTable
+  ) throws(Cancelled) -> Extension {
+    let values = vector.values + start
     let tensor = equality.tensor
-    return parallel.sum(
-      of: equality.highCount, grain: max(1, Self.grain / equality.lowCount), +
-    ) { part in
+    return try sum(of: equality.highCount, cost: Double(equality.lowCount), +) { part in
       Extension(sumcheck_evaluate_int32(values, tensor, part.lowerBound, part.upperBound))
+    }
+  }
+}
+
+extension Mask {
+  /// Writes 1 to every cell of the block that takes part, and leaves the others as they are.
+  func mark(_ cells: UnsafeMutablePointer<Int32>, _ parallel: Parallel) throws(Cancelled) {
+    let layout = Layout(axes.map(\.count))
+    let width = layout.shape.last ?? 1
+    let inside = axes.last ?? [true]
+    let isWhole = inside.allSatisfy { $0 }
+    try parallel.forEachRow(of: layout) { _, cell, position in
+      for (axis, place) in position.enumerated() where !axes[axis][place] { return }
+      for index in 0..<width where isWhole || inside[index] { cells[cell + index] = 1 }
     }
   }
 }
 
 extension Circuit {
   /// Both columns of a table, as integers.
-  func rows(of table: Table) -> (first: [Int32], second: [Int32]) {
-    let first = Array(0..<Int32(1 << table.log))
-    switch table {
-    case .range(let bits): return (first, first.map { _ in Int32(bits) })
-    case .relu: return (first, first.map { max($0 - 1 << 15, 0) })
-    case .sign: return (first, first.map { $0 >= 1 << 7 ? 1 : 0 })
-    case .function(let index):
-      return (functions[index].firsts, functions[index].seconds.map { Int32($0) })
+  func rows(of table: Table) -> (first: IntegerVector, second: IntegerVector) {
+    let count = 1 << table.log
+    let (first, second) = (IntegerVector(unfilled: count), IntegerVector(unfilled: count))
+    for row in 0..<count {
+      first.values[row] = Int32(truncatingIfNeeded: row)
+      second.values[row] =
+        switch table {
+        case .range(let bits): Int32(truncatingIfNeeded: bits)
+        case .relu: max(Int32(truncatingIfNeeded: row) - 1 << 15, 0)
+        case .sign: row >= 1 << 7 ? 1 : 0
+        case .function: 0
+        }
     }
+    if case .function(let index) = table {
+      for row in 0..<count {
+        first.values[row] = functions[index].firsts[row]
+        second.values[row] = Int32(functions[index].seconds[row])
+      }
+    }
+    return (first, second)
   }
 }
 
@@ -173,41 +200,39 @@ private struct Layers {
   private let numerators: IntegerVector
   private let leaves: ExtensionVector
   /// Layer j of 2^j fractions for j below the leaves'.
-  private let p: [ExtensionVector]
-  private let q: [ExtensionVector]
+  private let layers: [(p: ExtensionVector, q: ExtensionVector)]
   private let parallel: Parallel
 
-  private static let grain = 1 << 11
+  /// Nanoseconds for a sum of two fractions, and for a pair of one of a layer's rounds.
+  private static let sumCost = 12.0
+  private static let roundCost = 24.0
 
   init(
     _ leaves: (numerators: IntegerVector, q: ExtensionVector), log: Int, _ parallel: Parallel
-  ) {
+  ) throws(Cancelled) {
     self.log = log
     (numerators, self.leaves) = (leaves.numerators, leaves.q)
     self.parallel = parallel
-    var (p, q): ([ExtensionVector], [ExtensionVector]) = ([], [])
+    var layers: [(p: ExtensionVector, q: ExtensionVector)] = []
     for level in (0..<log).reversed() {
       let half = 1 << level
-      let (sums, products) = (ExtensionVector(unfilled: half), ExtensionVector(unfilled: half))
-      if level == log - 1 {
-        let numerators = leaves.numerators.values
-        let q = leaves.q
-        parallel.forEachPart(of: half, grain: Self.grain) { part in
-          sumcheck_fraction_sum_leaves(
-            sums.view, products.view, numerators, numerators + half, q.view, q.view(from: half),
-            part.lowerBound, part.upperBound)
+      let (p, q) = (ExtensionVector(unfilled: half), ExtensionVector(unfilled: half))
+      if let below = layers.last {
+        let layer = Self.fractions(below.p, below.q)
+        try parallel.forEachPart(of: half, cost: Self.sumCost) { part in
+          sumcheck_fraction_sum(p.view, q.view, layer, part.lowerBound, part.upperBound)
         }
-      } else if let (below, belowQ) = zip(p, q).first(where: { _ in true }) {
-        let layer = Self.fractions(below, belowQ)
-        parallel.forEachPart(of: half, grain: Self.grain) { part in
-          sumcheck_fraction_sum(
-            sums.view, products.view, layer, part.lowerBound, part.upperBound)
+      } else {
+        let (numerators, denominators) = (leaves.numerators.values, leaves.q)
+        try parallel.forEachPart(of: half, cost: Self.sumCost) { part in
+          sumcheck_fraction_sum_leaves(
+            p.view, q.view, numerators, numerators + half, denominators.view,
+            denominators.view(from: half), part.lowerBound, part.upperBound)
         }
       }
-      p.insert(sums, at: 0)
-      q.insert(products, at: 0)
+      layers.append((p, q))
     }
-    (self.p, self.q) = (p, q)
+    self.layers = layers.reversed()
   }
 
   private static func fractions(_ p: ExtensionVector, _ q: ExtensionVector) -> sumcheck_fractions {
@@ -216,30 +241,30 @@ private struct Layers {
       p0: p.view, p1: p.view(from: half), q0: q.view, q1: q.view(from: half))
   }
 
-  /// Sends the root and every layer; gives the point at the leaves.
+  /// Sends the root and every layer; gives the point at the leaves. `report` takes the part of the
+  /// work that is done. The layers are used up.
   func prove(
-    _ proof: inout ProofWriter, _ supervision: Supervision
+    _ proof: inout ProofWriter, _ report: (Double) -> Void
   ) throws(Cancelled) -> [Extension] {
     var numerator: Extension
     var denominator: Extension
-    if log == 0 {
-      (numerator, denominator) = (Extension(Int64(numerators.values[0])), leaves[0])
+    if let root = layers.first {
+      (numerator, denominator) = (root.p[0], root.q[0])
     } else {
-      (numerator, denominator) = (p[0][0], q[0][0])
+      (numerator, denominator) = (Extension(Int64(numerators.values[0])), leaves[0])
     }
     proof.append(numerator)
     proof.append(denominator)
     var point: [Extension] = []
     for level in 0..<log {
-      // The work doubles from layer to layer.
-      try supervision.checkpoint(.lookups, 1 / Double(1 << (log - level)))
+      // Summing took a quarter of the work; then it doubles from layer to layer.
+      report(0.25 + 0.75 / Double(1 << (log - level)))
       let lambda = proof.transcript.challenge()
       var rounds = EqualityRounds(claim: numerator + lambda * denominator)
-      let isLeaves = level == log - 1
       let pair =
-        isLeaves
-        ? proveLeaves(lambda, at: point, &rounds, &proof)
-        : prove(p[level + 1], q[level + 1], lambda, at: point, &rounds, &proof)
+        level == log - 1
+        ? try proveLeaves(lambda, at: point, &rounds, &proof)
+        : try prove(layers[level + 1], lambda, at: point, &rounds, &proof)
       for element in [pair.p0, pair.p1, pair.q0, pair.q1] { proof.append(element) }
       let tau = proof.transcript.challenge()
       numerator = pair.p0 + tau * (pair.p1 - pair.p0)
@@ -253,19 +278,20 @@ private struct Layers {
 
   /// Rounds over a layer of fractions in E; its vectors are folded in place.
   private func prove(
-    _ p: ExtensionVector, _ q: ExtensionVector, _ lambda: Extension, at point: [Extension],
-    _ rounds: inout EqualityRounds, _ proof: inout ProofWriter
-  ) -> Pair {
+    _ fractions: (p: ExtensionVector, q: ExtensionVector), _ lambda: Extension,
+    at point: [Extension], _ rounds: inout EqualityRounds, _ proof: inout ProofWriter
+  ) throws(Cancelled) -> Pair {
+    let (p, q) = fractions
     let half = p.count / 2
     guard let coordinate = point.first else { return (p[0], p[1], q[0], q[1]) }
     let layer = Self.fractions(p, q)
     let eq = EqualityTable(point.dropFirst())
-    let first = sum(eq) { tensor, part in
+    let first = try sum(eq) { tensor, part in
       sumcheck_fraction_round(
         layer, lambda.kernel, tensor, half / 2, part.lowerBound, part.upperBound)
     }
     let challenge = rounds.send(first, coordinate: coordinate, &proof)
-    return finish(
+    return try finish(
       layer, size: half, eq, challenge, lambda, at: point, &rounds, &proof)
   }
 
@@ -274,12 +300,12 @@ private struct Layers {
     _ layer: sumcheck_fractions, size: Int, _ equality: EqualityTable, _ challenge: Extension,
     _ lambda: Extension, at point: [Extension], _ rounds: inout EqualityRounds,
     _ proof: inout ProofWriter
-  ) -> Pair {
+  ) throws(Cancelled) -> Pair {
     var (eq, challenge, size) = (equality, challenge, size)
     for coordinate in point.dropFirst(rounds.point.count) {
       eq.dropFirst()
       let (r, quarter) = (challenge.kernel, size / 4)
-      let next = sum(eq) { tensor, part in
+      let next = try sum(eq) { tensor, part in
         sumcheck_fraction_fold_round(
           layer, r, tensor, quarter, part.lowerBound, part.upperBound)
       }
@@ -297,17 +323,17 @@ private struct Layers {
   private func proveLeaves(
     _ lambda: Extension, at point: [Extension], _ rounds: inout EqualityRounds,
     _ proof: inout ProofWriter
-  ) -> Pair {
+  ) throws(Cancelled) -> Pair {
     guard log > 3 else {
       let p = ExtensionVector(
         (0..<numerators.count).map { Extension(Int64(numerators.values[$0])) })
-      return prove(p, leaves, lambda, at: point, &rounds, &proof)
+      return try prove((p, leaves), lambda, at: point, &rounds, &proof)
     }
     let half = leaves.count / 2
     let (p0, p1) = (numerators.values, numerators.values + half)
     let (q0, q1) = (leaves.view, leaves.view(from: half))
     var eq = EqualityTable(point.dropFirst())
-    let first = sum(eq) { tensor, part in
+    let first = try sum(eq) { tensor, part in
       sumcheck_fraction_round_leaves(
         p0, p1, q0, q1, lambda.kernel, tensor, half / 2, part.lowerBound, part.upperBound)
     }
@@ -316,20 +342,22 @@ private struct Layers {
     let layer = sumcheck_fractions(
       p0: folded.view, p1: folded.view(from: half / 2), q0: q0, q1: q1)
     eq.dropFirst()
-    let second = sum(eq) { tensor, part in
+    let second = try sum(eq) { tensor, part in
       sumcheck_fraction_fold_round_leaves(
         layer, p0, p1, q0, q1, lambda.kernel, challenge.kernel, tensor, half / 4,
         part.lowerBound, part.upperBound)
     }
     let next = rounds.send(second, coordinate: point[1], &proof)
-    return finish(layer, size: half / 2, eq, next, lambda, at: point, &rounds, &proof)
+    return try finish(layer, size: half / 2, eq, next, lambda, at: point, &rounds, &proof)
   }
 
   private func sum(
     _ eq: EqualityTable, _ body: (sumcheck_tensor, Range<Int>) -> sumcheck_quadratic
-  ) -> sumcheck_quadratic {
+  ) throws(Cancelled) -> sumcheck_quadratic {
     let tensor = eq.tensor
-    return parallel.sum(of: eq.highCount, grain: max(1, Self.grain / eq.lowCount), +) { part in
+    return try parallel.sum(
+      of: eq.highCount, cost: Self.roundCost * Double(eq.lowCount), +
+    ) { part in
       body(tensor, part)
     }
   }

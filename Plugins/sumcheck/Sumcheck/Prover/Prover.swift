@@ -11,22 +11,22 @@ package struct Prover: Sendable {
   let scheme: Scheme
   private let program: Program
   private let executor: Executor
+  private let threads: Int
   /// Inferences of one proof.
   package let batch: Int
 
   /// `threads` changes how fast a proof comes, never its bytes. Throws, naming the operation, where
   /// the key's mode cannot prove the key's program.
   package init(_ key: ProverKey, threads: Int) throws(CircuitError) {
-    let parallel = Parallel(threads: threads)
     let scheme: Scheme
     var weightRoot: [UInt8]?
     switch key.mode {
     case .clear:
       scheme = .clear(
-        ClearProver(circuit: try ClearCircuit(key.program, batch: key.batch), parallel: parallel))
+        ClearProver(circuit: try ClearCircuit(key.program, batch: key.batch)))
     case .commit(let parameters):
       let prover = CommitProver(
-        try Circuit(key.program, parameters, batch: key.batch), parallel)
+        try Circuit(key.program, parameters, batch: key.batch), threads: threads)
       weightRoot = prover.weights?.root
       scheme = .commit(prover)
     }
@@ -39,6 +39,7 @@ package struct Prover: Sendable {
   init(_ scheme: Scheme, keyDigest: [UInt8], threads: Int) {
     self.scheme = scheme
     self.keyDigest = keyDigest
+    self.threads = threads
     switch scheme {
     case .clear(let prover): (program, batch) = (prover.circuit.program, prover.circuit.batch)
     case .commit(let prover): (program, batch) = (prover.circuit.program, prover.circuit.batch)
@@ -67,9 +68,10 @@ package struct Prover: Sendable {
   ) throws(Cancelled) -> [UInt8] {
     var proof = ProofWriter(
       transcript: Transcript(statement: instances, keyDigest: keyDigest))
+    let parallel = Parallel(threads: threads, supervision)
     switch scheme {
-    case .clear(let prover): try prover.prove(tensors, &proof, supervision)
-    case .commit(let prover): try prover.prove(tensors, &proof, supervision)
+    case .clear(let prover): try prover.prove(tensors, parallel, &proof, supervision)
+    case .commit(let prover): try prover.prove(tensors, parallel, &proof, supervision)
     }
     proof.seal()
     return proof.bytes

@@ -42,57 +42,103 @@ struct EqualityRounds {
   }
 }
 
-/// Small sumchecks, over elements in memory.
-enum SmallSumcheck {
-  /// Σ f·w; gives the point and both values there.
-  static func product(
-    _ f: [Extension], _ w: [Extension], _ proof: inout ProofWriter
-  ) -> (point: [Extension], f: Extension, w: Extension) {
-    var (f, w, point) = (f, w, [Extension]())
-    while f.count > 1 {
-      let half = f.count / 2
-      var (zero, leading) = (Extension.zero, Extension.zero)
-      for index in 0..<half {
-        zero += f[index] * w[index]
-        leading += (f[index + half] - f[index]) * (w[index + half] - w[index])
-      }
-      proof.append(zero)
-      proof.append(leading)
-      let challenge = proof.transcript.challenge()
-      point.append(challenge)
-      fold(&f, challenge)
-      fold(&w, challenge)
-    }
-    return (point, f[0], w[0])
+/// One side of `ProofReader.productSumcheck`: turns kernels' quadratics into messages and
+/// challenges.
+struct ProductRounds {
+  private(set) var point: [Extension] = []
+
+  /// Nanoseconds for a pair of a round.
+  static let cost = 14.0
+
+  /// Gives the challenge.
+  @discardableResult
+  mutating func send(_ quadratic: sumcheck_quadratic, _ proof: inout ProofWriter) -> Extension {
+    proof.append(Extension(quadratic.at_zero))
+    proof.append(Extension(quadratic.leading))
+    let challenge = proof.transcript.challenge()
+    point.append(challenge)
+    return challenge
   }
 
-  /// Σ eq(at, ·)·Π factors, which is `claim`; gives the point and the factors' values there.
-  static func equality(
-    _ factors: [[Extension]], at: [Extension], claim: Extension, _ proof: inout ProofWriter
-  ) -> (point: [Extension], values: [Extension]) {
+  /// The rounds that are left over f and w of `size` values, to which the latest challenge has not
+  /// been bound; they are folded in place. Gives both
+  /// values at the point.
+  mutating func finish(
+    _ f: ExtensionVector, _ w: ExtensionVector, size: Int, _ parallel: Parallel,
+    _ proof: inout ProofWriter
+  ) throws(Cancelled) -> (f: Extension, w: Extension) {
+    var size = size
+    while size > 2 {
+      let (r, quarter) = (point[point.count - 1].kernel, size / 4)
+      send(
+        try parallel.sum(of: quarter, cost: Self.cost, +) { part in
+          sumcheck_product_fold_round_extension(
+            f.view, w.view, quarter, r, part.lowerBound, part.upperBound)
+        }, &proof)
+      size /= 2
+    }
+    if let last = point.last {
+      for vector in [f, w] {
+        sumcheck_fold_extension(vector.view, vector.view, 1, last.kernel, 0, 1)
+      }
+    }
+    return (f[0], w[0])
+  }
+
+  /// All rounds of Σ f·w.
+  static func prove(
+    _ f: ExtensionVector, _ w: ExtensionVector, _ parallel: Parallel, _ proof: inout ProofWriter
+  ) throws(Cancelled) -> (point: [Extension], f: Extension, w: Extension) {
+    var rounds = ProductRounds()
+    let half = f.count / 2
+    if half > 0 {
+      rounds.send(
+        try parallel.sum(of: half, cost: cost, +) { part in
+          sumcheck_product_round_extension(
+            f.view, w.view, half, part.lowerBound, part.upperBound)
+        }, &proof)
+    }
+    let values = try rounds.finish(f, w, size: f.count, parallel, &proof)
+    return (rounds.point, values.f, values.w)
+  }
+}
+
+extension EqualityRounds {
+  /// Nanoseconds for a pair of one factor of a round.
+  private static let cost = 8.0
+
+  /// All rounds of Σ eq(at, ·)·Π factors, which is `claim`; the factors are folded in place. Gives
+  /// the point and the factors' values there.
+  static func prove(
+    _ factors: [ExtensionVector], at: [Extension], claim: Extension, _ parallel: Parallel,
+    _ proof: inout ProofWriter
+  ) throws(Cancelled) -> (point: [Extension], values: [Extension]) {
     precondition(factors.count <= SUMCHECK_FACTOR_LIMIT)
-    let vectors = factors.map { ExtensionVector($0) }
-    let views = vectors.map(\.view)
+    let views = factors.map(\.view)
+    let cost = Self.cost * Double(factors.count)
     var rounds = EqualityRounds(claim: claim)
     var equality = EqualityTable(at.dropFirst())
     for (round, coordinate) in at.enumerated() {
       if round > 0 { equality.dropFirst() }
       let half = factors[0].count >> (round + 1)
-      var sums = [sumcheck_extension](repeating: sumcheck_extension(), count: factors.count + 1)
-      sumcheck_factors_round(
-        &sums, views, views.count, equality.tensor, half, 0, equality.highCount)
-      let coefficients = sums.map { Extension($0) }
-      let challenge = rounds.send([coefficients[0]] + coefficients[2...], coordinate, &proof)
-      for view in views { sumcheck_fold_extension(view, view, half, challenge.kernel, 0, half) }
+      let tensor = equality.tensor
+      let sums = try parallel.sum(
+        of: equality.highCount, cost: cost * Double(equality.lowCount),
+        { zip($0, $1).map(+) }
+      ) { part in
+        var sums = [sumcheck_extension](repeating: sumcheck_extension(), count: factors.count + 1)
+        sumcheck_factors_round(
+          &sums, views, views.count, tensor, half, part.lowerBound, part.upperBound)
+        return sums.map { Extension($0) }
+      }
+      let challenge = rounds.send([sums[0]] + sums[2...], coordinate, &proof)
+      try parallel.forEachPart(of: half, cost: cost) { part in
+        for view in views {
+          sumcheck_fold_extension(
+            view, view, half, challenge.kernel, part.lowerBound, part.upperBound)
+        }
+      }
     }
-    return (rounds.point, vectors.map { $0[0] })
-  }
-
-  private static func fold(_ values: inout [Extension], _ challenge: Extension) {
-    let half = values.count / 2
-    for index in 0..<half {
-      values[index] += challenge * (values[index + half] - values[index])
-    }
-    values.removeLast(half)
+    return (rounds.point, factors.map { $0[0] })
   }
 }

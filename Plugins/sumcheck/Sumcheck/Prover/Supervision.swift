@@ -1,15 +1,33 @@
 /// How the caller of a proof follows it, and stops it.
-package struct Supervision {
-  /// Takes the phase's name and the part of it that is done; false to give up.
-  private let report: (String, Double) -> Bool
+package final class Supervision {
+  private let report: (_ phase: String, _ fraction: Double) -> Void
+  /// Whether the caller has given up. Asked on any of the proof's threads.
+  let isCancelled: @Sendable () -> Bool
+  private var latest: (phase: Phase, fraction: Double)?
 
-  package init(_ report: @escaping (String, Double) -> Bool) { self.report = report }
+  /// `report` takes a phase's name and the part of it that is done, which never falls.
+  package init(
+    report: @escaping (_ phase: String, _ fraction: Double) -> Void,
+    isCancelled: @escaping @Sendable () -> Bool
+  ) {
+    (self.report, self.isCancelled) = (report, isCancelled)
+  }
 
-  package static var none: Supervision { Supervision { _, _ in true } }
+  package static var none: Supervision {
+    Supervision(report: { _, _ in }, isCancelled: { false })
+  }
 
-  /// Between steps of a few milliseconds.
+  /// Between steps of a few milliseconds; longer ones are work of `Parallel`, which asks by itself.
   func checkpoint(_ phase: Phase, _ fraction: Double = 0) throws(Cancelled) {
-    guard report(phase.rawValue, fraction) else { throw Cancelled() }
+    advance(phase, fraction)
+    if isCancelled() { throw Cancelled() }
+  }
+
+  /// Reports every percent once.
+  func advance(_ phase: Phase, _ fraction: Double) {
+    if let latest, latest.phase == phase, fraction < latest.fraction + 0.01 { return }
+    latest = (phase, fraction)
+    report(phase.rawValue, fraction)
   }
 
   enum Phase: String {

@@ -29,6 +29,15 @@ final class ExtensionVector {
 
   deinit { memory.deallocate() }
 
+  /// Makes all elements zero.
+  func clear(_ parallel: Parallel) throws(Cancelled) {
+    try parallel.forEachPart(of: count, cost: 2) { part in
+      for start in [part.lowerBound, distance + part.lowerBound] {
+        (words + start).initialize(repeating: 0, count: part.count)
+      }
+    }
+  }
+
   private var words: UnsafeMutablePointer<UInt64> {
     memory.assumingMemoryBound(to: UInt64.self)
   }
@@ -56,19 +65,34 @@ final class ExtensionVector {
   var elements: [Extension] { (0..<count).map { self[$0] } }
 }
 
-/// int32 values of a padded block, zero at first.
-final class IntegerVector {
+/// Elements in memory of their own, of any value until they are written.
+final class Memory<Element: BitwiseCopyable> {
   let count: Int
-  let values: UnsafeMutablePointer<Int32>
+  let values: UnsafeMutablePointer<Element>
 
-  init(count: Int) {
+  init(unfilled count: Int) {
     self.count = count
-    values = UnsafeMutableRawPointer.allocate(byteCount: max(4 * count, 4), alignment: 64)
-      .bindMemory(to: Int32.self, capacity: max(count, 1))
-    values.initialize(repeating: 0, count: count)
+    values = UnsafeMutableRawPointer.allocate(
+      byteCount: max(MemoryLayout<Element>.stride * count, 1), alignment: 64
+    ).bindMemory(to: Element.self, capacity: count)
   }
 
   deinit { values.deallocate() }
+
+  var buffer: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: values, count: count) }
+}
+
+/// int32 values of a padded block.
+typealias IntegerVector = Memory<Int32>
+
+extension IntegerVector {
+  /// Zeros.
+  convenience init(count: Int, _ parallel: Parallel) throws(Cancelled) {
+    self.init(unfilled: count)
+    try parallel.forEachPart(of: count, cost: 0.5) { part in
+      (values + part.lowerBound).initialize(repeating: 0, count: part.count)
+    }
+  }
 }
 
 extension Extension {

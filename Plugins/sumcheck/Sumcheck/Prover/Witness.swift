@@ -12,18 +12,22 @@ struct Witness {
   /// `tensors` has the integers of every tensor of the circuit's program, row-major. Nothing is
   /// checked here: from integers that the program does not give follows a proof that no verifier
   /// accepts.
-  init(_ circuit: Circuit, tensors: [[Int16]], _ parallel: Parallel = Parallel(threads: 1)) {
-    var assembly = Assembly(circuit: circuit, tensors: tensors, parallel: parallel)
-    for column in circuit.columns.indices { assembly.fill(column) }
+  init(
+    _ circuit: Circuit, tensors: [[Int16]], _ parallel: Parallel = Parallel(threads: 1)
+  ) throws(Cancelled) {
+    var assembly = Assembly(
+      circuit: circuit, tensors: tensors,
+      vector: try IntegerVector(count: 1 << circuit.vectorLog, parallel), parallel: parallel)
+    for column in circuit.columns.indices { try assembly.fill(column) }
     var (firsts, seconds) = ([IntegerVector](), [IntegerVector?]())
     for lookup in circuit.lookups {
-      firsts.append(assembly.integers(lookup.first))
+      firsts.append(try assembly.integers(lookup.first))
       switch lookup.second {
       case .bits: seconds.append(nil)
-      case .value(let form): seconds.append(assembly.integers(.init(form: form)))
+      case .value(let form): seconds.append(try assembly.integers(.init(form: form)))
       }
     }
-    for (lookup, first) in zip(circuit.lookups, firsts) { assembly.count(lookup, first) }
+    try assembly.count(firsts)
     self.tensors = tensors
     self.firsts = firsts
     self.seconds = seconds
@@ -31,10 +35,12 @@ struct Witness {
   }
 
   /// The padded integers of a form.
-  func integers(_ form: LinearForm, _ circuit: Circuit) -> IntegerVector {
+  func integers(
+    _ form: LinearForm, _ circuit: Circuit, _ parallel: Parallel
+  ) throws(Cancelled) -> IntegerVector {
     var assembly = Assembly(
-      circuit: circuit, tensors: tensors, vector: vector, parallel: Parallel(threads: 1))
-    return assembly.integers(.init(form: form))
+      circuit: circuit, tensors: tensors, vector: vector, parallel: parallel)
+    return try assembly.integers(.init(form: form))
   }
 }
 
@@ -44,13 +50,11 @@ private struct Assembly {
   let tensors: [[Int16]]
   let vector: IntegerVector
   private let parallel: Parallel
-  private var accumulators: [Int: [Int32]] = [:]
+  private var accumulators: [Int: Memory<Int32>] = [:]
 
-  init(
-    circuit: Circuit, tensors: [[Int16]], vector: IntegerVector? = nil, parallel: Parallel
-  ) {
-    (self.circuit, self.tensors, self.parallel) = (circuit, tensors, parallel)
-    self.vector = vector ?? IntegerVector(count: 1 << circuit.vectorLog)
+  init(circuit: Circuit, tensors: [[Int16]], vector: IntegerVector, parallel: Parallel) {
+    (self.circuit, self.tensors) = (circuit, tensors)
+    (self.vector, self.parallel) = (vector, parallel)
   }
 
   private func cells(_ column: Int) -> UnsafeMutablePointer<Int32> {
@@ -58,209 +62,297 @@ private struct Assembly {
   }
 
   /// Multiplicities are left for `count`.
-  mutating func fill(_ column: Int) {
+  mutating func fill(_ column: Int) throws(Cancelled) {
     let layout = circuit.columns[column].layout
     let cells = cells(column)
     switch circuit.columns[column].content {
     case .tensor(let tensor):
-      let values = tensors[tensor]
       let width = layout.shape.last ?? 1
-      layout.forEachRow { element, cell in
-        for index in 0..<width { cells[cell + index] = Int32(values[element + index]) }
+      try tensors[tensor].withUnsafeBufferPointer { values throws(Cancelled) in
+        try parallel.forEachRow(of: layout) { element, cell, _ in
+          for index in 0..<width { cells[cell + index] = Int32(values[element + index]) }
+        }
       }
     case .high(let quantity):
-      let low = integers(quantity)
+      let whole = try integers(quantity)
       let shift = Int32(circuit.parameters.limbBits)
-      for index in 0..<layout.size { cells[index] = low.values[index] >> shift }
+      try parallel.forEachPart(of: layout.size, cost: 1) { part in
+        for index in part { cells[index] = whole.values[index] >> shift }
+      }
     case .sign(let high):
       let limbs = self.cells(high)
-      for index in 0..<layout.size { cells[index] = limbs[index] >= 1 << 7 ? 1 : 0 }
+      try parallel.forEachPart(of: layout.size, cost: 1) { part in
+        for index in part { cells[index] = limbs[index] >= 1 << 7 ? 1 : 0 }
+      }
     case .multiplicities: break
-    case .weights(let accumulator): circuit.fillWeights(of: accumulator, cells)
+    case .weights(let accumulator): try circuit.fillWeights(of: accumulator, cells, parallel)
     }
   }
 
-  /// Adds a lookup's cells to the multiplicities of its tables.
-  func count(_ lookup: Circuit.Lookup, _ first: IntegerVector) {
+  // MARK: Multiplicities
+
+  /// Fills the multiplicities of all tables, whose threads share none.
+  func count(_ firsts: [IntegerVector]) throws(Cancelled) {
+    let cells = firsts.reduce(0) { $0 + $1.count }
+    try parallel.forEachPart(
+      of: circuit.tables.count, cost: 2 * Double(cells) / Double(max(circuit.tables.count, 1))
+    ) { part in
+      for table in part {
+        for (lookup, first) in zip(circuit.lookups, firsts)
+        where lookup.tag == circuit.tables[table].table.tag {
+          count(lookup, first, in: circuit.tables[table])
+        }
+      }
+    }
+  }
+
+  /// Adds a lookup's cells to the multiplicities of one of its tables.
+  private func count(
+    _ lookup: Circuit.Lookup, _ first: IntegerVector, in entry: (table: Circuit.Table, column: Int)
+  ) {
     let layout = Layout(lookup.shape)
     let width = lookup.shape.last ?? 1
-    func counts(bits: Int64?) -> (rows: UnsafeMutablePointer<Int32>, size: Int)? {
-      let table = circuit.tables.first { entry in
-        if let bits { return entry.table == .range(bits: Int(bits)) }
-        return entry.table.tag == lookup.tag
-      }
-      return table.map { (cells($0.column), 1 << $0.table.log) }
-    }
+    let (rows, size) = (cells(entry.column), UInt32(1 << entry.table.log))
     let inside = lookup.mask.axes.last ?? [true]
     let isWhole = inside.allSatisfy { $0 }
-    layout.forEachRow { element, cell in
-      // The position along every axis but the last.
-      var (rest, position) = (element / width, [Int](repeating: 0, count: lookup.shape.count))
-      for axis in lookup.shape.indices.dropLast().reversed() {
-        position[axis] = rest % lookup.shape[axis]
-        rest /= lookup.shape[axis]
-        if !lookup.mask.axes[axis][position[axis]] { return }
-      }
-      var bits: Int64?
-      var perCell: [Int64]?
-      if case .bits(let scale) = lookup.second {
-        switch scale {
-        case .uniform(let value): bits = value
-        case .along(lookup.shape.count - 1, let values): perCell = values
-        case .along(let axis, let values): bits = values[position[axis]]
+    var bits: Scale?
+    if case .bits(let scale) = lookup.second { bits = scale }
+    var expected: Int64?
+    if case .range(let bits) = entry.table { expected = Int64(bits) }
+    if case .uniform(let own) = bits, own != expected { return }
+    layout.forEachRow(in: 0..<layout.rowCount) { _, cell, position in
+      for (axis, place) in position.enumerated() where !lookup.mask.axes[axis][place] { return }
+      var columnBits: [Int64]?
+      if case .along(let axis, let own) = bits {
+        if axis == position.count {
+          columnBits = own
+        } else if own[position[axis]] != expected {
+          return
         }
       }
-      if let perCell {
-        for index in 0..<width where inside[index] {
-          guard let table = counts(bits: perCell[index]) else { continue }
-          let row = Int(first.values[cell + index])
-          if row >= 0, row < table.size { table.rows[row] &+= 1 }
-        }
-        return
-      }
-      guard let table = counts(bits: bits) else { return }
       for index in 0..<width where isWhole || inside[index] {
-        let row = Int(first.values[cell + index])
+        if let columnBits, columnBits[index] != expected { continue }
         // Corrupted integers need not be rows.
-        if row >= 0, row < table.size { table.rows[row] &+= 1 }
+        let row = UInt32(bitPattern: first.values[cell + index])
+        if row < size { rows[Int(row)] &+= 1 }
       }
     }
   }
 
-  mutating func integers(_ quantity: Circuit.Quantity) -> IntegerVector {
+  // MARK: Forms
+
+  mutating func integers(_ quantity: Circuit.Quantity) throws(Cancelled) -> IntegerVector {
     let form = quantity.form
     let layout = Layout(form.shape)
-    let result = IntegerVector(count: layout.size)
-    var sums: [Int32]
+    let result =
+      layout.size == layout.elementCount
+      ? IntegerVector(unfilled: layout.size) : try IntegerVector(count: layout.size, parallel)
+    // Remainders of at most 16 bits need no more of the accumulator.
+    var mask: Int32 = -1
+    var sums: UnsafeMutablePointer<Int32>?
     if let accumulator = quantity.accumulator {
-      sums = accumulators[accumulator] ?? accumulate(circuit.accumulators[accumulator])
-      accumulators[accumulator] = sums
-    } else {
-      sums = [Int32](repeating: 0, count: layout.elementCount)
-    }
-    sums.withUnsafeMutableBufferPointer { sums in
-      guard let sums = sums.baseAddress else { return }
-      form.constant.forEachRun(of: form.shape) { value, range in
-        if value == 0 { return }
-        let value = Int32(truncatingIfNeeded: value)
-        for index in range { sums[index] &+= value }
+      let memory: Memory<Int32>
+      if let known = accumulators[accumulator] {
+        memory = known
+      } else {
+        memory = try accumulate(circuit.accumulators[accumulator])
+        accumulators[accumulator] = memory
       }
-      for term in form.terms { add(term, shape: form.shape, to: sums) }
-      let width = form.shape.last ?? 1
-      // Remainders of at most 16 bits need no more of the accumulator.
-      let mask: Int32 =
-        quantity.accumulator.map { circuit.accumulators[$0].isNarrow } ?? false ? 0xFFFF : -1
-      layout.forEachRow { element, cell in
-        for index in 0..<width { result.values[cell + index] = sums[element + index] & mask }
+      sums = memory.values
+      if circuit.accumulators[accumulator].isNarrow { mask = 0xFFFF }
+    }
+    let terms = form.terms.map { Reading($0, of: form.shape, circuit) }
+    let width = form.shape.last ?? 1
+    let constant = form.constant
+    let axis = form.shape.count - 1
+    try withSources(of: form) { sources throws(Cancelled) in
+      try parallel.forEachRow(of: layout, terms: terms.count + 1) { element, cell, position in
+        let row = result.values + cell
+        if let sums {
+          for index in 0..<width { row[index] = sums[element + index] }
+        } else {
+          for index in 0..<width { row[index] = 0 }
+        }
+        constant.add(to: row, width, position, lastAxis: axis)
+        for (term, source) in zip(terms, sources) {
+          term.add(to: row, from: source, element, position)
+        }
+        if mask != -1 { for index in 0..<width { row[index] &= mask } }
       }
     }
     return result
   }
 
-  private func add(
-    _ term: LinearForm.Term, shape: [Int], to sums: UnsafeMutablePointer<Int32>
-  ) {
-    switch term.wire {
-    case .column(let column):
-      // A column that is no tensor has the form's own shape and is read as it is.
-      let cells = cells(column)
-      let layout = Layout(shape)
-      let width = shape.last ?? 1
-      let scales = term.scale.uniformValue
-      layout.forEachRow { element, cell in
-        for index in 0..<width { sums[element + index] &+= scales &* cells[cell + index] }
-      }
-    case .output(let output):
-      add(tensors[circuit.program.outputTensors[output]], term, shape: shape, to: sums)
-    case .tensor(let tensor): add(tensors[tensor], term, shape: shape, to: sums)
-    case .one: add([1], term, shape: shape, to: sums)
-    }
-  }
-
-  private func add(
-    _ values: [Int16], _ term: LinearForm.Term, shape: [Int], to sums: UnsafeMutablePointer<Int32>
-  ) {
-    guard case .axes(let maps) = term.view else {
-      values.withUnsafeBufferPointer { values in
-        term.scale.forEachRun(of: shape) { scale, range in
-          let scale = Int32(truncatingIfNeeded: scale)
-          for index in range { sums[index] &+= scale &* Int32(values[index]) }
+  /// Where each term of the form finds its integers.
+  private func withSources(
+    of form: LinearForm, _ body: ([Reading.Source]) throws(Cancelled) -> Void
+  ) throws(Cancelled) {
+    func descend(_ sources: [Reading.Source]) throws(Cancelled) {
+      guard sources.count < form.terms.count else { return try body(sources) }
+      func goOn(_ values: [Int16]) throws(Cancelled) {
+        try values.withUnsafeBufferPointer { buffer throws(Cancelled) in
+          try descend(sources + [.tensor(buffer)])
         }
       }
-      return
-    }
-    let source = circuit.shape(of: term.wire)
-    var strides = [Int](repeating: 1, count: source.count)
-    for axis in source.indices.dropLast().reversed() {
-      strides[axis] = strides[axis + 1] * source[axis + 1]
-    }
-    let scale = term.scale.uniformValue
-    // Offsets of every combination of the outer axes' sources, then the innermost axis.
-    func descend(_ axis: Int, element: Int, offset: Int) {
-      let map = maps[axis]
-      let stride = map.source.map { strides[$0] } ?? 0
-      if axis == shape.count - 1 {
-        values.withUnsafeBufferPointer { values in
-          for (position, reads) in map.positions.enumerated() {
-            for read in reads {
-              sums[element + position] &+= scale &* Int32(values[offset + read * stride])
-            }
-          }
-        }
-        return
-      }
-      let inner = shape[(axis + 1)...].reduce(1, *)
-      for (position, reads) in map.positions.enumerated() {
-        for read in reads {
-          descend(axis + 1, element: element + position * inner, offset: offset + read * stride)
-        }
+      switch form.terms[sources.count].wire {
+      case .column(let column):
+        let layout = circuit.columns[column].layout
+        try descend(sources + [.column(cells(column), layout)])
+      case .output(let output): try goOn(tensors[circuit.program.outputTensors[output]])
+      case .tensor(let tensor): try goOn(tensors[tensor])
+      case .one: try goOn([1])
       }
     }
-    if shape.isEmpty {
-      sums[0] &+= scale &* Int32(values[0])
-    } else {
-      descend(0, element: 0, offset: 0)
-    }
+    try descend([])
   }
 
   /// The accumulator modulo 2^32, or 2^16 where it is narrow, row-major.
-  private func accumulate(_ accumulator: Circuit.Accumulator) -> [Int32] {
+  private func accumulate(
+    _ accumulator: Circuit.Accumulator
+  ) throws(Cancelled) -> Memory<Int32> {
     switch accumulator {
-    case .weighted(let sum): return sum.accumulate(tensors[sum.source], parallel)
+    case .weighted(let sum): return try sum.accumulate(tensors[sum.source], parallel)
     case .product(let left, let right):
-      var (a, b) = ([Int32](), [Int32]())
-      for (form, isLeft) in [(left, true), (right, false)] {
-        var sums = [Int32](repeating: 0, count: form.shape.reduce(1, *))
-        sums.withUnsafeMutableBufferPointer { buffer in
-          guard let buffer = buffer.baseAddress else { return }
-          for term in form.terms { add(term, shape: form.shape, to: buffer) }
+      let layout = Layout(left.shape)
+      let width = left.shape.last ?? 1
+      var own = self
+      let (a, b) = (
+        try own.integers(.init(form: left)), try own.integers(.init(form: right))
+      )
+      let product = Memory<Int32>(unfilled: layout.elementCount)
+      try parallel.forEachRow(of: layout) { element, cell, _ in
+        for index in 0..<width {
+          product.values[element + index] = a.values[cell + index] &* b.values[cell + index]
         }
-        if isLeft { a = sums } else { b = sums }
       }
-      return zip(a, b).map { $0 &* $1 }
+      return product
+    }
+  }
+}
+
+/// How a term of a form reads its source, row by row of the form.
+private struct Reading {
+  enum Source {
+    case tensor(UnsafeBufferPointer<Int16>)
+    case column(UnsafeMutablePointer<Int32>, Layout)
+  }
+
+  private let scale: Scale
+  private let lastAxis: Int
+  private let width: Int
+  /// Nil where elements are read in row-major order.
+  private let maps: [AxisMap]?
+  /// Of the source's elements, for a step along the axis that each map reads.
+  private var strides: [Int] = []
+  /// Where the last axis reads one element after the other, the first of them.
+  private var run: Int?
+
+  init(_ term: LinearForm.Term, of shape: [Int], _ circuit: Circuit) {
+    scale = term.scale
+    lastAxis = shape.count - 1
+    width = shape.last ?? 1
+    guard case .axes(let maps) = term.view else {
+      self.maps = nil
+      return
+    }
+    self.maps = maps
+    let source = circuit.shape(of: term.wire)
+    var steps = [Int](repeating: 1, count: source.count)
+    for axis in source.indices.dropLast().reversed() {
+      steps[axis] = steps[axis + 1] * source[axis + 1]
+    }
+    strides = maps.map { map in map.source.map { steps[$0] } ?? 0 }
+    if let last = maps.last, let start = last.positions.first?.first, strides.last == 1,
+      last.positions.enumerated().allSatisfy({ $0.element == [start + $0.offset] })
+    {
+      run = start
+    }
+  }
+
+  /// row[i] += scale·source for the row of the form that begins at `element`.
+  func add(
+    to row: UnsafeMutablePointer<Int32>, from source: Source, _ element: Int, _ position: [Int]
+  ) {
+    switch source {
+    case .column(let cells, let layout):
+      // A column that is no tensor has the form's own shape and is read as it is.
+      var cell = 0
+      for (axis, place) in position.enumerated() { cell = cell << layout.logs[axis] | place }
+      let scale = scale.value(in: position, lastAxis: lastAxis)
+      let from = cells + cell << (layout.logs.last ?? 0)
+      for index in 0..<width { row[index] &+= scale &* from[index] }
+    case .tensor(let values):
+      guard let start = values.baseAddress else { return }
+      guard maps != nil else { return addRun(to: row, start + element, position) }
+      addMapped(to: row, start, position, axis: 0)
+    }
+  }
+
+  private func addRun(
+    to row: UnsafeMutablePointer<Int32>, _ from: UnsafePointer<Int16>, _ position: [Int]
+  ) {
+    if case .along(lastAxis, let scales) = scale {
+      for index in 0..<width {
+        row[index] &+= Int32(truncatingIfNeeded: scales[index]) &* Int32(from[index])
+      }
+    } else {
+      let scale = scale.value(in: position, lastAxis: lastAxis)
+      for index in 0..<width { row[index] &+= scale &* Int32(from[index]) }
+    }
+  }
+
+  /// Every combination of what the outer axes read, then the innermost axis.
+  private func addMapped(
+    to row: UnsafeMutablePointer<Int32>, _ from: UnsafePointer<Int16>, _ position: [Int], axis: Int
+  ) {
+    guard let maps, !maps.isEmpty else { return addRun(to: row, from, position) }
+    guard axis == lastAxis else {
+      for read in maps[axis].positions[position[axis]] {
+        addMapped(to: row, from + read * strides[axis], position, axis: axis + 1)
+      }
+      return
+    }
+    if let run { return addRun(to: row, from + run, position) }
+    let scale = scale.value(in: position, lastAxis: lastAxis)
+    for (index, reads) in maps[axis].positions.enumerated() {
+      for read in reads { row[index] &+= scale &* Int32(from[read * strides[axis]]) }
+    }
+  }
+}
+
+extension Parallel {
+  /// Calls `body` for every row of a block, as `Layout.forEachRow` does. `terms` says how often
+  /// each of its cells is read or written.
+  func forEachRow(
+    of layout: Layout, terms: Int = 1,
+    _ body: (_ element: Int, _ cell: Int, _ position: [Int]) -> Void
+  ) throws(Cancelled) {
+    let cost = Double(10 + (layout.shape.last ?? 1)) * Double(terms)
+    try forEachPart(of: layout.rowCount, cost: cost) { part in
+      layout.forEachRow(in: part, body)
     }
   }
 }
 
 extension Scale {
-  /// Of a scale that is known to be uniform.
-  var uniformValue: Int32 {
-    guard case .uniform(let value) = self else { return 0 }
-    return Int32(truncatingIfNeeded: value)
+  /// Of the row at `position`, for a scale that does not differ along the last axis.
+  fileprivate func value(in position: [Int], lastAxis: Int) -> Int32 {
+    switch self {
+    case .uniform(let value): Int32(truncatingIfNeeded: value)
+    case .along(let axis, let values):
+      axis < position.count ? Int32(truncatingIfNeeded: values[position[axis]]) : 0
+    }
   }
 
-  /// Calls `body` with each value and a range of row-major indices of `shape` that have it.
-  func forEachRun(of shape: [Int], _ body: (Int64, Range<Int>) -> Void) {
-    switch self {
-    case .uniform(let value): body(value, 0..<shape.reduce(1, *))
-    case .along(let axis, let values):
-      let inner = shape[(axis + 1)...].reduce(1, *)
-      for outer in 0..<shape[..<axis].reduce(1, *) {
-        for (position, value) in values.enumerated() {
-          let start = (outer * shape[axis] + position) * inner
-          body(value, start..<start + inner)
-        }
-      }
+  /// Adds the integers to a row.
+  fileprivate func add(
+    to row: UnsafeMutablePointer<Int32>, _ width: Int, _ position: [Int], lastAxis: Int
+  ) {
+    if case .along(lastAxis, let values) = self {
+      for index in 0..<width { row[index] &+= Int32(truncatingIfNeeded: values[index]) }
+      return
     }
+    let value = value(in: position, lastAxis: lastAxis)
+    if value != 0 { for index in 0..<width { row[index] &+= value } }
   }
 }
