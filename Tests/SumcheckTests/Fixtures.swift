@@ -43,6 +43,12 @@ struct Run {
 
   var prover: Prover { Prover(circuit, threads: 1) }
 
+  var instance: Instance { Instance(inputs: inputs, outputs: outputs, context: context) }
+
+  var transcript: Transcript {
+    Transcript(statement: [instance], keyDigest: circuit.key.digest)
+  }
+
   func prove(threads: Int = 1) throws -> [UInt8] {
     try Prover(circuit, threads: threads).prove(
       tensors: tensors, inputs: inputs, outputs: outputs, context: context)

@@ -22,6 +22,9 @@ struct PlainProver {
   var lookupChallenges: ((Extension, Extension)) -> (Extension, Extension) = { $0 }
   /// The matrix that is committed to, given the witness's.
   var committedRows: ([[Goldilocks]]) -> [[Goldilocks]] = { $0 }
+  /// The statement, where it is false: then what the opening has to show is what the verifier makes
+  /// of it, and not what the witness gives.
+  var statement: Instance?
   /// The row combination that is sent, given the true one, what its inner product with `equality`
   /// has to be, and `equality`.
   var sentCombination: ([Extension], Extension, _ equality: [Extension]) -> [Extension] = {
@@ -53,6 +56,22 @@ struct PlainProver {
       let layout = circuit.columns[column].layout
       columns[column] = padded(tensors[tensor], layout, over: columns[column])
     }
+  }
+
+  /// High limbs, signs and multiplicities as they follow from the tensors, whatever these are: an
+  /// element that is too large keeps its low limb in range.
+  mutating func settle() {
+    for (index, column) in circuit.columns.enumerated() {
+      switch column.content {
+      case .high(let quantity):
+        let shift = UInt64(circuit.parameters.limbBits)
+        columns[index] = block(quantity).map { Goldilocks(canonical: $0.value >> shift) }
+      case .sign(let high):
+        columns[index] = columns[high].map { $0.value >= 1 << 7 ? .one : .zero }
+      default: break
+      }
+    }
+    recount()
   }
 
   /// Counts the lookups anew, those that name a row.
@@ -136,6 +155,13 @@ struct PlainProver {
       let inner = shape[(axis + 1)...].reduce(1, *)
       return (0..<count).map { Goldilocks(values[$0 / inner % shape[axis]]) }
     }
+  }
+
+  /// Whether the witness satisfies what the leaves of the lookups leave to be shown.
+  func satisfies(_ claim: Claim) -> Bool {
+    claim.terms.reduce(Extension.zero) { sum, term in
+      zip(term.functional.dense, values(of: term.wire)).reduce(sum) { $0 + $1.0 * $1.1 }
+    } == claim.value
   }
 
   private func values(of wire: Wire) -> [Goldilocks] {
@@ -453,10 +479,16 @@ struct PlainProver {
   ) {
     let parameters = circuit.parameters
     let beta = proof.transcript.challenge()
+    let known = statement.map { PublicTensors([$0], of: circuit.program) }
     var weights = [Extension](repeating: .zero, count: vector.count)
-    var power = Extension.one
+    var (total, power) = (Extension.zero, Extension.one)
     for claim in claims {
-      for (column, functional) in circuit.resolve(claim).columns {
+      let resolved = circuit.resolve(claim)
+      total += power * claim.value
+      for (tensor, functional) in resolved.public {
+        if let known { total -= power * known.evaluate(tensor, functional) }
+      }
+      for (column, functional) in resolved.columns {
         let (dense, block) = (functional.dense, circuit.columns[column])
         let width = functional.shape.last ?? 1
         Layout(functional.shape).forEachRow { element, cell in
@@ -468,7 +500,8 @@ struct PlainProver {
       power *= beta
     }
     let (point, ends) = Self.productRounds(
-      vector.map { Extension($0, .zero) }, weights, &proof)
+      vector.map { Extension($0, .zero) }, weights, claim: &total, &proof)
+    let opened = known == nil ? ends.0 : total * ends.1.inverse
     let rowVariables = circuit.vectorLog - parameters.messageLog
     let rows = Multilinear.equality(
       Array(point[..<rowVariables]), count: circuit.weightRows.upperBound)
@@ -477,7 +510,7 @@ struct PlainProver {
       rows.indices.reduce(Extension.zero) { $0 + rows[$1] * vector[$1 * length + place] }
     }
     let combination = sentCombination(
-      honest, ends.0, Multilinear.equality(Array(point[rowVariables...]), count: length))
+      honest, opened, Multilinear.equality(Array(point[rowVariables...]), count: length))
     for element in combination { proof.append(element) }
     let positions = proof.transcript.positions(parameters.queryCount, log: parameters.codeLog)
     let word = ReedSolomon.encode(combination, rateLog: parameters.rateLog)
@@ -534,8 +567,16 @@ struct PlainProver {
     return (challenges, factors.map { $0[0] })
   }
 
-  private static func productRounds(
+  static func productRounds(
     _ left: [Extension], _ right: [Extension], _ proof: inout ProofWriter
+  ) -> (point: [Extension], ends: (Extension, Extension)) {
+    var claim = Extension.zero
+    return productRounds(left, right, claim: &claim, &proof)
+  }
+
+  /// Leaves in `claim` what the verifier makes of it.
+  private static func productRounds(
+    _ left: [Extension], _ right: [Extension], claim: inout Extension, _ proof: inout ProofWriter
   ) -> (point: [Extension], ends: (Extension, Extension)) {
     var (left, right, point) = (left, right, [Extension]())
     while left.count > 1 {
@@ -548,6 +589,8 @@ struct PlainProver {
       proof.append(zero)
       proof.append(leading)
       let challenge = proof.transcript.challenge()
+      let linear = claim - zero - zero - leading
+      claim = zero + challenge * (linear + challenge * leading)
       (left, right) = (folded(left, challenge), folded(right, challenge))
       point.append(challenge)
     }
