@@ -6,8 +6,9 @@ import Statements
 /// One run of a program, with what proves and checks it.
 struct Run {
   let circuit: Circuit
+  let verifier: Verifier
   var tensors: [[Int16]]
-  let inputs: [[UInt8]]
+  var inputs: [[UInt8]]
   var outputs: [[UInt8]]
   var context = [UInt8](repeating: 7, count: 32)
 
@@ -16,6 +17,7 @@ struct Run {
     _ parameters: Parameters = Parameters(limbBits: 8, messageLog: 8, rateLog: 1)
   ) throws {
     circuit = try Circuit(program, parameters)
+    verifier = try Verifier(circuit)
     self.inputs = inputs
     outputs = try Executor(program: program).run(inputs)
     tensors = try Prover(circuit, threads: 1).run([inputs]).tensors
@@ -34,13 +36,6 @@ struct Run {
       }, parameters)
   }
 
-  var verifier: Verifier {
-    guard let verifier = try? Verifier(circuit) else {
-      preconditionFailure("a circuit that was compiled compiles again")
-    }
-    return verifier
-  }
-
   var prover: Prover { Prover(circuit, threads: 1) }
 
   var instance: Instance { Instance(inputs: inputs, outputs: outputs, context: context) }
@@ -54,8 +49,12 @@ struct Run {
       tensors: tensors, inputs: inputs, outputs: outputs, context: context)
   }
 
+  func prove(_ witness: Witness) throws -> [UInt8] {
+    try prover.prove(witness, inputs: inputs, outputs: outputs, context: context)
+  }
+
   func verify(_ proof: [UInt8]) throws {
-    try Verifier(circuit).verify(
+    try verifier.verify(
       inputs: inputs, outputs: outputs, context: context, proof: proof)
   }
 
@@ -221,6 +220,43 @@ enum SmallProgram {
         .relu(Relu()),
         .add(Addition(leftAlignment: 1, rightAlignment: 1, shift: 1, exponent: 0)),
       ], reading: [7: [6, 7]])
+  }
+
+  /// Every kind of operation that has a relation without a table of 2^16 rows, and every kind of
+  /// output: tensors, an input, moved elements.
+  static func zoo() throws -> Program {
+    try chain(
+      [1, 4, 5, 6],
+      [
+        convolution(
+          6, channels: 4,
+          Window(kernel: (3, 2), stride: (2, 1), pads: (1, 0, 0, 1), dilation: (1, 2)), groups: 2,
+          shifts: [9, 10, 8]),
+        .relu(Relu()),
+        .maxPool(MaxPool(window: Window(kernel: (2, 2), stride: (1, 2), pads: (0, 1, 1, 0)))),
+        .averagePool(
+          AveragePool(window: Window(kernel: (2, 2)), multiplier: 3, shift: 4, exponent: 0)),
+        .multiply(Multiplication(exponent: -8)),
+        .rescale(Rescaling(exponent: -10)),
+        .rescale(Rescaling(exponent: 1)),
+        .add(
+          Addition(
+            leftAlignment: 0, rightAlignment: 1, subtracts: true, shift: 1, exponent: 0)),
+        .constant(Constant(shape: [6, 1, 1], exponent: 0, values: [3, -40, 5, -6, 700, -8])),
+        .add(Addition(leftAlignment: 0, rightAlignment: 0, shift: 0, exponent: 0)),
+        .reshape(Reshape(shape: [1, 36])),
+        matrix(5, columns: 36, shifts: [7, 18, 5, 0, 9].map { max($0, 4) }),
+        .concatenation(Concatenation(axis: 1, operandCount: 2)),
+        .arrangement(
+          Arrangement(
+            axes: [
+              .init(source: 0, indices: [0]),
+              .init(source: 1, indices: [9, 8, nil, 7, 6, 5, 4, 3, 2, nil, 1, 0]),
+            ], fill: 77)),
+      ],
+      reading: [
+        3: [3], 4: [3, 3], 5: [5], 6: [3], 7: [7, 3], 9: [8, 9], 12: [12, 12],
+      ], outputs: [14, 4, 6, 13, 0, 12])
   }
 
   /// LeNet-5 in its full size, with weights drawn at random.

@@ -33,7 +33,7 @@ import Testing
     let run = try #require(Self.network)
     let proof = try run.prove()
     #expect(run.refusal(proof) == nil)
-    let verifier = try Verifier(run.circuit)
+    let verifier = run.verifier
     func refused(_ inputs: [[UInt8]], _ outputs: [[UInt8]], _ context: [UInt8]) -> Bool {
       do throws(VerificationError) {
         try verifier.verify(inputs: inputs, outputs: outputs, context: context, proof: proof)
