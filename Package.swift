@@ -168,7 +168,7 @@ let package = Package(
         "Statements", "Primitives", logging, serviceLifecycle,
       ]),
     tests("SumcheckKernels", ["CSumcheckKernels"]),
-    tests("Sumcheck", ["Sumcheck", "FixedPoint", "Statements", "Primitives"]),
+    tests("Sumcheck", ["CSumcheckKernels", "Sumcheck", "FixedPoint", "Statements", "Primitives"]),
     tests("Layout", []),
   ],
   swiftLanguageModes: [.v6]

@@ -106,14 +106,9 @@ import Testing
         .function(UnaryFunction(.sqrt, exponent: 8)),
         .multiply(Multiplication(exponent: 9)),
       ], reading: [1: [0, 1], 2: [2, 1], 5: [4, 5]])
-    let run = try Run(program, seed: 3)
+    let run = try Run(
+      program, seed: 3, Parameters(limbBits: 8, messageLog: 13, rateLog: 1))
     try run.verify(try run.prove())
-    for tensor in 2...6 {
-      for delta in [1, -1, 1 << 12] {
-        guard let lying = try? run.lying(tensor: tensor, element: 5, by: delta) else { continue }
-        #expect(lying.refusal(try lying.prove()) != nil, "tensor \(tensor) by \(delta)")
-      }
-    }
   }
 
   @Test func dividesLargePools() throws {

@@ -8,7 +8,7 @@ import Testing
 /// A proof convinces of its own statement and of no other: key, contexts, order, bytes.
 @Suite struct StatementTests {
   /// The plain prover shares no kernel with the built one, and makes the same bytes.
-  @Test(arguments: ModeTests.options)
+  @Test(arguments: ["mode=commit", "weights=committed batch=2"])
   func plainProverMakesTheSameBytes(_ options: String) throws {
     let run = try KeyedRun(ModeTests.network(), options)
     guard case .commit(let prover) = run.prover.scheme else { return }
