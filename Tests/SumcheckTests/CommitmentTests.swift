@@ -80,7 +80,7 @@ import Testing
   @Test func refusesAnotherMatrix() throws {
     let run = try #require(Self.run)
     for (row, change) in [(0, Goldilocks.one), (run.circuit.rowCount - 1, Goldilocks(-5))] {
-      var plain = PlainProver(run)
+      var plain = try PlainProver(run)
       plain.committedRows = { rows in
         var rows = rows
         rows[row][17] = rows[row][17] + change
@@ -94,7 +94,7 @@ import Testing
   /// ones only by the same messages.
   @Test func refusesChallengesDrawnBeforeTheirCommitments() throws {
     let run = try #require(Self.run)
-    var plain = PlainProver(run)
+    var plain = try PlainProver(run)
     var early = run.transcript
     let known = (early.challenge(), early.challenge())
     plain.lookupChallenges = { _ in known }
@@ -109,7 +109,7 @@ import Testing
     for transcript in [
       other.transcript, Transcript(purpose: "bourse/sumcheck/transcript/1"), longer,
     ] {
-      #expect(run.refusal(PlainProver(run).prove(transcript)) != nil)
+      #expect(try run.refusal(PlainProver(run).prove(transcript)) != nil)
     }
   }
 

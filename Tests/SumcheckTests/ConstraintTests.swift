@@ -78,7 +78,7 @@ import Testing
     case .layer:
       // The lookups do not balance, and their sum is said to be 0.
       let run = try quotientTooSmall()
-      var plain = PlainProver(run)
+      var plain = try PlainProver(run)
       plain.sentRoot = { _, root in (.zero, root.denominator) }
       return Forgery(run, plain.prove(run.transcript))
     case .weightedSum: return try otherRows(weight: 1, bias: 0)
@@ -148,7 +148,7 @@ import Testing
   private func falseOutput(opensWhatIsCommitted: Bool) throws -> Forgery {
     var run = try #require(Self.honest)
     run.outputs[0][0] ^= 1
-    var plain = PlainProver(run)
+    var plain = try PlainProver(run)
     plain.statement = run.instance
     plain.sentCombination = { combination, opened, equality in
       let own = zip(combination, equality).reduce(Extension.zero) { $0 + $1.0 * $1.1 }
@@ -182,10 +182,10 @@ import Testing
     for sum in circuit.sums {
       let weighted = sum.weighted
       let point = proof.transcript.challenges(Layout(weighted.resultShape).log)
+      let parallel = Parallel(threads: 1)
       _ = PlainProver.productRounds(
-        weighted.foldedOperand(
-          run.tensors[weighted.source], at: point, Parallel(threads: 1)),
-        weighted.foldedWeights(at: point), &proof)
+        try weighted.foldedOperand(run.tensors[weighted.source], at: point, parallel).elements,
+        try weighted.foldedWeights(at: point, parallel).elements, &proof)
     }
     proof.seal()
     return Forgery(run, proof.bytes)
@@ -195,7 +195,7 @@ import Testing
   /// false lookup would pass, and leave only claims that hold.
   @Test func denominatorsDoNotVanish() throws {
     let run = try quotientTooSmall()
-    let plain = PlainProver(run)
+    let plain = try PlainProver(run)
     let gamma = Extension(Goldilocks(canonical: 5), Goldilocks(canonical: 9))
     // The key of the row 0 of range(8), which is looked up at least once.
     let alpha = gamma * (Extension(8) + gamma * Extension(Circuit.Table.range(bits: 8).tag))
@@ -215,7 +215,7 @@ import Testing
   /// root is absorbed first, so that no proof has such challenges.
   @Test func multiplicitiesComeBeforeTheChallenges() throws {
     let run = try quotientTooSmall()
-    var plain = PlainProver(run)
+    var plain = try PlainProver(run)
     let (alpha, gamma) = (
       Extension(Goldilocks(canonical: 77), Goldilocks(canonical: 3)),
       Extension(Goldilocks(canonical: 5), Goldilocks(canonical: 9))
@@ -234,20 +234,21 @@ import Testing
       )
     }
     try #require(run.circuit.trees.count == 1)
-    let false_ = lookups()
-    var reader = false_.reader
+    let unbalanced = lookups()
+    var reader = unbalanced.reader
     #expect(throws: VerificationError.rootNumerator) {
-      try false_.verifier.verify(&reader, Constraints())
+      try unbalanced.verifier.verify(&reader, Constraints())
     }
     // Δ0/(α - key0) + Δ1/(α - key1) is the sum that is left, solved for two elements of F_p.
     let (table, column) = try #require(run.circuit.tables.last)
     let rows = run.circuit.rows(of: table)
     let poles = (0..<2).map { row in
-      (alpha - Extension(Int64(rows.first[row]))
-        - gamma * (Extension(Int64(rows.second[row])) + gamma * Extension(table.tag))).inverse
+      (alpha - Extension(Int64(rows.first.buffer[row]))
+        - gamma * (Extension(Int64(rows.second.buffer[row])) + gamma * Extension(table.tag)))
+        .inverse
     }
     let determinant = (poles[0].c0 * poles[1].c1 - poles[1].c0 * poles[0].c1).inverse
-    let sum = false_.sum
+    let sum = unbalanced.sum
     let changes = [
       (sum.c0 * poles[1].c1 - poles[1].c0 * sum.c1) * determinant,
       (poles[0].c0 * sum.c1 - sum.c0 * poles[0].c1) * determinant,

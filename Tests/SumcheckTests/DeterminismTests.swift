@@ -7,7 +7,7 @@ import Testing
 /// The same statement and witness give the same bytes, on every number of threads and every path of
 /// the kernels.
 @Suite(.serialized) struct DeterminismTests {
-  @Test(arguments: ModeTests.options)
+  @Test(arguments: ["mode=clear batch=3", "mode=commit", "weights=committed batch=2"])
   func threadsChangeNoByte(_ options: String) throws {
     let run = try KeyedRun(ModeTests.network(), options)
     let proof = try run.prove()

@@ -46,7 +46,7 @@ import Testing
       { _, _ in (.zero, .one) },
       { ($1.numerator + $1.numerator, $1.denominator + $1.denominator) },
     ]
-    var plain = PlainProver(run)
+    var plain = try PlainProver(run)
     for (index, forgery) in forgeries.enumerated() {
       plain.sentRoot = forgery
       #expect(run.refusal(plain.prove(run.transcript)) == .layer, "\(index)")
@@ -62,7 +62,7 @@ import Testing
     for (run, isFalse) in [(run, false), (lying, true)] {
       for (_, column) in run.circuit.tables {
         for value in [Goldilocks(-1), half, Goldilocks(canonical: 1 << 63), Goldilocks(-2)] {
-          var plain = PlainProver(run)
+          var plain = try PlainProver(run)
           plain.columns[column][3] = plain.columns[column][3] + value
           #expect(run.refusal(plain.prove(run.transcript)) == .rootNumerator)
           if isFalse { break }
@@ -76,7 +76,7 @@ import Testing
     let honest = try Run(SmallProgram.network(), seed: 5)
     var generator = SeededGenerator(seed: 6)
     for run in [honest, try honest.lying(tensor: 1, element: 3, by: 1)] {
-      var plain = PlainProver(run)
+      var plain = try PlainProver(run)
       for (index, column) in run.circuit.columns.enumerated() {
         var isReal = [Bool](repeating: false, count: column.layout.size)
         column.layout.forEachRow { _, cell in

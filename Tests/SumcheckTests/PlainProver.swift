@@ -605,7 +605,7 @@ struct PlainProver {
 
 extension Mask {
   /// Over the padded block.
-  fileprivate var cells: [Bool] {
+  var cells: [Bool] {
     zip(axes, Layout(axes.map(\.count)).logs).reduce([true]) { cells, axis in
       let padded = axis.0 + [Bool](repeating: false, count: 1 << axis.1 - axis.0.count)
       return cells.flatMap { cell in padded.map { cell && $0 } }

@@ -35,7 +35,7 @@ import Testing
   @Test(arguments: [[0], [1], [8], [9], [17], [31], [5, 12, 0]] as [[UInt8]])
   func refusesQuotientAndRemainderShiftedTogether(_ shifts: [UInt8]) throws {
     let run = try Self.run(shifts: shifts)
-    let honest = PlainProver(run)
+    let honest = try PlainProver(run)
     #expect(run.refusal(honest.prove(run.transcript)) == nil)
     for (element, delta) in [(0, Int64(-1)), (1, 1), (2, -1)].prefix(shifts.count > 1 ? 3 : 2) {
       // A remainder of 2^s and more; one below 0.
@@ -51,7 +51,7 @@ import Testing
   @Test(arguments: [1, 8, 9, 17, 31] as [UInt8])
   func refusesAQuotientOfAFractionOfP(_ shift: UInt8) throws {
     let run = try Self.run(shifts: [shift])
-    var plain = PlainProver(run)
+    var plain = try PlainProver(run)
     let accumulator = try #require(
       plain.circuit.lookups.first { $0.first.accumulator != nil }?.first)
     // accumulator + 2^(s-1) - 2^s·q of the first element, less what limbs take from it.
@@ -81,7 +81,7 @@ import Testing
       }
       let circuit = try Circuit(program, Parameters(limbBits: 8, messageLog: 8, rateLog: 1))
       let input: [Int16] = [0, 0, 0]
-      var plain = PlainProver(circuit, [input, [0], input])
+      var plain = try PlainProver(circuit, [input, [0], input])
       plain.set(tensor: 1, element: 0, to: Goldilocks(bias))
       plain.settle()
       let instance = Instance(
@@ -125,7 +125,7 @@ import Testing
         #expect(throws: CanonicalError.self) { try VerifierKey(canonicalBytes: bytes) }
         // The quotient that the field gives is no int16.
         let input: [Int16] = [weight < 0 ? Int16(-sign) : Int16(sign), 0, 0]
-        var plain = PlainProver(circuit, [input, [0], input])
+        var plain = try PlainProver(circuit, [input, [0], input])
         let accumulator = Int64(weight) * Int64(input[0]) + bias
         plain.set(
           tensor: 1, element: 0,
@@ -147,7 +147,7 @@ import Testing
       [1, 3], [SmallProgram.matrix(3, columns: 3, shifts: [9]), .relu(Relu())])
     let run = try Run(program, inputs: [Run.bytes([3, -2, 1])])
     for step in [Goldilocks(1), Goldilocks(-1)] {
-      var plain = PlainProver(run)
+      var plain = try PlainProver(run)
       let fraction = Goldilocks(canonical: 2).power(9).inverse
       plain.set(tensor: 1, element: 0, to: plain.tensors[1][0] + step * fraction)
       plain.settle()

@@ -79,7 +79,7 @@ import Testing
       let cells = column.cells
       let trials = places(of: cells, by: [1, -1, 256, 1 << 30])
       for (cell, delta) in Self.some(trials, 5 * index, of: 1) {
-        let witness = Witness(run.circuit, tensors: run.tensors)
+        let witness = try Witness(run.circuit, tensors: run.tensors)
         witness.vector.values[column.offset + cell] &+= delta
         #expect(
           run.refusal(try run.prove(witness)) != nil,
@@ -111,9 +111,9 @@ import Testing
           }
           tensors[tensor][element] &+= Int16(truncatingIfNeeded: delta)
           guard tensors != run.tensors else { continue }
-          witness = Witness(run.circuit, tensors: tensors)
+          witness = try Witness(run.circuit, tensors: tensors)
         } else {
-          witness = Witness(run.circuit, tensors: run.tensors)
+          witness = try Witness(run.circuit, tensors: run.tensors)
           witness.force(index, cell, by: delta, run.circuit)
         }
         let refusal = run.refusal(try run.prove(witness))
@@ -142,7 +142,7 @@ import Testing
       run.tensors[1][element] = x < 0 ? x : 0
       run.tensors[2] = run.tensors[1]
       run.outputs = [Run.bytes(run.tensors[2])]
-      let witness = Witness(run.circuit, tensors: run.tensors)
+      let witness = try Witness(run.circuit, tensors: run.tensors)
       for (index, column) in run.circuit.columns.enumerated() {
         guard case .sign = column.content else { continue }
         witness.force(index, element, by: x < 0 ? 1 : -1, run.circuit)
@@ -229,8 +229,10 @@ extension Witness {
     for (index, lookup) in circuit.lookups.enumerated() {
       func change(_ form: LinearForm) -> Int32 {
         form.terms.reduce(0) { sum, term in
-          guard case .column(column) = term.wire else { return sum }
-          return sum &+ term.scale.uniformValue &* delta
+          guard case .column(column) = term.wire, case .uniform(let scale) = term.scale else {
+            return sum
+          }
+          return sum &+ Int32(truncatingIfNeeded: scale) &* delta
         }
       }
       func row() -> UnsafeMutablePointer<Int32>? {
@@ -241,8 +243,8 @@ extension Witness {
             continue
           }
           let rows = circuit.rows(of: table)
-          guard rows.first.indices.contains(Int(first)),
-            second == nil || rows.second[Int(first)] == second
+          guard rows.first.buffer.indices.contains(Int(first)),
+            second == nil || rows.second.buffer[Int(first)] == second
           else { continue }
           return vector.values + circuit.columns[column].offset + Int(first)
         }
