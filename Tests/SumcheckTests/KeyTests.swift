@@ -10,8 +10,10 @@ import Testing
   private static let parameters = Parameters(limbBits: 8, messageLog: 8, rateLog: 1)
 
   /// The reason for which a program that is valid and small as bytes is not compiled.
-  private func obstacle(_ program: Program, batch: Int = 1) throws -> String {
-    let key = VerifierKey(program: program, mode: .commit(Self.parameters), batch: batch)
+  private func obstacle(
+    _ program: Program, _ mode: Mode = .commit(Self.parameters), batch: Int = 1
+  ) throws -> String {
+    let key = VerifierKey(program: program, mode: mode, batch: batch)
     let decoded = try VerifierKey(canonicalBytes: key.canonicalBytes)
     do throws(CircuitError) {
       _ = try Verifier(decoded)
@@ -24,6 +26,9 @@ import Testing
   private static let tooLarge = "the slice needs more than 2^24 cells; cut the model further"
   private static let tooMuchWork =
     "verifying would take more than 2^30 products; cut the model further"
+
+  private static let tooManySteps =
+    "verifying it in the clear would take more than 2^32 steps; cut the model further"
 
   /// An input of 2^23 elements moved as it is: a hundred bytes of key, and half a gigabyte of them.
   @Test func refusesAViewOfMillionsOfPositions() throws {
@@ -94,6 +99,22 @@ import Testing
             window: Window(kernel: (size, 1), pads: (size / 2, 0, size / 2, 0)), exponent: 0))
       ])
     #expect(try obstacle(program) == Self.tooMuchWork)
+    #expect(try obstacle(program, .clear) == Self.tooManySteps)
+  }
+
+  /// What is run again for every proof: a pool of 2^32 comparisons, or one of a batch.
+  @Test func refusesARestThatTakesMinutes() throws {
+    func pool(_ size: Int) throws -> Program {
+      try SmallProgram.chain(
+        [1, 2, size, 1],
+        [
+          .maxPool(
+            MaxPool(window: Window(kernel: (size, 1), pads: (size / 2 - 1, 0, size / 2 - 1, 0))))
+        ])
+    }
+    #expect(try obstacle(pool(1 << 16), .clear) == Self.tooManySteps)
+    #expect(try obstacle(pool(1 << 10), .clear) == "none")
+    #expect(try obstacle(pool(1 << 10), .clear, batch: 4096) == Self.tooManySteps)
   }
 
   /// A function's rows are derived once, however often it is used; and only as many functions as

@@ -8,7 +8,7 @@ import Testing
 @testable import Sumcheck
 
 /// What takes minutes, in a release build only:
-/// `BOURSE_MUTANTS=1000000 swift test -c release --filter SumcheckTests`.
+/// `BOURSE_MUTANTS=1000000 swift test -c release -Xswiftc -enable-testing --filter SumcheckTests`.
 enum LongRun {
   static let mutants = ProcessInfo.processInfo.environment["BOURSE_MUTANTS"].flatMap { Int($0) }
   static var isEnabled: Bool { mutants != nil }

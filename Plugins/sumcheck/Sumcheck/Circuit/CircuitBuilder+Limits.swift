@@ -145,7 +145,7 @@ extension CircuitBuilder {
 extension WeightedSum {
   /// Products beside those on the operand: one per weight, and one wherever an output's line meets
   /// a kernel's.
-  fileprivate var verifierWork: Int {
+  var verifierWork: Int {
     guard let window else { return rows.weights.count }
     return rows.weights.count + resultShape[channelAxis + 1] * window.kernelHeight
       + resultShape[channelAxis + 2] * window.kernelWidth

@@ -25,7 +25,12 @@ package struct ClearCircuit: Sendable {
   /// last outputs.
   let rest: Program
 
-  /// Throws where there are more weighted sums than a program may have boundary tensors.
+  /// Steps of the rest, and products beside those on operands, that a verifier is ready to take:
+  /// some seconds.
+  static let workLimit = 1 << 32
+
+  /// Throws where there are more weighted sums than a program may have boundary tensors, or where
+  /// verifying would take more than 2^32 steps.
   package init(_ program: Program, batch: Int = 1) throws(CircuitError) {
     let parts = Parts(program)
     func specification(_ tensor: Int) -> BoundarySpecification? {
@@ -58,6 +63,14 @@ package struct ClearCircuit: Sendable {
         operand: program.outputs.count + (parts.operands.firstIndex(of: source) ?? 0))
     }
     (self.program, self.batch) = (program, batch)
+    // Far below 2^63: a program has at most 2^40 steps, a batch 2^12 inferences.
+    let work = sums.reduce(Int(rest.cost.units) * batch) { $0 + $1.weighted.verifierWork }
+    guard work <= Self.workLimit else {
+      throw CircuitError(
+        node: "program",
+        reason:
+          "verifying it in the clear would take more than 2^32 steps; cut the model further")
+    }
   }
 
   /// The length of every proof.
