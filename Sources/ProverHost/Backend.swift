@@ -47,6 +47,7 @@ package final class Backend: Sendable {
 
   package let descriptor: BackendDescriptor
   package let plugin: PluginDescriptor
+  private let configuration: Configuration
   private let worker: HostWorker
 
   /// Starts the host process and opens the plugin in it. Throws `BackendError`.
@@ -60,6 +61,7 @@ package final class Backend: Sendable {
         })
       else { throw BackendError.malformedAnswer(.open, "it describes no backend") }
       (self.plugin, self.descriptor, self.worker) = (plugin, descriptor, worker)
+      self.configuration = configuration
     } catch {
       worker.stop()
       throw error
@@ -67,6 +69,9 @@ package final class Backend: Sendable {
   }
 
   deinit { worker.stop() }
+
+  /// The same backend in another process, which has done nothing yet. Throws `BackendError`.
+  package func another() async throws -> Backend { try await Backend(configuration) }
 
   /// Finishes what is queued, ends the host process and removes what it left. Later calls throw.
   package func close() async { await worker.stopAndWait() }

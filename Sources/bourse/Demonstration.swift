@@ -109,8 +109,10 @@ struct Demonstration {
 
   /// The cheat bids for proofs alone; the honest bid with all they have.
   private static let provers: [(name: String, price: String, capacity: String)] = [
-    ("cheat", "700", "1"), ("honest-1", "1000", "2"), ("honest-2", "1300", "8"),
+    ("cheat", "700", "1"), ("honest-1", "1000", "4"), ("honest-2", "1300", "8"),
   ]
+  /// Of the slices to one prover, so that in the end both honest ones have earned.
+  private var spread: Int { (sliceCount + 1) / 2 }
   /// On which influence is measured.
   private static let influenceSamples = 16
 
@@ -225,27 +227,30 @@ struct Demonstration {
   private func startProvers(
     _ client: WireClient, _ parties: [Party]
   ) async throws -> [Process] {
-    let honest = BackendOptions.builtIn
     let processes = try zip(Self.provers, parties.dropFirst()).map { prover, party in
       try children.start(
         prover.name,
         [
           "prover", "run", "--broker", folder + "/broker/broker.json", "--key", party.file,
           "--price", prover.price, "--capacity", prover.capacity, "--bond", "10c", "--verbose",
-        ] + (isCheat(party) ? ["--misbehave", misbehaviour.rawValue] : [])
-          + (isCheat(party) ? [.sumcheck] : honest).flatMap { ["--backend", $0.name] })
+        ] + backends(of: party).flatMap { ["--backend", $0.name] }
+          + (isCheat(party) ? ["--misbehave", misbehaviour.rawValue] : []))
     }
     for (index, process) in processes.enumerated() {
       let (prover, party) = (Self.provers[index], parties[index + 1])
-      let bids = isCheat(party) ? 1 : honest.count
+      let backends = backends(of: party)
       try await eventually("the bids of \(prover.name)", child: process, prover.name) {
-        try await client.bids(of: party.key.publicKey).count == bids
+        try await client.bids(of: party.key.publicKey).count == backends.count
       }
       narrator.line(
-        "\(prover.name) (\(party.key.publicKey.short)) bids \(prover.price) per 1000 cost units, for \(prover.capacity) at a time"
-          + (isCheat(party) ? " of proofs, and will cheat: \(misbehaviour.rawValue)" : ""))
+        "\(prover.name) (\(party.key.publicKey.short)) bids \(prover.price) per 1000 cost units on \(backends.map(\.name).joined(separator: " and on ")), for \(prover.capacity) at a time"
+          + (isCheat(party) ? ", and will cheat: \(misbehaviour.rawValue)" : ""))
     }
     return processes
+  }
+
+  private func backends(of party: Party) -> [BackendID] {
+    isCheat(party) ? [.sumcheck] : BackendOptions.builtIn
   }
 
   private func isCheat(_ party: Party) -> Bool { party.name == "cheat" }
@@ -257,7 +262,8 @@ struct Demonstration {
         "request", "submit", "--model", model.description, "--input",
         models + "/digits_lenet5.vectors.json", "--index", "\(index)", "--key", requester.file,
         "--broker", folder + "/broker/broker.json", "--wait", "--bundle",
-        folder + "/answer.bundle", "--json", "--prove", proving.description,
+        folder + "/answer.bundle", "--json", "--prove", proving.description, "--spread",
+        "\(spread)",
       ])
     return try JSONDecoder().decode(RequestReportShown.self, from: data)
   }

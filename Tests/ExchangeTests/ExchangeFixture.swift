@@ -11,6 +11,7 @@ import Requester
 import ServiceLifecycle
 import Slicing
 import Statements
+import Synchronization
 import Testing
 
 @testable import Wire
@@ -206,7 +207,7 @@ final class Exchange {
   }
 }
 
-enum FixtureError: Error { case neverReady }
+enum FixtureError: Error { case neverReady, notCompiled }
 
 /// A service under a group of its own, as a process has it.
 struct RunningService {
@@ -240,22 +241,42 @@ enum SharedBackend {
   static let installed = InstalledFiles(directory: buildDirectory)
   /// Of the template that plugin authors copy: it takes no slice but a Relu.
   static let exampleC = BackendID("example-c")!
-  private static let opening = Dictionary(
-    uniqueKeysWithValues: [.reexec, .sumcheck, exampleC].map { id in
-      (id, Task { try await open(id) })
-    })
+  /// It copies its input, proves nothing, and verifies rightly once in the life of its process.
+  static let fault = BackendID("fault")!
+  private static let opening = Mutex<[BackendID: Task<ServedBackend, any Error>]>([:])
 
   static func served(_ id: BackendID) async throws -> ServedBackend {
-    try await #require(opening[id]).value
+    let task = opening.withLock { opening in
+      let task = opening[id] ?? Task { try await open(id) }
+      opening[id] = task
+      return task
+    }
+    return try await task.value
   }
 
   private static func open(_ id: BackendID) async throws -> ServedBackend {
-    let plugin = installed.plugin(id.name)
+    let plugin = id == fault ? try compileFault() : installed.plugin(id.name)
     let digest = Digest.of([UInt8](try Data(contentsOf: URL(filePath: plugin))))
     let backend = try await Backend(
       Backend.Configuration(
         host: installed.proverHost, plugin: plugin, digest: digest, backend: id))
     return ServedBackend(backend: backend, plugin: digest)
+  }
+
+  private static func compileFault() throws -> String {
+    let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    let output = "\(installed.directory)/fault-exchange-\(getpid()).so"
+    let compiler = Process()
+    compiler.executableURL = URL(filePath: "/usr/bin/env")
+    compiler.arguments = [
+      "cc", "-shared", "-fPIC", "-DFAULT_TIRES", "-I",
+      tests.appending(path: "../Sources/CBourseProver/include").path(),
+      tests.appending(path: "ProverHostTests/Fixtures/fault.c").path(), "-o", output,
+    ]
+    try compiler.run()
+    compiler.waitUntilExit()
+    guard compiler.terminationStatus == 0 else { throw FixtureError.notCompiled }
+    return output
   }
 
   /// The directory of the test executable, where the build puts programs and plugins.

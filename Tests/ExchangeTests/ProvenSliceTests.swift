@@ -179,6 +179,37 @@ extension ExchangeTests.ProvenSliceTests {
     }
   }
 
+  @Test func proofThatOneProcessAloneRefusesCostsNoStake() async throws {
+    let model = try Self.rectifierAndSoftmax()
+    try await Exchange.run(backends: [SharedBackend.fault, .reexec]) { exchange in
+      try await exchange.publish(model)
+      let prover = try await exchange.prover(price: 1_000)
+      let requester = try await exchange.party()
+      let client = exchange.client(requester)
+      let session = RequestSession(client: client, key: requester)
+      var order = RequestSession.Order()
+      (order.proving, order.backend) = (.slices(["rectify"]), SharedBackend.fault)
+      // Of positive integers the Relu is the copy that the backend makes.
+      let performed = try await session.submit(
+        model: model.manifest.id, manifest: model.manifest,
+        inputs: [[UInt8](repeating: 3, count: 16)], order: order)
+      let lease = try await within(.seconds(30)) {
+        while true {
+          let report = try await client.report(on: performed.envelope.digest)
+          if let lease = report.leases.first(where: { $0.terms.slice == 0 && $0.state.isFinal }) {
+            return lease
+          }
+          try await Task.sleep(for: .milliseconds(20))
+        }
+      }
+      #expect(lease.state == .released)
+      #expect(lease.isReexecuted)
+      #expect(await exchange.balances()[.burned] ?? 0 == 0)
+      #expect(try await exchange.faults().isEmpty)
+      #expect(lease.terms.prover == prover)
+    }
+  }
+
   /// A Relu, which the template in C takes, and a softmax, which it does not.
   private static func rectifierAndSoftmax() throws -> SlicedModel {
     func boundary(_ name: String, _ exponent: Int8) throws -> BoundarySpecification {
