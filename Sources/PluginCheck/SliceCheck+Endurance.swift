@@ -98,9 +98,10 @@ extension SliceCheck {
       _ = await opened.verify(proven.statement, proof: proof)
     }
     let (_, time) = try await Figures.timed { try await round() }
-    // About a second of it, and enough to see a leak of a tensor's size.
-    let rounds = Int(max(4, min(60, .seconds(1) / time)))
-    for _ in 0..<rounds / 2 { try await round() }
+    // About a second of it, and enough to see a leak of a tensor's size. An allocator takes some
+    // rounds before it has all that it keeps for its threads.
+    let rounds = Int(max(8, min(60, .seconds(1) / time)))
+    for _ in 0..<rounds { try await round() }
     let before = try await fresh.usage()
     for _ in 0..<rounds { try await round() }
     let after = try await fresh.usage()

@@ -107,8 +107,15 @@ struct SliceCheck {
   private mutating func compiled() async -> CompiledKeys? {
     var keys: CompiledKeys?
     await check("compile") { check in
-      let (first, time) = try await Figures.timed {
-        try await check.backend.compile(check.slice.bundle, options: check.settings.options)
+      let first: CompiledKeys
+      let time: Duration
+      do {
+        (first, time) = try await Figures.timed {
+          try await check.backend.compile(check.slice.bundle, options: check.settings.options)
+        }
+      } catch BackendError.refused(.unsupported, let why) where !check.settings.options.isEmpty {
+        // `supports` speaks of the backend's own choice.
+        return .notApplicable("not taken with these options: \(why)")
       }
       keys = first
       let figures =
@@ -244,6 +251,10 @@ struct SliceCheck {
 
   // MARK: Batches
 
+  /// A batch's proof is a subject of the mutants too, unless it is large: there the same code
+  /// would be tried at a higher price.
+  private static let mutatedBatchLimit = 1 << 16
+
   /// Three inferences in one proof, where the backend offers that.
   private mutating func checkBatch() async -> Proven? {
     var proven: Proven?
@@ -275,7 +286,7 @@ struct SliceCheck {
         let found = await verifier.verify(changed, proof: proof)
         try require(found.verdict != .valid, "\(what) is \(found.verdict)")
       }
-      proven = candidate
+      if proof.count <= Self.mutatedBatchLimit { proven = candidate }
       return .passed(
         "\(count) in \(Figures.milliseconds(time)), proof \(Figures.bytes(proof.count))"
           + (isFixed ? ", the key fixes how many" : ""))

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Broker
-import Foundation
 import Logging
 import Primitives
 import ProverHost
@@ -78,13 +77,9 @@ struct BackendOptions: ParsableArguments {
   private static func backend(
     _ id: BackendID?, of file: String, _ files: InstalledFiles
   ) async throws -> ServedBackend {
-    guard let bytes = FileManager.default.contents(atPath: file) else {
-      throw BackendError.pluginUnusable(.missing, "there is no file '\(file)'")
-    }
-    let digest = Digest.of([UInt8](bytes))
-    let configuration = Backend.Configuration(
-      host: files.proverHost, plugin: file, digest: digest, backend: id)
-    return ServedBackend(backend: try await Backend(configuration), plugin: digest)
+    let pinned = try PluginFile(path: file)
+    return ServedBackend(
+      backend: try await Backend(pinned.configuration(files, backend: id)), plugin: pinned.digest)
   }
 }
 

@@ -1,12 +1,12 @@
 import ArgumentParser
-import Glibc
 import Primitives
 import ProverHost
 
 /// `bourse plugin`: for authors and operators of prover plugins.
 struct PluginCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "plugin", abstract: "Look at prover plugins.", subcommands: [Inspect.self])
+    commandName: "plugin", abstract: "Look at prover plugins, and check them.",
+    subcommands: [Inspect.self, Check.self])
 
   struct Inspect: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -42,17 +42,16 @@ struct PluginCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-      let digest = try Self.digest(of: file)
+      let pinned = try PluginFile(path: file)
       let plugin = try await Backend(
-        Backend.Configuration(
-          host: InstalledFiles(directory: libexec).proverHost, plugin: file, digest: digest,
-          backend: nil)
+        pinned.configuration(InstalledFiles(directory: libexec), backend: nil)
       ).plugin
       let shown = Shown(
-        file: file, sha256: digest.description, abi: "\(plugin.abiMajor).\(plugin.abiMinor)",
+        file: file, sha256: pinned.digest.description, abi: "\(plugin.abiMajor).\(plugin.abiMinor)",
         backends: plugin.backends.map {
           Shown.Backend(
-            id: $0.id.name, version: $0.version, semantics: $0.semantics, traits: $0.traits.names,
+            id: $0.id.name, version: $0.version, semantics: $0.semantics,
+            traits: $0.traits.names + ($0.provesBatches ? ["batches"] : []),
             description: $0.summary)
         })
       if output.json { return try printJSON(shown) }
@@ -70,20 +69,6 @@ struct PluginCommand: AsyncParsableCommand {
         ])
       }
       print(table.text)
-    }
-
-    private static func digest(of file: String) throws -> Digest {
-      guard let stream = fopen(file, "rb") else {
-        throw BackendError.pluginUnusable(
-          .missing, "\(file) cannot be opened: \(String(cString: strerror(errno)))")
-      }
-      defer { fclose(stream) }
-      var hasher = SHA256()
-      var chunk = [UInt8](repeating: 0, count: 1 << 18)
-      while case let count = fread(&chunk, 1, chunk.count, stream), count > 0 {
-        hasher.update(chunk[..<count])
-      }
-      return hasher.finalize()
     }
   }
 }

@@ -8,18 +8,22 @@ import Testing
 /// The conformance kit on the plugins of the tree, and on plugins that it must catch.
 @Suite struct PluginCheckTests {
   private func report(
-    _ configuration: Backend.Configuration, mutants: Int = 200
+    _ configuration: Backend.Configuration, mutants: Int = 200, options: String = ""
   ) async throws -> PluginCheck.Report {
     var settings = PluginCheck.Settings()
+    settings.options = options
     settings.mutants = mutants
     settings.verifiers = 2
     return try await PluginCheck(configuration, settings).run(on: [try .relu()])
   }
 
-  @Test(arguments: ["reexec", "sumcheck", "example-c"])
-  func passes(backend: String) async throws {
+  @Test(arguments: [
+    ("reexec", ""), ("sumcheck", "mode=clear"), ("sumcheck", "mode=commit"), ("example-c", ""),
+  ])
+  func passes(backend: String, options: String) async throws {
     let report = try await report(
-      try Fixtures.configuration(plugin: Fixtures.installed.plugin(backend), backend: backend))
+      try Fixtures.configuration(plugin: Fixtures.installed.plugin(backend), backend: backend),
+      options: options)
     for result in report.results {
       #expect(result.outcome != .failed, "\(result.check): \(result.measured)")
     }
