@@ -14,7 +14,7 @@ import Testing
     let (program, inputs) = try RandomProgram.run(seed: seed)
     let outputs = try Executor(program: program).run(inputs)
     var options = ["mode=commit", "mode=clear", "weights=committed"]
-    if !LongRun.isEnabled { options = [options[Int(seed % 2)]] }
+    if !LongRun.isEnabled { options = [options[Int(seed % 3)]] }
     var parameters = [WitnessTests.limbs]
     if LongRun.isEnabled { parameters.append(WitnessTests.tables) }
     for limbs in parameters {
@@ -46,9 +46,14 @@ import Testing
     let parameters = Parameters(
       limbBits: limbs.limbBits, messageLog: limbs.messageLog, rateLog: 1 + Int(seed % 2),
       commitsWeights: isCommitted)
+    // A batch of other inputs too, where the program has a value for them.
+    let zeros = inputs.map { [UInt8](repeating: 0, count: $0.count) }
+    let others = (try? Executor(program: program).run(zeros)).map { _ in zeros } ?? inputs
+    let batch = [[inputs], [inputs, others], [inputs, others, inputs]][Int(seed / 3 % 3)]
     let key = ProverKey(
-      program: program, mode: option == "mode=clear" ? .clear : .commit(parameters))
-    let run = try KeyedRun(key, inputs: [inputs])
+      program: program, mode: option == "mode=clear" ? .clear : .commit(parameters),
+      batch: batch.count)
+    let run = try KeyedRun(key, inputs: batch)
     #expect(run.instances[0].outputs == outputs)
     let proof = try run.prove()
     #expect(run.refusal(proof) == nil, "\(option), \(limbs)")
