@@ -154,11 +154,23 @@ extension Market {
 
   func work(of prover: PublicKey) -> Records<WorkItem> {
     Records(
-      sortedLeases.filter { $0.terms.prover == prover && !$0.state.isFinal }.map { lease in
-        WorkItem(
+      sortedLeases.filter { $0.terms.prover == prover }.compactMap { lease in
+        let duty = nonceDuty(of: lease)
+        // A lease that has ended may still owe its nonce.
+        guard !lease.state.isFinal || duty == .now else { return nil }
+        return WorkItem(
           terms: lease.terms, state: lease.state, inputs: lease.inputs,
-          outputs: lease.commitment?.outputs ?? [], deadline: lease.deadline)
+          outputs: lease.commitment?.outputs ?? [], deadline: lease.deadline, nonceDuty: duty)
       })
+  }
+
+  private func nonceDuty(of lease: Lease) -> NonceDuty {
+    guard lease.commitment != nil, lease.nonce == nil,
+      let request = requests[lease.terms.request], request.terms.isAttested, !request.isDrawn,
+      !request.state.isFinal
+    else { return .none }
+    guard let reveals = request.reveals else { return .later }
+    return reveals.leases.contains(lease.id) ? .now : .none
   }
 
   func report(on id: RequestID) -> RequestReport? {

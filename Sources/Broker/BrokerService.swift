@@ -29,6 +29,7 @@ package struct BrokerService: Service {
   private let server: WireServer
   private let verifier: Verifier
   private let keyPublisher: KeyPublisher
+  private let nonceKeeper: NonceKeeper
   private let logger: Logger
   private let onReady: @Sendable (BrokerCard) -> Void
 
@@ -61,6 +62,7 @@ package struct BrokerService: Service {
     keyPublisher = KeyPublisher(
       network: network, sequencer: sequencer, blobs: blobs, backends: backends, key: key,
       logger: logger)
+    nonceKeeper = NonceKeeper(network: network, sequencer: sequencer, key: key, logger: logger)
   }
 
   package func run() async throws {
@@ -75,13 +77,20 @@ package struct BrokerService: Service {
     let (jobs, queue) = AsyncStream.makeStream(of: Verifier.Job.self)
     for job in await verifier.outstanding() { queue.yield(job) }
     let (models, modelQueue) = AsyncStream.makeStream(of: ModelID.self)
+    let (nonces, nonceQueue) = AsyncStream.makeStream(of: RequestID.self)
     await cancelWhenGracefulShutdown {
       await withTaskGroup(of: Void.self) { group in
-        group.addTask { await route(events, jobs: queue, models: modelQueue) }
+        group.addTask {
+          await route(events, jobs: queue, models: modelQueue, nonces: nonceQueue)
+        }
         group.addTask { await keepTime() }
         group.addTask {
           await keyPublisher.publishMissing()
           for await model in models { await keyPublisher.publish(model) }
+        }
+        group.addTask {
+          await nonceKeeper.catchUp()
+          for await request in nonces { await nonceKeeper.act(on: request) }
         }
         group.addTask { await work(off: jobs) }
         // Any part that ends, ends the broker.
@@ -89,6 +98,7 @@ package struct BrokerService: Service {
         group.cancelAll()
         queue.finish()
         modelQueue.finish()
+        nonceQueue.finish()
       }
     }
     logger.info("closing")
@@ -96,10 +106,12 @@ package struct BrokerService: Service {
     if let failure = await sequencer.failureIfAny() { throw failure }
   }
 
-  /// Turns committed events into verification jobs, keys to publish, and hints to clients.
+  /// Turns committed events into verification jobs, keys to publish, nonces to commit to or reveal,
+  /// and hints to clients.
   private func route(
     _ events: AsyncStream<[Sequencer.Committed]>,
-    jobs: AsyncStream<Verifier.Job>.Continuation, models: AsyncStream<ModelID>.Continuation
+    jobs: AsyncStream<Verifier.Job>.Continuation, models: AsyncStream<ModelID>.Continuation,
+    nonces: AsyncStream<RequestID>.Continuation
   ) async {
     for await group in events {
       var provers: Set<PublicKey> = []
@@ -109,6 +121,14 @@ package struct BrokerService: Service {
         case .modelPublished(_, let manifest): models.yield(manifest.id)
         case .verificationWanted(let lease, let purpose, let attempt, _):
           jobs.yield(Verifier.Job(lease: lease, purpose: purpose, attempt: attempt))
+        case .requestOpened(let id, _, let terms): if terms.isAttested { nonces.yield(id) }
+        case .revealsWanted(let id, let leases, _):
+          nonces.yield(id)
+          requests.insert(id)
+          let lessees = await sequencer.read { market in
+            leases.compactMap { market.leases[$0]?.terms.prover }
+          }
+          provers.formUnion(lessees)
         case .leaseBegun(let lease, _, _):
           if let terms = await sequencer.read({ $0.leases[lease]?.terms }) {
             provers.insert(terms.prover)

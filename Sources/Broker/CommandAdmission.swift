@@ -61,10 +61,10 @@ struct CommandAdmission: Sendable {
       for receipt in batch.receipts where receipt.proof != Digest.of([]) {
         try await require(receipt.proof, byteCount: nil, by: author)
       }
-    case .tick, .resume, .recordVerdict, .publishKey:
+    case .tick, .resume, .recordVerdict, .publishKey, .commitNonce, .revealNonce(.broker, _):
       throw BrokerError.reservedForBroker(command.name)
     case .deposit, .withdraw, .bond, .unbond, .placeBid, .amendBid, .cancelBid, .cancelRequest,
-      .declareUnprovable, .reportRangeFault, .setParameters, .pause:
+      .declareUnprovable, .reportRangeFault, .setParameters, .pause, .revealNonce, .challenge:
       break
     }
   }
@@ -116,6 +116,7 @@ extension Market {
     key == genesis.operator || key == genesis.broker
       || [
         Account.available(key), .bond(key), .stakeHold(key), .feeHold(key), .unbonding(key),
+        .challengeHold(key),
       ].contains {
         balance($0) > 0
       }

@@ -3,8 +3,8 @@ import Primitives
 import Statements
 
 /// Who may read which blob. Programs and keys of published models are open to all; a tensor or a
-/// proof only to the requester and to the lessees whose slices touch it, unless the request
-/// discloses to everyone.
+/// proof only to the requester, to the auditors that it names and to the lessees whose slices touch
+/// it, unless the request discloses to everyone.
 struct DisclosureIndex {
   private var open: Set<Digest> = []
   private var readers: [Digest: Set<PublicKey>] = [:]
@@ -15,9 +15,7 @@ struct DisclosureIndex {
   init(of market: Market) {
     for manifest in market.models.values { add(manifest) }
     for record in market.keyRecords.values { open.insert(record.verifierKey) }
-    for request in market.requests.values {
-      admit(request.requester, to: request.terms.inputs, of: request)
-    }
+    for request in market.requests.values { admitParties(to: request.terms.inputs, of: request) }
     for lease in market.leases.values { add(lease, in: market) }
   }
 
@@ -30,8 +28,8 @@ struct DisclosureIndex {
     switch event.body {
     case .modelPublished(_, let manifest): add(manifest)
     case .keyPublished(let record): open.insert(record.verifierKey)
-    case .requestOpened(let id, let requester, let terms):
-      if let request = market.requests[id] { admit(requester, to: terms.inputs, of: request) }
+    case .requestOpened(let id, _, let terms):
+      if let request = market.requests[id] { admitParties(to: terms.inputs, of: request) }
     case .leaseBegun(let id, _, _), .receiptSubmitted(let id, _, _, _):
       if let lease = market.leases[id] { add(lease, in: market) }
     case .outputCommitted(let commitment, _):
@@ -48,7 +46,13 @@ struct DisclosureIndex {
     guard let request = market.requests[lease.terms.request] else { return }
     let outputs = (lease.commitment?.outputs ?? []) + (lease.receipt.map { [$0.proof] } ?? [])
     admit(lease.terms.prover, to: lease.inputs + outputs, of: request)
-    admit(request.requester, to: outputs, of: request)
+    admitParties(to: outputs, of: request)
+  }
+
+  private mutating func admitParties(to digests: [Digest], of request: Request) {
+    for party in [request.requester] + request.terms.auditors {
+      admit(party, to: digests, of: request)
+    }
   }
 
   private mutating func admit(_ reader: PublicKey, to digests: [Digest], of request: Request) {

@@ -98,7 +98,7 @@ struct Verifier: Sendable {
         logger.notice("lease \(subject.statement.lease): \(verification.reason)")
       }
       return verification.verdict
-    case .fallback, .late, .unprovable, .rangeFault:
+    case .fallback, .late, .unprovable, .rangeFault, .audit, .challenge:
       return try await reexecute(subject, inputs, purpose)
     }
   }

@@ -4,7 +4,7 @@ package import Statements
 /// What a party asks of the market. Authors, and what each command does: `docs/protocol.md`.
 ///
 /// Tags are never reused. Those up to 40 belong to the commands of the design that later rules
-/// bring: amendments, delegation, challenges, reveals, links, parameters.
+/// bring: delegation, links.
 package enum Command: Hashable, Sendable {
   case deposit(owner: PublicKey, amount: Amount)
   case withdraw(amount: Amount)
@@ -26,6 +26,10 @@ package enum Command: Hashable, Sendable {
   case resume
   case setParameters(Parameters, rulesVersion: UInt32)
   case pause(Bool)
+  /// The broker's commitment to its nonce (`AuditNonce.commitment`).
+  case commitNonce(RequestID, Digest)
+  case revealNonce(NonceOwner, AuditNonce)
+  case challenge(LeaseID, deposit: Amount)
 
   package var name: String {
     switch self {
@@ -49,6 +53,9 @@ package enum Command: Hashable, Sendable {
     case .resume: "resume"
     case .setParameters: "setParameters"
     case .pause: "pause"
+    case .commitNonce: "commitNonce"
+    case .revealNonce: "revealNonce"
+    case .challenge: "challenge"
     }
   }
 }
@@ -114,7 +121,15 @@ package enum TimeInForce: Hashable, Sendable {
   case fillOrKill
 }
 
-/// Who may see a request's tensors.
+/// Whose nonce, and in which request.
+package enum NonceOwner: Hashable, Sendable {
+  case requester(RequestID)
+  case broker(RequestID)
+  case lessee(LeaseID)
+}
+
+/// Who may see a request's tensors, and hence challenge what is attested about them: the parties
+/// are the requester and the auditors that it names; a lessee sees what its slices touch.
 package enum Disclosure: UInt8, Sendable, Hashable {
   case parties = 1
   case everyone = 2
@@ -161,6 +176,8 @@ package struct PriceRamp: Hashable, Sendable {
 }
 
 package struct RequestTerms: Hashable, Sendable {
+  package static let auditorLimit = 16
+
   package let model: ModelID
   /// One digest per input of the model.
   package let inputs: [Digest]
@@ -178,8 +195,12 @@ package struct RequestTerms: Hashable, Sendable {
   /// Which provers may work on it; nil for all.
   package let reputation: ReputationFilter?
   package let disclosure: Disclosure
-  /// SHA-256 of the requester's audit nonce, or zero bytes.
-  package let nonceCommitment: Digest
+  /// Keys that may read the tensors and challenge, beside the requester.
+  package let auditors: [PublicKey]
+  /// How likely each attested slice is audited.
+  package let auditRate: PartsPerMillion
+  /// `AuditNonce.commitment` of the requester; zero bytes will do where no slice is attested.
+  package var nonceCommitment: Digest
   package let beginDeadline: Tick
   package let finalDeadline: Tick
   package let attemptsMax: UInt32
@@ -188,7 +209,8 @@ package struct RequestTerms: Hashable, Sendable {
   package init(
     model: ModelID, inputs: [Digest], assurances: [SliceAssurance], limitPrice: Price,
     ramp: PriceRamp? = nil, stakeMultiple: UInt32, spread: UInt32,
-    reputation: ReputationFilter? = nil, disclosure: Disclosure, nonceCommitment: Digest,
+    reputation: ReputationFilter? = nil, disclosure: Disclosure, auditors: [PublicKey] = [],
+    auditRate: PartsPerMillion = PartsPerMillion(clamping: 0), nonceCommitment: Digest,
     beginDeadline: Tick, finalDeadline: Tick, attemptsMax: UInt32, timeInForce: TimeInForce
   ) {
     self.model = model
@@ -200,12 +222,16 @@ package struct RequestTerms: Hashable, Sendable {
     self.spread = spread
     self.reputation = reputation
     self.disclosure = disclosure
+    self.auditors = auditors
+    self.auditRate = auditRate
     self.nonceCommitment = nonceCommitment
     self.beginDeadline = beginDeadline
     self.finalDeadline = finalDeadline
     self.attemptsMax = attemptsMax
     self.timeInForce = timeInForce
   }
+
+  package var isAttested: Bool { assurances.contains { $0.assurance == .attested } }
 }
 
 /// The outcome of the verification that a `verificationWanted` event asked for.
@@ -288,6 +314,18 @@ extension Command: CanonicalCodable {
     case .unbond(let amount):
       encoder.append(UInt8(20))
       encoder.append(amount)
+    case .commitNonce(let request, let commitment):
+      encoder.append(UInt8(21))
+      encoder.append(request)
+      encoder.append(commitment)
+    case .revealNonce(let owner, let nonce):
+      encoder.append(UInt8(22))
+      encoder.append(owner)
+      encoder.append(nonce)
+    case .challenge(let lease, let deposit):
+      encoder.append(UInt8(23))
+      encoder.append(lease)
+      encoder.append(deposit)
     }
   }
 
@@ -319,6 +357,9 @@ extension Command: CanonicalCodable {
       self = .setParameters(try decoder.record(), rulesVersion: try decoder.integer())
     case 19: self = .pause(try decoder.bool())
     case 20: self = .unbond(amount: try decoder.record())
+    case 21: self = .commitNonce(try decoder.record(), try decoder.record())
+    case 22: self = .revealNonce(try decoder.record(), try decoder.record())
+    case 23: self = .challenge(try decoder.record(), deposit: try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Command"))
     }
   }
@@ -347,6 +388,32 @@ extension Scope: CanonicalCodable {
       let model = try decoder.record(ModelID.self)
       self = .slice(model, Int(try decoder.integer(UInt32.self)))
     case let tag: throw start.failure(.unknownTag(tag, of: "Scope"))
+    }
+  }
+}
+
+extension NonceOwner: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    switch self {
+    case .requester(let request):
+      encoder.append(UInt8(1))
+      encoder.append(request)
+    case .broker(let request):
+      encoder.append(UInt8(2))
+      encoder.append(request)
+    case .lessee(let lease):
+      encoder.append(UInt8(3))
+      encoder.append(lease)
+    }
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder
+    switch try decoder.integer(UInt8.self) {
+    case 1: self = .requester(try decoder.record())
+    case 2: self = .broker(try decoder.record())
+    case 3: self = .lessee(try decoder.record())
+    case let tag: throw start.failure(.unknownTag(tag, of: "NonceOwner"))
     }
   }
 }
@@ -439,6 +506,8 @@ extension RequestTerms: CanonicalCodable {
     encoder.append(spread)
     encoder.append(reputation)
     encoder.append(disclosure.rawValue)
+    encoder.append(auditors)
+    encoder.append(auditRate)
     encoder.append(nonceCommitment)
     encoder.append(beginDeadline)
     encoder.append(finalDeadline)
@@ -461,6 +530,8 @@ extension RequestTerms: CanonicalCodable {
       throw start.failure(.unknownTag(tag, of: "Disclosure"))
     }
     self.disclosure = disclosure
+    auditors = try decoder.list(limit: Self.auditorLimit, elementSize: Bytes32.count)
+    auditRate = try decoder.record()
     nonceCommitment = try decoder.record()
     beginDeadline = try decoder.record()
     finalDeadline = try decoder.record()

@@ -47,6 +47,26 @@ package struct Event: Hashable, Sendable, CanonicalCodable {
     /// The operator's change takes effect after this tick.
     case changeAnnounced(RuleChange, effective: Tick)
     case changed(RuleChange)
+    /// The broker's nonce commitment: leases of the request may begin.
+    case nonceCommitted(RequestID, Digest)
+    /// The request is answered for the first time: the requester, the broker and these leases'
+    /// lessees have until the deadline.
+    case revealsWanted(RequestID, [LeaseID], deadline: Tick)
+    case nonceRevealed(NonceOwner, AuditNonce)
+    /// The lessee did not reveal in time; the penalty is the audits' cost.
+    case revealMissed(LeaseID, penalty: Amount)
+    /// What is decided about all attested leases that have committed. Without a seed all are
+    /// audited. `fees` of it is paid by the requester, out of what it held for their audits.
+    case auditsDrawn(
+      RequestID, seed: Digest?, audited: [LeaseID], spared: [LeaseID], fees: Amount)
+    /// An attested lease that no draw can decide on: its lessee could have known the seed, or its
+    /// input was invalid.
+    case auditDue(LeaseID, fee: Amount)
+    /// The lease is attested unless it is challenged by then.
+    case challengeOpened(LeaseID, deadline: Tick)
+    case challenged(LeaseID, Challenge)
+    /// Nobody has challenged it.
+    case leaseAttested(LeaseID)
   }
 
   package init(_ body: Body, _ postings: [Posting] = []) {
@@ -256,6 +276,45 @@ extension Event.Body: CanonicalCodable {
       encoder.append(UInt8(32))
       encoder.append(prover)
       encoder.append(amount)
+    case .nonceCommitted(let request, let commitment):
+      encoder.append(UInt8(33))
+      encoder.append(request)
+      encoder.append(commitment)
+    case .revealsWanted(let request, let leases, let deadline):
+      encoder.append(UInt8(34))
+      encoder.append(request)
+      encoder.append(leases)
+      encoder.append(deadline)
+    case .nonceRevealed(let owner, let nonce):
+      encoder.append(UInt8(35))
+      encoder.append(owner)
+      encoder.append(nonce)
+    case .revealMissed(let lease, let penalty):
+      encoder.append(UInt8(36))
+      encoder.append(lease)
+      encoder.append(penalty)
+    case .auditsDrawn(let request, let seed, let audited, let spared, let fees):
+      encoder.append(UInt8(37))
+      encoder.append(request)
+      encoder.append(seed)
+      encoder.append(audited)
+      encoder.append(spared)
+      encoder.append(fees)
+    case .auditDue(let lease, let fee):
+      encoder.append(UInt8(38))
+      encoder.append(lease)
+      encoder.append(fee)
+    case .challengeOpened(let lease, let deadline):
+      encoder.append(UInt8(39))
+      encoder.append(lease)
+      encoder.append(deadline)
+    case .challenged(let lease, let challenge):
+      encoder.append(UInt8(40))
+      encoder.append(lease)
+      encoder.append(challenge)
+    case .leaseAttested(let lease):
+      encoder.append(UInt8(41))
+      encoder.append(lease)
     }
   }
 
@@ -323,22 +382,29 @@ extension Event.Body: CanonicalCodable {
       self = .unbonding(
         prover: try decoder.record(), amount: try decoder.record(), until: try decoder.record())
     case 32: self = .unbonded(prover: try decoder.record(), amount: try decoder.record())
+    case 33: self = .nonceCommitted(try decoder.record(), try decoder.record())
+    case 34:
+      self = .revealsWanted(
+        try decoder.record(), try decoder.leases(), deadline: try decoder.record())
+    case 35: self = .nonceRevealed(try decoder.record(), try decoder.record())
+    case 36: self = .revealMissed(try decoder.record(), penalty: try decoder.record())
+    case 37:
+      self = .auditsDrawn(
+        try decoder.record(), seed: try decoder.optional(), audited: try decoder.leases(),
+        spared: try decoder.leases(), fees: try decoder.record())
+    case 38: self = .auditDue(try decoder.record(), fee: try decoder.record())
+    case 39: self = .challengeOpened(try decoder.record(), deadline: try decoder.record())
+    case 40: self = .challenged(try decoder.record(), try decoder.record())
+    case 41: self = .leaseAttested(try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Event"))
     }
   }
 }
 
 extension CanonicalDecoder {
-  /// A choice without further fields, by its tag.
-  fileprivate mutating func choice<Choice: RawRepresentable<UInt8>>() throws(CanonicalError)
-    -> Choice
-  {
-    let start = self
-    let tag = try integer(UInt8.self)
-    guard let choice = Choice(rawValue: tag) else {
-      throw start.failure(.unknownTag(tag, of: "\(Choice.self)"))
-    }
-    return choice
+  /// Leases of one request, at most one per slice.
+  fileprivate mutating func leases() throws(CanonicalError) -> [LeaseID] {
+    try list(limit: Manifest.sliceLimit, elementSize: 8)
   }
 }
 

@@ -72,6 +72,14 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
   package var noticePeriod: UInt64 = 3_600_000
   /// From `unbond` until the money is free.
   package var unbondingPeriod: UInt64 = 86_400_000
+  /// Share of an attested slice's fee at the limit that is held for its audit.
+  package var auditShare = PartsPerMillion(clamping: 200_000)
+  /// From a request's first answer until every nonce must be revealed.
+  package var revealWindow: UInt64 = 30_000
+  /// How long an attested lease that is not audited can be challenged.
+  package var challengeWindow: UInt64 = 60_000
+  /// Share of a slash that goes to the challenger who brought it about.
+  package var challengerShare = PartsPerMillion(clamping: 100_000)
 
   package init() {}
 
@@ -92,6 +100,10 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
     encoder.append(outageBound)
     encoder.append(noticePeriod)
     encoder.append(unbondingPeriod)
+    encoder.append(auditShare)
+    encoder.append(revealWindow)
+    encoder.append(challengeWindow)
+    encoder.append(challengerShare)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
@@ -111,5 +123,9 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
     outageBound = try decoder.integer()
     noticePeriod = try decoder.integer()
     unbondingPeriod = try decoder.integer()
+    auditShare = try decoder.record()
+    revealWindow = try decoder.integer()
+    challengeWindow = try decoder.integer()
+    challengerShare = try decoder.record()
   }
 }

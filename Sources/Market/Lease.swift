@@ -46,6 +46,37 @@ package enum VerificationPurpose: UInt8, Sendable, Hashable {
   case rangeFault = 4
   /// The lessee says that no proof of its output verifies; re-execution tells wrong from right.
   case unprovable = 5
+  /// An attested lease whose audit is drawn, or due in any case.
+  case audit = 6
+  /// Somebody holds an attested output for wrong.
+  case challenge = 7
+}
+
+/// What was decided about the audit of an attested lease.
+package enum AuditDraw: UInt8, Sendable, Hashable {
+  case audited = 1
+  /// It may be challenged, for a while.
+  case spared = 2
+}
+
+/// Who holds a lease's output for wrong, and what it has put behind that.
+package struct Challenge: Hashable, Sendable, CanonicalCodable {
+  package let challenger: PublicKey
+  package let deposit: Amount
+
+  package init(challenger: PublicKey, deposit: Amount) {
+    (self.challenger, self.deposit) = (challenger, deposit)
+  }
+
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(challenger)
+    encoder.append(deposit)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    challenger = try decoder.record()
+    deposit = try decoder.record()
+  }
 }
 
 /// One slice of one request given to one bid.
@@ -73,6 +104,18 @@ package struct Lease: Sendable {
   package var isOrphaned = false
   /// Set aside for it in the slash escrow, should its own work prove valid.
   package var compensation: Amount = .zero
+  /// The nonce it committed to, once revealed.
+  package var nonce: AuditNonce?
+  /// Nil where it is not attested, or nothing is decided yet.
+  package var draw: AuditDraw?
+  package var challenge: Challenge?
+  /// Run again for an audit or a challenge, and right.
+  package var isAudited = false
+  /// What it has lost of its stake for a nonce that it did not reveal.
+  package var forfeited: Amount = .zero
 
   package var id: LeaseID { terms.id }
+  package var isAttested: Bool { terms.assurance.assurance == .attested }
+  /// What is left of its stake.
+  package var stake: Amount { terms.stake.saturatingSubtract(forfeited) }
 }

@@ -18,6 +18,8 @@ package enum Purpose: UInt8, Sendable, Hashable, CaseIterable, Comparable, Custo
   case external = 8
   /// Taken out of the bond, and not free yet.
   case unbonding = 9
+  /// A challenger's deposits, held until their challenges are decided.
+  case challengeHold = 10
 
   package static func < (left: Purpose, right: Purpose) -> Bool { left.rawValue < right.rawValue }
 
@@ -32,6 +34,7 @@ package enum Purpose: UInt8, Sendable, Hashable, CaseIterable, Comparable, Custo
     case .burned: "burned"
     case .external: "external"
     case .unbonding: "unbonding"
+    case .challengeHold: "challenge hold"
     }
   }
 }
@@ -57,6 +60,9 @@ package struct Account: Hashable, Comparable, Sendable, CanonicalCodable {
   }
   package static func unbonding(_ owner: PublicKey) -> Account {
     Account(owner: owner, purpose: .unbonding)
+  }
+  package static func challengeHold(_ owner: PublicKey) -> Account {
+    Account(owner: owner, purpose: .challengeHold)
   }
   package static let slashEscrow = Account(owner: nil, purpose: .slashEscrow)
   package static let treasury = Account(owner: nil, purpose: .treasury)

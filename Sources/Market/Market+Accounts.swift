@@ -79,7 +79,7 @@ extension Market {
     emit(.keyPublished(record))
   }
 
-  private func requireAvailable(_ amount: Amount, of owner: PublicKey) throws(Refused) {
+  func requireAvailable(_ amount: Amount, of owner: PublicKey) throws(Refused) {
     guard amount > .zero else { throw .zeroAmount }
     let available = ledger.amount(.available(owner))
     guard amount <= available else {

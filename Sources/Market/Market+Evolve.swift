@@ -84,6 +84,8 @@ extension Market {
         $0.receipt = receipt
         $0.batchRoot = root
         $0.inclusion = inclusion
+        // A verification, or a draw, sets the next.
+        $0.deadline = .never
       }
     case .verificationWanted(let id, let purpose, let attempt, let deadline):
       try change(id) {
@@ -96,8 +98,13 @@ extension Market {
       try change(record.lease) { lease in
         if record.verdict == .valid {
           if lease.verification == .rangeFault { lease.isFaulted = true }
-          if lease.verification == .receipt || lease.verification == .rangeFault {
+          switch lease.verification {
+          case .receipt, .rangeFault: lease.state = .verified
+          case .audit, .challenge:
             lease.state = .verified
+            lease.isAudited = true
+            lease.challenge = nil
+          case .fallback, .late, .unprovable, nil: break
           }
         }
         lease.verdict = record.verdict
@@ -108,8 +115,8 @@ extension Market {
     case .leaseSettled(let id, _): try end(id, as: .settled)
     case .leaseSlashed(let id, _, let bonus):
       try end(id, as: .slashed, bonus: bonus)
-      if let terms = leases[id]?.terms {
-        provers[terms.prover]?.reputation.countSlashed(terms.stake)
+      if let lease = leases[id] {
+        provers[lease.terms.prover]?.reputation.countSlashed(lease.stake)
       }
     case .leaseReleased(let id, let reason, let compensation):
       try end(id, as: .released, isFailure: reason == .inconclusive || reason == .unprovable)
@@ -158,6 +165,49 @@ extension Market {
       case .pause: isPaused = true
       case .unpause: isPaused = false
       }
+    case .nonceCommitted(let id, let commitment):
+      try change(id) { $0.brokerCommitment = commitment }
+    case .revealsWanted(let id, let leases, let deadline):
+      try change(id) { $0.reveals = Reveals(leases: leases, deadline: deadline) }
+      schedule(.reveal(id), at: deadline)
+    case .nonceRevealed(let owner, let nonce): try reveal(nonce, of: owner)
+    case .revealMissed(let id, let penalty):
+      try change(id) { $0.forfeited = $0.forfeited.adding(penalty) ?? .maximum }
+    case .auditsDrawn(let id, let seed, let audited, let spared, let fees):
+      try change(id) {
+        $0.isDrawn = true
+        $0.seed = seed
+      }
+      for lease in audited { try audit(lease, isPaid: fees > .zero) }
+      for lease in spared { try change(lease) { $0.draw = .spared } }
+    case .auditDue(let id, let fee): try audit(id, isPaid: fee > .zero)
+    case .challengeOpened(let id, let deadline):
+      try change(id) { $0.deadline = deadline }
+      schedule(.lease(id), at: deadline)
+    case .challenged(let id, let challenge): try change(id) { $0.challenge = challenge }
+    case .leaseAttested(let id):
+      try change(id) {
+        $0.state = .verified
+        $0.deadline = .never
+      }
+    }
+  }
+
+  private mutating func reveal(_ nonce: AuditNonce, of owner: NonceOwner) throws(MarketError) {
+    switch owner {
+    case .requester(let id): try change(id) { $0.reveals?.requester = nonce }
+    case .broker(let id): try change(id) { $0.reveals?.broker = nonce }
+    case .lessee(let id): try change(id) { $0.nonce = nonce }
+    }
+  }
+
+  /// - Parameter isPaid: By what the requester held for it, which is spent then.
+  private mutating func audit(_ id: LeaseID, isPaid: Bool) throws(MarketError) {
+    try change(id) { $0.draw = .audited }
+    guard isPaid, let terms = leases[id]?.terms else { return }
+    try change(terms.request) {
+      $0.held = $0.held.saturatingSubtract($0.slices[terms.slice].auditFee)
+      $0.slices[terms.slice].auditFee = .zero
     }
   }
 
@@ -165,6 +215,11 @@ extension Market {
     for request in sortedRequests where !request.state.isFinal {
       let (delay, overflow) = request.delay.addingReportingOverflow(milliseconds)
       requests[request.id]?.delay = overflow ? .max : delay
+      if let deadline = request.reveals?.deadline, request.isRevealing {
+        let shifted = deadline.advanced(by: milliseconds)
+        requests[request.id]?.reveals?.deadline = shifted
+        schedule(.reveal(request.id), at: shifted)
+      }
       if let shifted = requests[request.id] { scheduleDeadlines(of: shifted) }
     }
     for lease in sortedLeases where !lease.state.isFinal && lease.deadline < .never {
@@ -213,7 +268,7 @@ extension Market {
       let slices = try? requestSlices(terms, manifest),
       let request = Request(
         id: id, requester: requester, terms: terms, ordinal: arrivals + 1, slices: slices,
-        reservationShare: parameters.reservationShare)
+        parameters: parameters)
     else { throw .impossibleEvent("request \(id.short) cannot open") }
     arrivals += 1
     requests[id] = request
@@ -278,6 +333,7 @@ extension Market {
       $0.deadline = .never
       $0.verification = nil
       $0.compensation = .zero
+      $0.challenge = nil
     }
     guard let lease = leases[id] else { return }
     let prover = lease.terms.prover

@@ -21,10 +21,14 @@ extension Market {
   private func checkHolds(_ violations: inout [String]) {
     var stakes: [PublicKey: UInt64] = [:]
     var fees: [PublicKey: UInt64] = [:]
+    var deposits: [PublicKey: UInt64] = [:]
     var escrow: UInt64 = 0
     for lease in sortedLeases where !lease.state.isFinal {
       // Wrapping sums: amounts of a hostile journal must not trap, and cannot hide, here.
-      stakes[lease.terms.prover, default: 0] &+= lease.terms.stake.microcredits
+      stakes[lease.terms.prover, default: 0] &+= lease.stake.microcredits
+      if let challenge = lease.challenge {
+        deposits[challenge.challenger, default: 0] &+= challenge.deposit.microcredits
+      }
       escrow &+= lease.compensation.microcredits
       if lease.deadline == .never, !endsWithItsRequest(lease) {
         violations.append("lease \(lease.id) has no way to an end")
@@ -33,6 +37,9 @@ extension Market {
     for request in sortedRequests {
       fees[request.requester, default: 0] &+= request.held.microcredits
       escrow = request.slices.reduce(escrow) { $0 &+ $1.bonus.microcredits }
+      if request.isRevealing, request.reveals?.deadline == .never {
+        violations.append("the nonces of request \(request.id.short) have no deadline")
+      }
     }
     for (account, _) in balances {
       guard let owner = account.owner else { continue }
@@ -43,6 +50,9 @@ extension Market {
       let unbonding = provers[owner]?.unbondings.reduce(0) { $0 &+ $1.amount.microcredits } ?? 0
       if account.purpose == .unbonding, held != unbonding {
         violations.append("what \(owner.short) unbonds is not what is on its way")
+      }
+      if account.purpose == .challengeHold, held != deposits[owner, default: 0] {
+        violations.append("the challenge hold of \(owner.short) is not that of its challenges")
       }
       if account.purpose == .feeHold, held != fees[owner, default: 0] {
         violations.append("the fee hold of \(owner.short) is not that of its requests")
@@ -57,7 +67,10 @@ extension Market {
   private func endsWithItsRequest(_ lease: Lease) -> Bool {
     switch requests[lease.terms.request]?.state {
     case .open, .running, .answered:
-      !lease.isOrphaned && (lease.state == .leased || lease.state == .verified)
+      !lease.isOrphaned
+        && (lease.state == .leased || lease.state == .verified
+          // An attested lease that waits for its draw.
+          || (lease.state == .submitted && lease.draw == nil))
     // It waits for leases of its request that have deadlines.
     case .failing: !lease.isOrphaned && lease.state == .verified
     case .final, .unmatched, .cancelled, .failed, nil: false
@@ -132,11 +145,20 @@ extension Market {
       encoder.append(request.answer ?? [])
       encoder.append(request.coverage)
       encoder.append(request.jobRoot)
+      encoder.append(request.brokerCommitment)
+      encoder.append(request.revealWindow)
+      encoder.append(request.reveals?.leases ?? [])
+      encoder.append(request.reveals?.deadline)
+      encoder.append(request.reveals?.requester)
+      encoder.append(request.reveals?.broker)
+      encoder.append(request.isDrawn)
+      encoder.append(request.seed)
       for slice in request.slices {
         encoder.append(slice.lease)
         encoder.append(slice.failures)
         encoder.append(slice.ineligible)
         encoder.append(slice.bonus)
+        encoder.append(slice.auditFee)
       }
     }
     for lease in sortedLeases {
@@ -155,6 +177,11 @@ extension Market {
       encoder.append(lease.isReexecuted)
       encoder.append(lease.isFaulted)
       encoder.append(lease.isOrphaned)
+      encoder.append(lease.nonce)
+      encoder.append(lease.draw?.rawValue ?? 0)
+      encoder.append(lease.challenge)
+      encoder.append(lease.isAudited)
+      encoder.append(lease.forfeited)
     }
     for bid in book.bids {
       encoder.append(bid.id)

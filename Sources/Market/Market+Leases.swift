@@ -11,6 +11,7 @@ extension Market {
     guard let request = requests[id] else { return }
     if request.state == .open {
       guard request.slices.allSatisfy({ $0.lease != nil }) else { return }
+      guard !request.terms.isAttested || request.brokerCommitment != nil else { return }
       emit(.requestMatched(id))
     }
     for slice in request.slices.indices {
@@ -59,6 +60,10 @@ extension Market {
       throw .invalidCommitment("it is made by another key or for another network")
     }
     guard commitment.isAuthentic else { throw .invalidCommitment("its signature is false") }
+    let isSeeding = requests[lease.terms.request]?.terms.isAttested ?? false
+    guard !isSeeding || commitment.nonceCommitment != .zero else {
+      throw .invalidCommitment("its request has attested slices, so it must commit to a nonce")
+    }
     let outputs = models[lease.terms.model]?.slices[lease.terms.slice].outputs.count ?? 0
     guard commitment.outputs.count == outputs else {
       throw .invalidCommitment(
@@ -69,6 +74,11 @@ extension Market {
     // Its record has changed, which may admit it to requests that ask for one.
     freed.append(author)
     guard !lease.isOrphaned else { return }
+    if lease.isAttested, let request = requests[lease.terms.request],
+      request.isDrawn || request.reveals != nil
+    {
+      audit(lease.id, isCharged: true)
+    }
     begin(lease.terms.request)
     reviseAnswer(lease.terms.request)
   }
@@ -94,6 +104,7 @@ extension Market {
     }
     if requests[id]?.state == .running, isComplete, !isStale, let answer {
       emit(.requestAnswered(id, answer: answer))
+      wantReveals(of: id)
     }
   }
 
@@ -137,7 +148,7 @@ extension Market {
         emit(
           .receiptSubmitted(
             lease.id, receipt, batch.signedRoot, tree.inclusionProof(of: index)))
-        want(.receipt, lease.id)
+        if lease.isAttested { followDraw(lease.id) } else { want(.receipt, lease.id) }
       }
     }
   }
@@ -163,7 +174,7 @@ extension Market {
     want(.unprovable, id)
   }
 
-  private func ownLease(_ id: LeaseID, of author: PublicKey) throws(Refused) -> Lease {
+  func ownLease(_ id: LeaseID, of author: PublicKey) throws(Refused) -> Lease {
     guard let lease = leases[id] else { throw .unknownLease(id) }
     guard lease.terms.prover == author else { throw .notYours("lease") }
     return lease
@@ -186,7 +197,12 @@ extension Market {
       !lease.state.isFinal
     else { throw .notAwaited(record.lease) }
     let isReexecuted = purpose != .receipt || lease.terms.assurance.backend == .reexec
-    emit(.verdictRecorded(record, isReexecuted: isReexecuted))
+    let lost = record.verdict == .valid ? lease.challenge : nil
+    emit(
+      .verdictRecorded(record, isReexecuted: isReexecuted),
+      lost.map {
+        Posting.move($0.deposit, from: .challengeHold($0.challenger), to: .treasury)
+      } ?? [])
     switch record.verdict {
     case .valid: confirmed(lease, purpose)
     case .invalid: slash(lease, purpose == .rangeFault ? .falseRangeFault : .invalidReceipt)
@@ -196,12 +212,18 @@ extension Market {
 
   private mutating func confirmed(_ lease: Lease, _ purpose: VerificationPurpose) {
     switch purpose {
-    case .receipt, .rangeFault:
+    case .receipt, .rangeFault, .audit, .challenge:
       if lease.isOrphaned {
         release(lease, .upstreamInvalid, compensated: true)
-      } else {
-        settle(lease.terms.request)
+        return
       }
+      // There will be no answer, hence no reveal, and the request's end waits for what is upstream.
+      if purpose == .rangeFault, let request = requests[lease.terms.request],
+        request.terms.isAttested, !request.isDrawn
+      {
+        drawAudits(of: request.id, by: nil)
+      }
+      settle(lease.terms.request)
     case .fallback: release(lease, .inconclusive)
     case .unprovable: release(lease, .unprovable)
     case .late: lapse(lease)
@@ -210,10 +232,14 @@ extension Market {
 
   mutating func inconclusive(_ lease: Lease, _ purpose: VerificationPurpose) {
     switch purpose {
-    case .receipt where lease.attempt <= parameters(of: lease).inconclusiveRetries:
-      want(.receipt, lease.id)
-    case .receipt where isReexecutable(lease): want(.fallback, lease.id)
-    case .receipt: release(lease, .inconclusive)
+    case .receipt, .audit, .challenge:
+      if lease.attempt <= parameters(of: lease).inconclusiveRetries {
+        want(purpose, lease.id)
+      } else if purpose == .receipt, isReexecutable(lease) {
+        want(.fallback, lease.id)
+      } else {
+        release(lease, .inconclusive)
+      }
     case .fallback, .late, .rangeFault, .unprovable: release(lease, .inconclusive)
     }
   }
@@ -229,6 +255,8 @@ extension Market {
   /// once nothing is left to decide.
   mutating func settle(_ id: RequestID) {
     guard let opened = requests[id], let manifest = models[opened.terms.model] else { return }
+    // Until the draw every stake stays behind the nonce that its lessee owes.
+    guard opened.isDrawn || !opened.terms.isAttested else { return }
     for slice in opened.slices.indices {
       guard let request = requests[id], !request.state.isFinal else { return }
       guard let lease = currentLease(id, slice), lease.state == .verified else { continue }
@@ -267,7 +295,7 @@ extension Market {
         to: .available(prover))
         + Posting.move(kept, from: .feeHold(requester), to: .treasury)
         + Posting.move(bonus, from: .slashEscrow, to: .available(prover))
-        + Posting.move(lease.terms.stake, from: .stakeHold(prover), to: .bond(prover)))
+        + Posting.move(lease.stake, from: .stakeHold(prover), to: .bond(prover)))
     freed.append(prover)
   }
 
@@ -282,7 +310,8 @@ extension Market {
     emit(
       .leaseReleased(
         lease.id, reason, compensation: compensated ? lease.compensation : reservation),
-      Posting.move(lease.terms.stake, from: .stakeHold(prover), to: .bond(prover))
+      Posting.move(lease.stake, from: .stakeHold(prover), to: .bond(prover))
+        + lease.depositReturn
         + Posting.move(
           lease.compensation, from: .slashEscrow,
           to: compensated ? .available(prover) : .burned)
@@ -300,7 +329,7 @@ extension Market {
       .leaseLapsed(lease.id, penalty: penalty),
       Posting.move(penalty, from: .stakeHold(prover), to: .burned)
         + Posting.move(
-          lease.terms.stake.saturatingSubtract(penalty), from: .stakeHold(prover),
+          lease.stake.saturatingSubtract(penalty), from: .stakeHold(prover),
           to: .bond(prover))
         + Posting.move(lease.compensation, from: .slashEscrow, to: .burned))
     freed.append(prover)
@@ -315,7 +344,7 @@ extension Market {
   /// capped by a parameter and by the stake. The replacement is the bid that would take the slice
   /// now; where there is none the share alone counts.
   private func latenessPenalty(_ lease: Lease) -> Amount {
-    var penalty = lease.terms.stake.share(parameters(of: lease).latenessShare)
+    var penalty = lease.stake.share(parameters(of: lease).latenessShare)
     if var request = requests[lease.terms.request], !lease.isOrphaned {
       request.slices[lease.terms.slice].ineligible.append(lease.terms.prover)
       if let replacement = bestBid(for: request, lease.terms.slice),
@@ -324,16 +353,16 @@ extension Market {
         penalty = max(penalty, fee.saturatingSubtract(lease.terms.fee))
       }
     }
-    return min(penalty, parameters(of: lease).latenessCap, lease.terms.stake)
+    return min(penalty, parameters(of: lease).latenessCap, lease.stake)
   }
 
   // MARK: Slashing
 
   /// Takes the whole stake, once. Those who consumed the output are released, and compensated
-  /// before anyone else is given a share; at most half is given away, the treasury takes its share,
-  /// the rest is burned.
+  /// before anyone else is given a share, then whoever challenged it, then the replacement; at most
+  /// half is given away, the treasury takes its share, the rest is burned.
   mutating func slash(_ lease: Lease, _ reason: SlashReason) {
-    let stake = lease.terms.stake
+    let stake = lease.stake
     let giveable = Amount(microcredits: stake.microcredits / 2)
     let consumers = lease.isOrphaned || lease.commitment == nil ? [] : consumers(of: lease)
     var compensations: [Amount] = []
@@ -345,20 +374,26 @@ extension Market {
       given = given.adding(compensation) ?? giveable
       compensations.append(compensation)
     }
+    let reward = reward(lease, atMost: giveable.saturatingSubtract(given))
+    given = given.adding(reward) ?? giveable
     let isReplaced =
       !lease.isOrphaned && requests[lease.terms.request].map { $0.state != .failing } ?? false
     let bonus =
       isReplaced
       ? min(stake.share(parameters(of: lease).replacementShare), giveable.saturatingSubtract(given))
       : .zero
-    let escrowed = given.adding(bonus) ?? giveable
+    given = given.adding(bonus) ?? giveable
     let treasury = min(
-      stake.share(parameters(of: lease).treasuryShare), stake.saturatingSubtract(escrowed))
-    let burned = stake.saturatingSubtract(escrowed).saturatingSubtract(treasury)
+      stake.share(parameters(of: lease).treasuryShare), stake.saturatingSubtract(given))
+    let burned = stake.saturatingSubtract(given).saturatingSubtract(treasury)
     let hold = Account.stakeHold(lease.terms.prover)
     emit(
       .leaseSlashed(lease.id, reason, bonus: bonus),
-      Posting.move(escrowed, from: hold, to: .slashEscrow)
+      Posting.move(given.saturatingSubtract(reward), from: hold, to: .slashEscrow)
+        + (lease.challenge.map {
+          Posting.move(reward, from: hold, to: .available($0.challenger))
+        } ?? [])
+        + lease.depositReturn
         + Posting.move(treasury, from: hold, to: .treasury)
         + Posting.move(burned, from: hold, to: .burned)
         + Posting.move(lease.compensation, from: .slashEscrow, to: .burned))
@@ -403,6 +438,8 @@ extension Market {
     guard let orphan = leases[lease.id] else { return }
     switch orphan.state {
     case .verified: release(orphan, .upstreamInvalid, compensated: true)
+    case .committed where orphan.isAttested, .submitted where orphan.isAttested:
+      if orphan.draw != .audited, orphan.verification == nil { audit(orphan.id, isCharged: false) }
     case .begun where orphan.verification == nil: release(orphan, .upstreamInvalid)
     default: break
     }
@@ -429,6 +466,9 @@ extension Market {
     for slice in requests[id]?.slices.indices ?? 0..<0 {
       guard let lease = currentLease(id, slice), lease.verification == nil else { continue }
       if lease.state == .leased || lease.state == .begun { release(lease, .requestEnded) }
+    }
+    if let request = requests[id], request.terms.isAttested, !request.isDrawn {
+      drawAudits(of: id, by: nil)
     }
     settle(id)
   }
@@ -466,6 +506,9 @@ extension Market {
 extension Coverage {
   mutating func count(_ lease: Lease, _ cost: Cost) {
     switch (lease.terms.assurance.assurance, lease.isReexecuted) {
+    case (.attested, _) where lease.isAudited:
+      audited += 1
+      auditedCost = Cost(units: auditedCost.units + cost.units)
     case (.proven, false):
       proven += 1
       provenCost = Cost(units: provenCost.units + cost.units)

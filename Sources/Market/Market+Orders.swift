@@ -129,7 +129,7 @@ extension Market {
     guard
       let request = Request(
         id: id, requester: requester, terms: terms, ordinal: arrivals + 1,
-        slices: try requestSlices(terms, manifest), reservationShare: parameters.reservationShare)
+        slices: try requestSlices(terms, manifest), parameters: parameters)
     else { throw .amountTooLarge }
     return request
   }
@@ -169,11 +169,31 @@ extension Market {
       throw .invalidRequest("its time in force is over")
     }
     for (slice, assurance) in zip(manifest.slices.indices, terms.assurances) {
-      guard assurance.assurance == .proven else { throw .attestedUnavailable }
+      guard assurance.assurance == .proven || assurance.backend == .reexec else {
+        throw .invalidRequest("its attested slices must trade in '\(BackendID.reexec)'")
+      }
       let subject = KeySubject(model: terms.model, slice: slice, backend: assurance.backend)
       guard keyRecords[subject] != nil else {
         throw .noKey(slice: manifest.slices[slice].name, backend: assurance.backend.name)
       }
+    }
+    if terms.isAttested { try checkAttested(terms, manifest) }
+  }
+
+  /// What attested slices need in order to be audited.
+  private func checkAttested(_ terms: RequestTerms, _ manifest: Manifest) throws(Refused) {
+    guard manifest.semantics == Self.semantics else {
+      throw .invalidRequest(
+        "its attested slices could not be audited: the broker runs '\(Self.semantics)' again")
+    }
+    guard terms.nonceCommitment != .zero else {
+      throw .invalidRequest("its attested slices need a nonce commitment")
+    }
+    let needed = parameters.revealWindow + parameters.challengeWindow
+    guard terms.finalDeadline >= terms.beginDeadline.advanced(by: needed) else {
+      throw .invalidRequest(
+        "its final deadline must be \(needed) ms behind the begin deadline, for nonces and challenges"
+      )
     }
   }
 
@@ -182,11 +202,12 @@ extension Market {
     _ terms: RequestTerms, _ manifest: Manifest
   ) throws(Refused) -> [RequestSlice] {
     var slices: [RequestSlice] = []
-    for slice in manifest.slices {
+    for (slice, assurance) in zip(manifest.slices, terms.assurances) {
       guard let fee = terms.limitPrice.fee(for: slice.cost),
         fee.multiplied(by: UInt64(terms.stakeMultiple)) != nil
       else { throw .amountTooLarge }
-      slices.append(RequestSlice(cost: slice.cost, limitFee: fee))
+      let auditFee = assurance.assurance == .attested ? fee.share(parameters.auditShare) : .zero
+      slices.append(RequestSlice(cost: slice.cost, limitFee: fee, auditFee: auditFee))
     }
     return slices
   }

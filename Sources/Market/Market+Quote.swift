@@ -18,6 +18,9 @@ package struct Quote: Sendable {
     package let fee: Amount?
     /// The slice's stake.
     package let stake: Amount
+    /// Wrong work on it pays only where it gains more than this: the part of the stake that is
+    /// burned at least, times the probability that the slice is checked.
+    package let deterred: Amount
     /// The first in the order of the queue. Full bids stand in no queue and are not among them.
     package let candidates: [Candidate]
   }
@@ -26,8 +29,11 @@ package struct Quote: Sendable {
   package static let candidateLimit = 8_192
 
   package let slices: [Slice]
-  /// What would be held: every slice's fee at the limit price.
+  /// What would be held: every slice's fee at the limit price, its reservation and its audit.
   package let held: Amount
+
+  /// The smallest of the slices': whoever cheats chooses the slice where that costs least.
+  package var deterred: Amount { slices.map(\.deterred).min() ?? .zero }
 
   /// The fees at the bids' prices, or nil where a slice is not taken.
   package var price: Amount? {
@@ -52,6 +58,8 @@ extension Market {
         Quote.Slice(
           taken: best.map { Quote.Candidate($0, nil) },
           fee: best?.terms.price.fee(for: request.slices[slice].cost), stake: stake,
+          deterred: parameters.burned(of: stake).share(
+            terms.assurances[slice].assurance == .attested ? terms.auditRate : .whole),
           candidates: candidates))
       if let best { tally.add(best, stake: stake) }
     }
@@ -80,6 +88,15 @@ extension Market {
       return candidates.count == limit
     }
     return candidates
+  }
+}
+
+extension Parameters {
+  /// What a slash of this stake burns at least: others are given up to a half of it, and the
+  /// treasury takes its share of the rest.
+  func burned(of stake: Amount) -> Amount {
+    let kept = stake.saturatingSubtract(Amount(microcredits: stake.microcredits / 2))
+    return kept.saturatingSubtract(stake.share(treasuryShare))
   }
 }
 
@@ -116,6 +133,7 @@ extension Quote.Slice: CanonicalCodable {
     encoder.append(taken)
     encoder.append(fee)
     encoder.append(stake)
+    encoder.append(deterred)
     encoder.append(candidates)
   }
 
@@ -123,6 +141,7 @@ extension Quote.Slice: CanonicalCodable {
     taken = try decoder.optional()
     fee = try decoder.optional()
     stake = try decoder.record()
+    deterred = try decoder.record()
     candidates = try decoder.list(limit: Quote.candidateLimit, elementSize: 73)
   }
 }
@@ -134,7 +153,7 @@ extension Quote: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    slices = try decoder.list(limit: Manifest.sliceLimit, elementSize: 14)
+    slices = try decoder.list(limit: Manifest.sliceLimit, elementSize: 22)
     held = try decoder.record()
   }
 }

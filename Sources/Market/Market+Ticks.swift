@@ -9,6 +9,7 @@ struct Deadline: Comparable, Sendable {
     case requestBegin(RequestID)
     case requestFinal(RequestID)
     case ramp(RequestID)
+    case reveal(RequestID)
     case lease(LeaseID)
     case change
     case unbonding(PublicKey)
@@ -76,6 +77,7 @@ extension Market {
         request.rampDeadline == deadline.tick
       else { return false }
       raiseLimit(of: request)
+    case .reveal(let id): return passRevealDeadline(id, at: deadline.tick)
     case .lease(let id): return passLeaseDeadline(id, at: deadline.tick)
     }
     return true
@@ -99,11 +101,14 @@ extension Market {
     }
   }
 
-  /// Releases the leases that have not begun, each for a reservation fee from the requester.
+  /// Releases the leases that have not begun, each for a reservation fee from the requester; for
+  /// none where they waited for the broker's nonce.
   private mutating func releaseNotBegun(_ request: Request) {
+    let isBrokersFault = request.terms.isAttested && request.brokerCommitment == nil
+    let share = isBrokersFault ? PartsPerMillion(clamping: 0) : request.reservationShare
     for slice in request.slices.indices {
       guard let lease = currentLease(request.id, slice), lease.state == .leased else { continue }
-      release(lease, .notBegun, reservation: lease.terms.fee.share(request.reservationShare))
+      release(lease, .notBegun, reservation: lease.terms.fee.share(share))
     }
   }
 
@@ -125,9 +130,12 @@ extension Market {
       lapse(lease)
     } else if lease.state == .committed, !isReexecutable(lease) {
       // A signed answer must be stood by: what nobody can run again forfeits its whole stake.
-      lapse(lease, penalty: lease.terms.stake)
+      lapse(lease, penalty: lease.stake)
     } else if lease.state == .committed {
       want(.late, id)
+    } else if lease.isChallengeable {
+      emit(.leaseAttested(id))
+      settle(lease.terms.request)
     } else {
       return false
     }

@@ -124,6 +124,10 @@ package struct Market: Sendable {
     case .setParameters(let parameters, let rulesVersion):
       try setParameters(parameters, rulesVersion: rulesVersion, by: author)
     case .pause(let isPaused): try pause(isPaused, by: author)
+    case .commitNonce(let request, let commitment):
+      try commitNonce(request, commitment, by: author)
+    case .revealNonce(let owner, let nonce): try revealNonce(nonce, of: owner, by: author)
+    case .challenge(let lease, let deposit): try challenge(lease, deposit, by: author)
     }
   }
 
@@ -162,7 +166,11 @@ package enum Refused: CodedError, Hashable {
   case unknownBid
   case invalidRequest(String)
   case unknownRequest
-  case attestedUnavailable
+  case nonceNotAwaited
+  case falseNonce
+  case notChallengeable(LeaseID)
+  case mayNotChallenge
+  case depositTooSmall(needed: Amount)
   case cancelTooLate
   case notYours(String)
   case unknownLease(LeaseID)
@@ -199,7 +207,11 @@ package enum Refused: CodedError, Hashable {
     case .unknownBid: "unknown-bid"
     case .invalidRequest: "invalid-request"
     case .unknownRequest: "unknown-request"
-    case .attestedUnavailable: "attested-unavailable"
+    case .nonceNotAwaited: "nonce-not-awaited"
+    case .falseNonce: "false-nonce"
+    case .notChallengeable: "not-challengeable"
+    case .mayNotChallenge: "may-not-challenge"
+    case .depositTooSmall: "deposit-too-small"
     case .cancelTooLate: "cancel-too-late"
     case .notYours: "not-yours"
     case .unknownLease: "unknown-lease"
@@ -243,8 +255,15 @@ package enum Refused: CodedError, Hashable {
     case .unknownBid: "No such bid is open."
     case .invalidRequest(let what): "The request is not usable: \(what)."
     case .unknownRequest: "No such request is known."
-    case .attestedUnavailable:
-      "Attested slices need audits, which these rules do not have; ask for `proven` slices."
+    case .nonceNotAwaited:
+      "No such nonce is awaited: ask for the request's state and act on that."
+    case .falseNonce: "The nonce is not the one that was committed to; reveal that one."
+    case .notChallengeable(let lease):
+      "Lease \(lease) cannot be challenged: only one that is attested, not audited, and within its challenge window can, once."
+    case .mayNotChallenge:
+      "Only the requester and the auditors it names may challenge here, and never the lessee; ask one of them."
+    case .depositTooSmall(let needed):
+      "A challenge needs a deposit of at least \(needed) micro-credits, the lease's fee; deposit more."
     case .cancelTooLate:
       "Work on the request has begun, so it can no longer be cancelled; wait until it is final."
     case .notYours(let what): "The \(what) belongs to another key; sign with its owner's."

@@ -1,5 +1,5 @@
 package import Primitives
-import Statements
+package import Statements
 
 /// `open -> running -> answered -> final | unmatched | cancelled | failed`. The design's `matched`
 /// is the instant between `open` and `running`: every graph has a slice that needs the input only.
@@ -31,12 +31,14 @@ package enum RequestState: UInt8, Sendable, Hashable, CustomStringConvertible {
 }
 
 /// How a request's slices came to be paid, in slices and in cost units. What was re-executed is
-/// never called proven.
+/// never called proven; what was attested counts as audited only where it was run again.
 package struct Coverage: Hashable, Sendable, CanonicalCodable {
   package var proven: UInt32 = 0
   package var provenCost = Cost(units: 0)
   package var reexecuted: UInt32 = 0
   package var reexecutedCost = Cost(units: 0)
+  package var audited: UInt32 = 0
+  package var auditedCost = Cost(units: 0)
   package var attested: UInt32 = 0
   package var attestedCost = Cost(units: 0)
 
@@ -47,6 +49,8 @@ package struct Coverage: Hashable, Sendable, CanonicalCodable {
     encoder.append(provenCost.units)
     encoder.append(reexecuted)
     encoder.append(reexecutedCost.units)
+    encoder.append(audited)
+    encoder.append(auditedCost.units)
     encoder.append(attested)
     encoder.append(attestedCost.units)
   }
@@ -56,6 +60,8 @@ package struct Coverage: Hashable, Sendable, CanonicalCodable {
     provenCost = Cost(units: try decoder.integer())
     reexecuted = try decoder.integer()
     reexecutedCost = Cost(units: try decoder.integer())
+    audited = try decoder.integer()
+    auditedCost = Cost(units: try decoder.integer())
     attested = try decoder.integer()
     attestedCost = Cost(units: try decoder.integer())
   }
@@ -66,6 +72,8 @@ package struct RequestSlice: Sendable {
   package let cost: Cost
   /// Fee at the limit price: what is held for the slice.
   package let limitFee: Amount
+  /// What is still held for the slice's audit; nothing where it is not attested.
+  package var auditFee: Amount
   package var lease: LeaseID?
   /// Leases that ended by their lessee's fault or by inconclusiveness.
   package var failures: UInt32 = 0
@@ -73,6 +81,16 @@ package struct RequestSlice: Sendable {
   package var ineligible: [PublicKey] = []
   /// Set aside in the slash escrow for whoever completes the slice.
   package var bonus: Amount = .zero
+}
+
+/// The reveal of a request's nonces: asked for once, when it is first answered, so that whose
+/// nonces make the seed is settled before any is known.
+package struct Reveals: Sendable, Hashable {
+  /// The leases that the answer rested on, in slice order.
+  package let leases: [LeaseID]
+  package var deadline: Tick
+  package var requester: AuditNonce?
+  package var broker: AuditNonce?
 }
 
 /// A requester's signed order, while it lives and after.
@@ -89,6 +107,8 @@ package struct Request: Sendable {
   package var isBeginOver = false
   /// The parameters' reservation share when it opened.
   package let reservationShare: PartsPerMillion
+  /// The parameters' reveal window when it opened.
+  package let revealWindow: UInt64
   /// What it pays at most now: below the limit price only while a ramp rises.
   package var limit: Price
   package var slices: [RequestSlice]
@@ -99,16 +119,23 @@ package struct Request: Sendable {
   package var coverage: Coverage?
   /// Merkle root over the receipts of all slices, in slice order.
   package var jobRoot: Digest?
+  /// The broker's nonce commitment. No lease of a request with attested slices begins before it.
+  package var brokerCommitment: Digest?
+  package var reveals: Reveals?
+  /// Whether its audits have been drawn, by a seed or because none will come.
+  package var isDrawn = false
+  package var seed: Digest?
 
   /// A request that has just come, whose fees at the limit price are held. Nil where they overflow.
   init?(
     id: RequestID, requester: PublicKey, terms: RequestTerms, ordinal: UInt64,
-    slices: [RequestSlice], reservationShare: PartsPerMillion
+    slices: [RequestSlice], parameters: Parameters
   ) {
     var held = Amount.zero
     for slice in slices {
       guard let sum = held.adding(slice.limitFee),
-        let sum = sum.adding(slice.limitFee.share(reservationShare))
+        let sum = sum.adding(slice.limitFee.share(parameters.reservationShare)),
+        let sum = sum.adding(slice.auditFee)
       else { return nil }
       held = sum
     }
@@ -118,7 +145,8 @@ package struct Request: Sendable {
     self.ordinal = ordinal
     self.slices = slices
     self.held = held
-    self.reservationShare = reservationShare
+    reservationShare = parameters.reservationShare
+    revealWindow = parameters.revealWindow
     limit = terms.ramp.map { min($0.start, terms.limitPrice) } ?? terms.limitPrice
   }
 
@@ -135,6 +163,9 @@ package struct Request: Sendable {
     else { return nil }
     return Tick(milliseconds: step.milliseconds - 1).advanced(by: delay)
   }
+
+  /// Whether nonces are being revealed.
+  package var isRevealing: Bool { reveals != nil && !isDrawn && !state.isFinal }
 
   package var beginDeadline: Tick { terms.beginDeadline.advanced(by: delay) }
   package var finalDeadline: Tick { terms.finalDeadline.advanced(by: delay) }

@@ -37,6 +37,7 @@ extension Parameters {
     for (name, window) in [
       ("executeWindow", executeWindow), ("proveWindow", proveWindow),
       ("verifyWindow", verifyWindow), ("outageBound", outageBound),
+      ("revealWindow", revealWindow), ("challengeWindow", challengeWindow),
     ] where !(1...month).contains(window) {
       return "\(name) is \(window) ms and must be 1 ms to 31 days"
     }
@@ -45,7 +46,9 @@ extension Parameters {
     }
     if inconclusiveRetries > 100 { return "inconclusiveRetries is above 100" }
     // Longer than any lease lives from its begin to its last verdict.
-    let life = executeWindow + proveWindow + verifyWindow * UInt64(inconclusiveRetries + 2)
+    let life =
+      executeWindow + proveWindow + revealWindow + challengeWindow
+      + verifyWindow * UInt64(inconclusiveRetries + 2)
     if unbondingPeriod < life || unbondingPeriod > 12 * month {
       return "unbondingPeriod is \(unbondingPeriod) ms and must be \(life) ms to 372 days"
     }

@@ -177,6 +177,28 @@ package struct CanonicalDecoder: Sendable {
     try bool() ? record() : nil
   }
 
+  /// A choice without further fields, by its tag.
+  package mutating func choice<Choice: RawRepresentable<UInt8>>(
+    _ type: Choice.Type = Choice.self
+  ) throws(CanonicalError) -> Choice {
+    let start = self
+    let tag = try integer(UInt8.self)
+    guard let choice = Choice(rawValue: tag) else {
+      throw start.failure(.unknownTag(tag, of: "\(type)"))
+    }
+    return choice
+  }
+
+  /// The same, where the tag 0 stands for nil.
+  package mutating func choice<Choice: RawRepresentable<UInt8>>(
+    orNone type: Choice.Type
+  ) throws(CanonicalError) -> Choice? {
+    var ahead = self
+    guard try ahead.integer(UInt8.self) == 0 else { return try choice(type) }
+    self = ahead
+    return nil
+  }
+
   /// `elementSize` is the smallest encoding of one element, in bytes: a count that could not fit in
   /// what remains is refused before the list is allocated.
   package mutating func list<Record: CanonicalCodable>(

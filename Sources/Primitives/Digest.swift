@@ -71,6 +71,10 @@ package struct HashDomain: Hashable, Sendable {
   package static let hello = HashDomain("bourse/hello/1")
   package static let evidence = HashDomain("bourse/evidence/1")
   package static let keyRecord = HashDomain("bourse/key-record/1")
+  package static let auditNonce = HashDomain("bourse/audit-nonce/1")
+  package static let nonceCommitment = HashDomain("bourse/nonce-commitment/1")
+  package static let auditSeed = HashDomain("bourse/audit-seed/1")
+  package static let auditDraw = HashDomain("bourse/audit-draw/1")
 }
 
 /// Streaming SHA-256 over libsodium.

@@ -43,12 +43,24 @@ struct LeaseWorker: Sendable {
     if item.state == .begun {
       for output in claimed { _ = try await client.upload(output) }
       let commitment = OutputCommitment(
-        network: network, lease: item.terms.id, outputs: digests, nonceCommitment: .zero,
-        signedBy: key)
+        network: network, lease: item.terms.id, outputs: digests,
+        nonceCommitment: nonce(of: item).commitment(by: key.publicKey), signedBy: key)
       try await client.perform(.commitOutput(commitment), signedBy: key)
       logger.info("lease \(item.terms.id): committed slice \(item.terms.slice)")
     }
     try await submitReceipt(item, slice, inputs: inputs, outputs: outputs, digests: digests)
+  }
+
+  /// Reveals what the commitment of the lease's outputs has promised.
+  func reveal(_ item: WorkItem) async throws {
+    try await client.perform(
+      .revealNonce(.lessee(item.terms.id), nonce(of: item)), signedBy: key)
+    logger.info("lease \(item.terms.id): revealed its nonce")
+  }
+
+  private func nonce(of item: WorkItem) -> AuditNonce {
+    let subject = Digest.of(item.terms.request.bytes + item.terms.id.canonicalBytes)
+    return AuditNonce(for: subject, from: key)
   }
 
   /// What the prover says that the outputs are.
@@ -72,13 +84,17 @@ struct LeaseWorker: Sendable {
       model: item.terms.model, slice: item.terms.slice, inputs: item.inputs, outputs: digests,
       backend: item.terms.assurance.backend, keyRecord: item.terms.keyRecord,
       prover: key.publicKey)
-    var proof = try await slice.prover.prove(
-      inputs: inputs, outputs: outputs, context: statement.digest)
+    // What is attested has the prover's word and stake behind it, and no proof.
+    let isAttested = item.terms.assurance.assurance == .attested
+    var proof =
+      isAttested
+      ? []
+      : try await slice.prover.prove(inputs: inputs, outputs: outputs, context: statement.digest)
     if misbehaviour == .badProof {
       logger.warning("misbehaving: flipping a bit of the proof of lease \(item.terms.id)")
       proof = flippingBit(of: proof)
     }
-    if misbehaviour == nil {
+    if misbehaviour == nil, !isAttested {
       // A wrong proof costs the stake, so a prover looks at its own first.
       let own = await slice.verifier.verify(
         inputs: inputs, outputs: outputs, proof: proof, context: statement.digest)

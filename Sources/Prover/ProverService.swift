@@ -94,7 +94,9 @@ package struct ProverService: Service {
   private func finishHeldLeases() async {
     let end = ContinuousClock.now + Self.finishingLimit
     while ContinuousClock.now < end, let items = try? await client.work(),
-      items.contains(where: { $0.state.rawValue < LeaseState.submitted.rawValue })
+      items.contains(where: {
+        $0.state.rawValue < LeaseState.submitted.rawValue || $0.nonceDuty != .none
+      })
     {
       try? await Task.sleep(for: .milliseconds(50))
     }
@@ -132,7 +134,7 @@ package struct ProverService: Service {
 
   /// Asks for work at every notice and once a second, and works each lease once.
   private func serve(_ worker: LeaseWorker) async {
-    let progress = LeaseProgress()
+    let (working, revealing) = (LeaseProgress(), LeaseProgress())
     await withDiscardingTaskGroup { group in
       let (wakes, wake) = AsyncStream.makeStream(
         of: Void.self, bufferingPolicy: .bufferingNewest(1))
@@ -156,22 +158,32 @@ package struct ProverService: Service {
           logger.warning("could not ask for work: \(error)")
           continue
         }
-        progress.keep(Set(items.map(\.terms.id)))
+        working.keep(Set(items.map(\.terms.id)))
+        revealing.keep(Set(items.map(\.terms.id)))
         for item in items where item.state == .begun || item.state == .committed {
-          guard progress.start(item.terms.id) else { continue }
-          group.addTask {
-            do {
-              try await worker.work(item)
-            } catch let rejection as Rejection {
-              logger.warning("lease \(item.terms.id): \(rejection.sentence)")
-            } catch {
-              logger.warning("lease \(item.terms.id): \(error); trying again")
-              progress.forget(item.terms.id)
-            }
-          }
+          guard working.start(item.terms.id) else { continue }
+          group.addTask { await attempt(item, working) { try await worker.work(item) } }
+        }
+        for item in items where item.nonceDuty == .now {
+          guard revealing.start(item.terms.id) else { continue }
+          group.addTask { await attempt(item, revealing) { try await worker.reveal(item) } }
         }
       }
       group.cancelAll()
+    }
+  }
+
+  /// What fails is tried again at the next notice; what the exchange rejects is not.
+  private func attempt(
+    _ item: WorkItem, _ progress: LeaseProgress, _ body: () async throws -> Void
+  ) async {
+    do {
+      try await body()
+    } catch let rejection as Rejection {
+      logger.warning("lease \(item.terms.id): \(rejection.sentence)")
+    } catch {
+      logger.warning("lease \(item.terms.id): \(error); trying again")
+      progress.forget(item.terms.id)
     }
   }
 }

@@ -14,6 +14,11 @@ package struct RequestSession: Sendable {
     /// Which slices are proven, and by which backend.
     package var proving = ProvingPolicy.none
     package var backend = BackendID.sumcheck
+    /// How likely each of the other slices is audited, which are then attested; nil has them run
+    /// again, every one.
+    package var auditRate: PartsPerMillion?
+    /// Keys that may read the tensors and challenge what is attested.
+    package var auditors: [PublicKey] = []
     package var attemptsMax: UInt32 = 5
     package var disclosure = Disclosure.parties
     package var timeInForce = TimeInForce.goodTillCancelled
@@ -45,11 +50,33 @@ package struct RequestSession: Sendable {
           specification.name, expected: specification.byteCount, got: input.count)
       }
     }
-    let terms = try Self.terms(
+    var terms = try Self.terms(
       model: model, manifest: manifest, keys: try await client.keyRecords(of: model),
       inputs: inputs.map { Digest.of($0) }, order: order)
+    if terms.isAttested {
+      terms.nonceCommitment = nonce(for: terms).commitment(by: key.publicKey)
+    }
     for input in inputs { _ = try await client.upload(input) }
     return try await client.perform(.submitRequest(terms), signedBy: key)
+  }
+
+  /// The requester's part in the seed of its audits. It follows from the key and the terms, so that
+  /// whoever has the key can reveal it, from any machine.
+  private func nonce(for terms: RequestTerms) -> AuditNonce {
+    var terms = terms
+    terms.nonceCommitment = .zero
+    return AuditNonce(for: Digest.of(terms.canonicalBytes), from: key)
+  }
+
+  /// Reveals the nonce where the report says that this is wanted of this key.
+  private func revealIfWanted(_ request: RequestID, _ report: RequestReport) async throws {
+    guard report.isRevealWanted, report.requester == key.publicKey else { return }
+    do {
+      try await client.perform(
+        .revealNonce(.requester(request), nonce(for: report.terms)), signedBy: key)
+    } catch is Rejection {
+      // It is revealed already, or too late.
+    }
   }
 
   /// What `submit` would ask for over inputs of these digests. Throws where the policy names a
@@ -69,16 +96,20 @@ package struct RequestSession: Sendable {
     return RequestTerms(
       model: model, inputs: digests,
       assurances: manifest.slices.indices.map {
-        SliceAssurance(.proven, by: proven.contains($0) ? order.backend : .reexec)
+        proven.contains($0)
+          ? SliceAssurance(.proven, by: order.backend)
+          : SliceAssurance(order.auditRate == nil ? .proven : .attested, by: .reexec)
       },
       limitPrice: order.limitPrice, stakeMultiple: order.stakeMultiple, spread: order.spread,
-      disclosure: order.disclosure, nonceCommitment: .zero,
+      disclosure: order.disclosure, auditors: order.auditors,
+      auditRate: order.auditRate ?? PartsPerMillion(clamping: 0), nonceCommitment: .zero,
       beginDeadline: now.advanced(by: order.beginWithin),
       finalDeadline: now.advanced(by: order.finalWithin), attemptsMax: order.attemptsMax,
       timeInForce: order.timeInForce)
   }
 
   /// Calls `onChange` with every change that is seen until the request has ended; returns the end.
+  /// Meanwhile it reveals the requester's nonce once that is wanted.
   ///
   /// The broker's notices wake it; half a second without one does so too, so that a lost notice
   /// costs no more.
@@ -104,6 +135,7 @@ package struct RequestSession: Sendable {
       let bytes = report.canonicalBytes
       if bytes != seen { onChange(report) }
       seen = bytes
+      try await revealIfWanted(request, report)
       if report.state.isFinal { return report }
     }
     throw CancellationError()

@@ -96,7 +96,7 @@ package struct OutputCommitment: Hashable, Sendable, CanonicalCodable {
   package let network: NetworkID
   package let lease: LeaseID
   package let outputs: [Digest]
-  /// Commitment to the nonce that will seed audits: SHA-256 of the nonce, or zero bytes.
+  /// `AuditNonce.commitment`; zero bytes will do where the request has no attested slice.
   package let nonceCommitment: Digest
   package let prover: PublicKey
   package let signature: Signature

@@ -91,6 +91,14 @@ package struct ProverRecord: Hashable, Sendable {
   }
 }
 
+/// Whether a lessee must still reveal the nonce that it committed to.
+package enum NonceDuty: UInt8, Hashable, Sendable {
+  case none = 0
+  /// Once its request is answered.
+  case later = 1
+  case now = 2
+}
+
 /// What a lessee needs in order to act on a lease.
 package struct WorkItem: Hashable, Sendable {
   package let terms: LeaseTerms
@@ -98,15 +106,18 @@ package struct WorkItem: Hashable, Sendable {
   package let inputs: [Digest]
   package let outputs: [Digest]
   package let deadline: Tick
+  package let nonceDuty: NonceDuty
 
   package init(
-    terms: LeaseTerms, state: LeaseState, inputs: [Digest], outputs: [Digest], deadline: Tick
+    terms: LeaseTerms, state: LeaseState, inputs: [Digest], outputs: [Digest], deadline: Tick,
+    nonceDuty: NonceDuty
   ) {
     self.terms = terms
     self.state = state
     self.inputs = inputs
     self.outputs = outputs
     self.deadline = deadline
+    self.nonceDuty = nonceDuty
   }
 }
 
@@ -120,6 +131,13 @@ package struct LeaseReport: Sendable {
   package let receipt: Receipt?
   package let batchRoot: BatchRoot?
   package let inclusion: InclusionProof?
+  /// What was decided about its audit; nil where it is not attested, or not yet.
+  package let draw: AuditDraw?
+  package let isAudited: Bool
+  /// The last tick at which it can be challenged; nil where it cannot be.
+  package let challengeableUntil: Tick?
+  /// Who has challenged it, while that is not decided.
+  package let challenger: PublicKey?
 
   package init(_ lease: Lease) {
     terms = lease.terms
@@ -130,6 +148,10 @@ package struct LeaseReport: Sendable {
     receipt = lease.receipt
     batchRoot = lease.batchRoot
     inclusion = lease.inclusion
+    draw = lease.draw
+    isAudited = lease.isAudited
+    challengeableUntil = lease.isChallengeable ? lease.deadline : nil
+    challenger = lease.challenge?.challenger
   }
 }
 
@@ -144,6 +166,10 @@ package struct RequestReport: Sendable {
   package let answer: [Digest]?
   package let coverage: Coverage?
   package let jobRoot: Digest?
+  /// Whether the requester must reveal its nonce now.
+  package let isRevealWanted: Bool
+  /// The seed that drew its audits; nil before, and where a nonce was missing.
+  package let seed: Digest?
 
   package init(_ request: Request, leases: [LeaseReport]) {
     state = request.state
@@ -154,6 +180,8 @@ package struct RequestReport: Sendable {
     answer = request.answer
     coverage = request.coverage
     jobRoot = request.jobRoot
+    isRevealWanted = request.isRevealing && request.reveals?.requester == nil
+    seed = request.seed
   }
 }
 
@@ -323,14 +351,16 @@ extension WorkItem: CanonicalCodable {
     encoder.append(inputs)
     encoder.append(outputs)
     encoder.append(deadline)
+    encoder.append(nonceDuty.rawValue)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     terms = try decoder.record()
-    state = try decoder.leaseState()
+    state = try decoder.choice(LeaseState.self)
     inputs = try decoder.list(limit: Manifest.boundaryLimit, elementSize: Bytes32.count)
     outputs = try decoder.list(limit: Manifest.boundaryLimit, elementSize: Bytes32.count)
     deadline = try decoder.record()
+    nonceDuty = try decoder.choice(NonceDuty.self)
   }
 }
 
@@ -344,17 +374,25 @@ extension LeaseReport: CanonicalCodable {
     encoder.append(receipt)
     encoder.append(batchRoot)
     encoder.append(inclusion)
+    encoder.append(draw?.rawValue ?? 0)
+    encoder.append(isAudited)
+    encoder.append(challengeableUntil)
+    encoder.append(challenger)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     terms = try decoder.record()
-    state = try decoder.leaseState()
+    state = try decoder.choice(LeaseState.self)
     verdict = try decoder.optional()
     isReexecuted = try decoder.bool()
     commitment = try decoder.optional()
     receipt = try decoder.optional()
     batchRoot = try decoder.optional()
     inclusion = try decoder.optional()
+    draw = try decoder.choice(orNone: AuditDraw.self)
+    isAudited = try decoder.bool()
+    challengeableUntil = try decoder.optional()
+    challenger = try decoder.optional()
   }
 }
 
@@ -368,15 +406,12 @@ extension RequestReport: CanonicalCodable {
     encoder.append(answer.map(Records.init))
     encoder.append(coverage)
     encoder.append(jobRoot)
+    encoder.append(isRevealWanted)
+    encoder.append(seed)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
-    let tag = try decoder.integer(UInt8.self)
-    guard let state = RequestState(rawValue: tag) else {
-      throw start.failure(.unknownTag(tag, of: "RequestState"))
-    }
-    self.state = state
+    state = try decoder.choice(RequestState.self)
     requester = try decoder.record()
     terms = try decoder.record()
     current = try decoder.list(limit: Manifest.sliceLimit, elementSize: 8)
@@ -384,6 +419,8 @@ extension RequestReport: CanonicalCodable {
     answer = try decoder.optional(Records<Digest>.self)?.records
     coverage = try decoder.optional()
     jobRoot = try decoder.optional()
+    isRevealWanted = try decoder.bool()
+    seed = try decoder.optional()
   }
 }
 
@@ -410,16 +447,5 @@ extension InclusionAnswer: CanonicalCodable {
     checkpoint = try decoder.record()
     entryHash = try decoder.record()
     proof = try decoder.record()
-  }
-}
-
-extension CanonicalDecoder {
-  fileprivate mutating func leaseState() throws(CanonicalError) -> LeaseState {
-    let start = self
-    let tag = try integer(UInt8.self)
-    guard let state = LeaseState(rawValue: tag) else {
-      throw start.failure(.unknownTag(tag, of: "LeaseState"))
-    }
-    return state
   }
 }

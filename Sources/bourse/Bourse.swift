@@ -23,7 +23,8 @@ struct Bourse: AsyncParsableCommand {
     subcommands: [
       BrokerCommand.self, ProverCommand.self, RequestCommand.self, ModelCommand.self,
       AccountCommand.self, BidCommand.self, QuoteCommand.self, ProversCommand.self,
-      RulesCommand.self, KeysCommand.self, PluginCommand.self, AuditCommand.self,
+      RulesCommand.self, ChallengeCommand.self, KeysCommand.self, PluginCommand.self,
+      AuditCommand.self,
       VerifyCommand.self, DemoCommand.self, BenchCommand.self,
     ])
 }

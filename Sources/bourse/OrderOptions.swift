@@ -1,4 +1,5 @@
 import ArgumentParser
+import Market
 import Primitives
 import Requester
 
@@ -19,9 +20,30 @@ struct OrderOptions: ParsableArguments {
   var prove: ProvingPolicy = .none
   @Option(help: "The backend that proves them.")
   var backend = BackendID.sumcheck.name
+  @Option(
+    help: ArgumentHelp(
+      """
+      Have the slices that are not proven attested, and each audited with this probability, in \
+      parts per million.
+      """, valueName: "ppm"))
+  var auditRate: UInt32?
+  @Flag(help: "The same without audits: what is attested can only be challenged.")
+  var attest = false
+  @Option(
+    name: .customLong("auditor"),
+    help: ArgumentHelp(
+      "A key that may read the tensors and challenge what is attested. Repeatable.",
+      valueName: "key"))
+  var auditors: [String] = []
 
   func validate() throws {
     let backend = try backendID(backend)
+    if let auditRate, auditRate > 1_000_000 {
+      throw ValidationError("--audit-rate is 0 to 1000000 parts per million.")
+    }
+    if auditors.count > RequestTerms.auditorLimit {
+      throw ValidationError("A request names at most \(RequestTerms.auditorLimit) auditors.")
+    }
     if prove != .none, backend == .reexec {
       throw ValidationError(
         "'reexec' runs slices again and proves nothing; name another --backend, or --prove none.")
@@ -35,6 +57,8 @@ struct OrderOptions: ParsableArguments {
     order.stakeMultiple = stakeMultiple
     order.proving = prove
     order.backend = try backendID(backend)
+    order.auditRate = (auditRate ?? (attest ? 0 : nil)).map { PartsPerMillion(clamping: $0) }
+    order.auditors = try auditors.map(publicKey)
     return order
   }
 }

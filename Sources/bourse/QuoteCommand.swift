@@ -13,9 +13,13 @@ struct QuoteCommand: AsyncParsableCommand {
       For every slice the bid that would take it, its fee and its stake; with --reasons also every \
       other bid that covers the slice, and why it would not take it.
 
+      What a slice deters is the part of its stake that is burned at least, times the probability \
+      that the slice is checked: wrong work pays only where it gains more.
+
       EXAMPLES
         bourse quote 8f31… --limit 1500
         bourse quote 8f31… --prove critical:2
+        bourse quote 8f31… --prove critical:2 --audit-rate 50000
         bourse quote 8f31… --spread 1 --reasons --json
       """)
 
@@ -39,6 +43,7 @@ struct QuoteCommand: AsyncParsableCommand {
     let taken: Candidate?
     let feeMicrocredits: UInt64?
     let stakeMicrocredits: UInt64
+    let deterredMicrocredits: UInt64
     let candidates: [Candidate]
 
     init(_ slice: Quote.Slice, name: String, backend: BackendID, reasons: Bool) {
@@ -47,6 +52,7 @@ struct QuoteCommand: AsyncParsableCommand {
       taken = slice.taken.map(Candidate.init)
       feeMicrocredits = slice.fee?.microcredits
       stakeMicrocredits = slice.stake.microcredits
+      deterredMicrocredits = slice.deterred.microcredits
       candidates = reasons ? slice.candidates.map(Candidate.init) : []
     }
   }
@@ -56,6 +62,8 @@ struct QuoteCommand: AsyncParsableCommand {
     /// Nil where a slice would rest.
     let priceMicrocredits: UInt64?
     let heldMicrocredits: UInt64
+    /// The smallest of the slices'.
+    let deterredMicrocredits: UInt64
   }
 
   @Argument(help: "The model's id, or enough first digits of it.")
@@ -72,9 +80,11 @@ struct QuoteCommand: AsyncParsableCommand {
     let client = try await brokerOptions.connect(as: nil)
     let id = try await RequestCommand.resolve(model, client)
     let manifest = try await client.model(id)
-    let terms = try RequestSession.terms(
+    var terms = try RequestSession.terms(
       model: id, manifest: manifest, keys: try await client.keyRecords(of: id),
       inputs: manifest.inputs.map { _ in .zero }, order: try orderOptions.order())
+    // A quote reveals nothing, so any commitment will do.
+    terms.nonceCommitment = Digest.of([])
     let card = try brokerOptions.card()
     let quote = try await client.quote(
       terms, by: try requester.map(publicKey) ?? card.brokerKey)
@@ -84,30 +94,35 @@ struct QuoteCommand: AsyncParsableCommand {
     }
     let shown = Shown(
       slices: slices, priceMicrocredits: quote.price?.microcredits,
-      heldMicrocredits: quote.held.microcredits)
+      heldMicrocredits: quote.held.microcredits,
+      deterredMicrocredits: quote.deterred.microcredits)
     output.json ? try printJSON(shown) : print(text(shown))
   }
 
   private func text(_ shown: Shown) -> String {
     var table = Table([
       ("slice", .left), ("backend", .left), ("prover", .left), ("price", .right), ("fee", .right),
-      ("stake", .right), ("reason", .left),
+      ("stake", .right), ("deters", .right), ("reason", .left),
     ])
     for slice in shown.slices {
       let taken = slice.taken
       table.append([
         slice.slice, slice.backend, taken.map { String($0.prover.prefix(8)) } ?? "nobody",
         taken.map { "\($0.price)" } ?? "-", slice.feeMicrocredits.map(String.init) ?? "-",
-        "\(slice.stakeMicrocredits)", "",
+        "\(slice.stakeMicrocredits)", "\(slice.deterredMicrocredits)", "",
       ])
       for candidate in slice.candidates where candidate.bid != taken?.bid {
         table.append([
-          "", "", String(candidate.prover.prefix(8)), "\(candidate.price)", "", "",
+          "", "", String(candidate.prover.prefix(8)), "\(candidate.price)", "", "", "",
           candidate.reason ?? "a better bid takes it",
         ])
       }
     }
     let price = shown.priceMicrocredits.map { "\($0) micro-credits" } ?? "a slice would rest"
-    return "\(table.text)\nprice: \(price); held: \(shown.heldMicrocredits) micro-credits"
+    return """
+      \(table.text)
+      price: \(price); held: \(shown.heldMicrocredits) micro-credits
+      wrong work pays where it gains more than \(shown.deterredMicrocredits) micro-credits
+      """
   }
 }

@@ -11,7 +11,7 @@ import Wire
 struct RequestCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "request", abstract: "Ask for an inference.",
-    subcommands: [Submit.self, Show.self])
+    subcommands: [Submit.self, Wait.self, Show.self])
 
   struct Submit: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -27,6 +27,11 @@ struct RequestCommand: AsyncParsableCommand {
             --key me.key --wait
           bourse request submit --model 8f31… --input vectors.json --index 3 --key me.key \\
             --prove critical:2 --wait --bundle answer.bundle
+          bourse request submit --model 8f31… --input digit.json --key me.key \\
+            --prove critical:2 --audit-rate 50000 --wait
+
+        Where slices are attested, their audits are drawn with a nonce of yours: --wait, or \
+        `bourse request wait`, reveals it.
         """)
 
     @Option(name: .long, help: "The model's id, or enough first digits of it.")
@@ -69,6 +74,11 @@ struct RequestCommand: AsyncParsableCommand {
         let report = try await client.report(on: performed.envelope.digest)
         let shown = RequestReportShown(performed.envelope.digest, report, manifest)
         output.json ? try printJSON(shown) : print(shown.text)
+        if report.terms.isAttested, !output.json {
+          print(
+            "its audits are drawn with a nonce of yours: `bourse request wait` with this key reveals "
+              + "it once the request is answered; else you pay for the audit of every slice")
+        }
         return await client.close()
       }
       var answeredAt: Duration?
@@ -76,22 +86,15 @@ struct RequestCommand: AsyncParsableCommand {
       let report = try await session.follow(performed.envelope.digest) { report in
         if report.answer != nil { answeredAt = answeredAt ?? (ContinuousClock.now - start) }
         if report.answer == nil { answeredAt = nil }
-        progress.show(
-          "\(report.state): \(report.leases.count { $0.state.isFinal }) of \(report.leases.count) leases ended"
-        )
+        progress.show(RequestCommand.progress(report))
       }
       let settledAt = ContinuousClock.now - start
       progress.finish()
-      var shown = RequestReportShown(performed.envelope.digest, report, manifest)
+      var shown = try await RequestCommand.shown(
+        performed.envelope.digest, report, manifest, session, names)
       shown.timings = RequestReportShown.Timings(
         answeredMilliseconds: answeredAt.map(milliseconds),
         finalMilliseconds: milliseconds(settledAt))
-      if let tensors = try await session.answer(report, manifest),
-        let source = manifest.outputs.first
-      {
-        shown.setAnswer(
-          try BoundaryValues.floats(tensors[0], as: manifest.specification(of: source)), names)
-      }
       if let bundle, report.state == .final {
         let evidence = try await session.bundle(performed, report, manifest)
         try Data(evidence.canonicalBytes).write(to: URL(fileURLWithPath: bundle), options: .atomic)
@@ -111,6 +114,70 @@ struct RequestCommand: AsyncParsableCommand {
         "'\(text)' names \(matches.count) published models; give more digits of one model's id.")
     }
     return id
+  }
+
+  struct Wait: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Wait until a request is final, and reveal its nonce when that is wanted.",
+      discussion: """
+        For a request that was submitted without --wait, with the key that signed it.
+
+        EXAMPLE
+          bourse request wait 3b1f… --key me.key
+        """)
+
+    @Argument(help: "The request's id.")
+    var request: String
+    @OptionGroup var key: KeyOption
+    @OptionGroup var labels: LabelOption
+    @OptionGroup var brokerOptions: BrokerOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+      let id = try RequestCommand.id(request)
+      let key = try key.load()
+      let names = try labels.load()
+      let client = try await brokerOptions.connect(as: key)
+      let session = RequestSession(client: client, key: key)
+      let progress = Progress(isShown: !output.json)
+      let report = try await session.follow(id) { progress.show(RequestCommand.progress($0)) }
+      progress.finish()
+      let manifest = try await client.model(report.terms.model)
+      let shown = try await RequestCommand.shown(id, report, manifest, session, names)
+      output.json ? try printJSON(shown) : print(shown.text)
+      await client.close()
+      if report.state != .final { throw ExitCode(1) }
+    }
+  }
+
+  /// How far a request is.
+  private static func progress(_ report: RequestReport) -> String {
+    let ended = report.leases.count { $0.state.isFinal }
+    let open = report.leases.count { $0.challengeableUntil != nil }
+    return "\(report.state): \(ended) of \(report.leases.count) leases ended"
+      + (open > 0 ? ", \(open) open to challenges" : "")
+  }
+
+  private static func id(_ text: String) throws -> RequestID {
+    guard let id = RequestID(hexadecimal: text) else {
+      throw ValidationError("'\(text)' is no request's id: 64 hexadecimal digits.")
+    }
+    return id
+  }
+
+  /// The request with its answer, where the session's key may read it.
+  private static func shown(
+    _ id: RequestID, _ report: RequestReport, _ manifest: Manifest, _ session: RequestSession,
+    _ names: ClassNames?
+  ) async throws -> RequestReportShown {
+    var shown = RequestReportShown(id, report, manifest)
+    if let source = manifest.outputs.first,
+      let tensors = try await session.answer(report, manifest)
+    {
+      shown.setAnswer(
+        try BoundaryValues.floats(tensors[0], as: manifest.specification(of: source)), names)
+    }
+    return shown
   }
 
   struct Show: AsyncParsableCommand {
@@ -133,21 +200,19 @@ struct RequestCommand: AsyncParsableCommand {
     @OptionGroup var output: JSONOption
 
     func run() async throws {
-      guard let id = RequestID(hexadecimal: request) else {
-        throw ValidationError("'\(request)' is no request's id: 64 hexadecimal digits.")
-      }
+      let id = try RequestCommand.id(request)
       let names = try labels.load()
       let key = try key.map(KeyFile.read)
       let client = try await brokerOptions.connect(as: key)
       let report = try await client.report(on: id)
       let manifest = try await client.model(report.terms.model)
-      var shown = RequestReportShown(id, report, manifest)
-      if let key, let source = manifest.outputs.first,
-        let tensors = try await RequestSession(client: client, key: key).answer(report, manifest)
-      {
-        shown.setAnswer(
-          try BoundaryValues.floats(tensors[0], as: manifest.specification(of: source)), names)
-      }
+      let shown =
+        if let key {
+          try await RequestCommand.shown(
+            id, report, manifest, RequestSession(client: client, key: key), names)
+        } else {
+          RequestReportShown(id, report, manifest)
+        }
       output.json ? try printJSON(shown) : print(shown.text)
       await client.close()
     }

@@ -17,6 +17,8 @@ struct RequestReportShown: Codable {
     let stake: UInt64
     let state: String
     let verdict: String?
+    /// What is decided about the audit of an attested slice; nil of any other.
+    let audit: String?
   }
 
   struct Timings: Codable {
@@ -33,6 +35,10 @@ struct RequestReportShown: Codable {
   let untaken: [String]
   let coverage: CoverageShown?
   let jobRoot: String?
+  /// What drew the audits of attested slices.
+  let seed: String?
+  /// Whether the requester has a nonce to reveal now.
+  let isRevealWanted: Bool
   private(set) var outputs: [Float]?
   /// Index of the largest output.
   private(set) var answer: Int?
@@ -53,7 +59,7 @@ struct RequestReportShown: Codable {
         backend: lease.terms.assurance.backend.name, prover: lease.terms.prover.description,
         price: lease.terms.price.ticks, fee: lease.terms.fee.microcredits,
         stake: lease.terms.stake.microcredits,
-        state: "\(lease.state)", verdict: lease.verdict?.description)
+        state: "\(lease.state)", verdict: lease.verdict?.description, audit: lease.audit)
     }
     let taken = Set(report.leases.map(\.terms.slice))
     untaken = manifest.slices.indices.filter { !taken.contains($0) }.map {
@@ -61,6 +67,8 @@ struct RequestReportShown: Codable {
     }
     coverage = report.coverage.map { CoverageShown($0, slices: manifest.slices.count) }
     jobRoot = report.jobRoot?.description
+    seed = report.seed?.description
+    isRevealWanted = report.isRevealWanted
   }
 
   /// `outputs` is the model's first output.
@@ -75,13 +83,13 @@ struct RequestReportShown: Codable {
     var table = Table([
       ("lease", .right), ("slice", .left), ("cost", .right), ("backend", .left),
       ("prover", .left), ("price", .right), ("fee", .right), ("stake", .right),
-      ("verdict", .left), ("state", .left),
+      ("verdict", .left), ("audit", .left), ("state", .left),
     ])
     for lease in leases {
       table.append([
         "\(lease.lease)", lease.slice, "\(lease.cost)", lease.backend,
         String(lease.prover.prefix(8)), "\(lease.price)", "\(lease.fee)", "\(lease.stake)",
-        lease.verdict ?? "-", lease.state,
+        lease.verdict ?? "-", lease.audit ?? "-", lease.state,
       ])
     }
     return table
@@ -96,6 +104,11 @@ struct RequestReportShown: Codable {
         "nobody has taken \(untaken.joined(separator: ", ")): no work begins before every slice is "
           + "taken; raise --limit, lower --stake-multiple, or wait for provers with more capacity")
     }
+    if isRevealWanted {
+      lines.append(
+        "the requester must reveal its nonce now, or pay for the audit of every attested slice: "
+          + "`bourse request wait` does so")
+    }
     if let coverage { lines.append(coverage.text) }
     if let timings {
       lines.append(
@@ -106,14 +119,31 @@ struct RequestReportShown: Codable {
   }
 }
 
+extension LeaseReport {
+  /// What is decided about the audit of an attested slice; nil of any other.
+  fileprivate var audit: String? {
+    guard terms.assurance.assurance == .attested else { return nil }
+    if let challenger { return "challenged by \(challenger.short)" }
+    if let challengeableUntil { return "open to challenges until \(challengeableUntil)" }
+    if isAudited { return "audited" }
+    return switch draw {
+    case .audited: "drawn"
+    case .spared: "spared"
+    case nil: "not drawn yet"
+    }
+  }
+}
+
 /// How the slices of a request were checked, as it is printed.
 struct CoverageShown: Codable {
   let slices: Int
   let proven: UInt32
   let reexecuted: UInt32
+  let audited: UInt32
   let attested: UInt32
   let provenCost: UInt64
   let reexecutedCost: UInt64
+  let auditedCost: UInt64
   let attestedCost: UInt64
 
   /// Of a model of so many slices.
@@ -121,13 +151,15 @@ struct CoverageShown: Codable {
     self.slices = slices
     proven = coverage.proven
     reexecuted = coverage.reexecuted
+    audited = coverage.audited
     attested = coverage.attested
     provenCost = coverage.provenCost.units
     reexecutedCost = coverage.reexecutedCost.units
+    auditedCost = coverage.auditedCost.units
     attestedCost = coverage.attestedCost.units
   }
 
   var text: String {
-    "coverage: \(proven) of \(slices) slices proven, \(reexecuted) re-executed, \(attested) attested (cost units \(provenCost) / \(reexecutedCost) / \(attestedCost))"
+    "coverage: \(proven) of \(slices) slices proven, \(reexecuted) re-executed, \(audited) audited, \(attested) attested (cost units \(provenCost) / \(reexecutedCost) / \(auditedCost) / \(attestedCost))"
   }
 }

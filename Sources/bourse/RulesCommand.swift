@@ -66,6 +66,9 @@ struct RulesCommand: AsyncParsableCommand {
       .share("replacementShare", \.replacementShare), .share("treasuryShare", \.treasuryShare),
       .milliseconds("outageBound", \.outageBound), .milliseconds("noticePeriod", \.noticePeriod),
       .milliseconds("unbondingPeriod", \.unbondingPeriod),
+      .share("auditShare", \.auditShare), .milliseconds("revealWindow", \.revealWindow),
+      .milliseconds("challengeWindow", \.challengeWindow),
+      .share("challengerShare", \.challengerShare),
     ]
   }
 

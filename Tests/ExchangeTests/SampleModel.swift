@@ -77,13 +77,16 @@ struct Asked {
 
 extension Exchange {
   func ask(
-    _ sample: SampleModel, _ input: [UInt8], spread: UInt32 = 0, proving: ProvingPolicy = .none
+    _ sample: SampleModel, _ input: [UInt8], spread: UInt32 = 0, proving: ProvingPolicy = .none,
+    auditRate: UInt32? = nil, auditors: [PublicKey] = []
   ) async throws -> Asked {
     let requester = try await party()
     let session = RequestSession(client: client(requester), key: requester)
     var order = RequestSession.Order()
     order.spread = spread
     order.proving = proving
+    order.auditRate = auditRate.map { PartsPerMillion(clamping: $0) }
+    order.auditors = auditors
     let performed = try await session.submit(
       model: sample.manifest.id, manifest: sample.manifest, inputs: [input], order: order)
     return Asked(requester: requester, session: session, performed: performed)

@@ -295,7 +295,7 @@ struct BookTests {
     #expect(refusal { $0.limitPrice = Price(ticks: .max) } == "amount-too-large")
     #expect(refusal { $0.limitPrice = Price(ticks: 1_000_000_000) } == "insufficient-funds")
     let attested = SliceAssurance(.attested, by: .reexec)
-    #expect(refusal { $0.assurances = [proven, attested, proven] } == "attested-unavailable")
+    #expect(refusal { $0.assurances = [proven, attested, proven] } == "invalid-request")
     let keyless = SliceAssurance(.proven, by: BackendID("ezkl")!)
     #expect(refusal { $0.assurances = [proven, proven, keyless] } == "no-key")
   }

@@ -22,7 +22,11 @@ struct HostileBytesTests {
       .cancelRequest(.zero), .commitOutput(f.commitment(lease)), .submitBatch(batch),
       .reportRangeFault(lease.id), .recordVerdict(record), .tick,
       .declareUnprovable(lease.id), .resume, .setParameters(Parameters(), rulesVersion: 1),
-      .pause(true), .unbond(amount: Amount(3)),
+      .pause(true), .unbond(amount: Amount(3)), .commitNonce(.zero, .zero),
+      .revealNonce(.requester(.zero), F.nonce(of: F.alice)),
+      .revealNonce(.broker(.zero), F.nonce(of: F.alice)),
+      .revealNonce(.lessee(lease.id), F.nonce(of: lease)),
+      .challenge(lease.id, deposit: Amount(50)),
     ]
   }
 

@@ -126,13 +126,19 @@ struct MarketFixture {
     _ manifest: Manifest = chain, limit: UInt64 = 100, backend: BackendID = .reexec,
     multiple: UInt32 = 10, spread: UInt32 = 0, attempts: UInt32 = 3,
     timeInForce: TimeInForce = .goodTillCancelled, begin: UInt64 = 100_000,
-    final: UInt64 = 1_000_000
+    final: UInt64 = 1_000_000, attested: Set<Int> = [], rate: UInt32 = 0,
+    disclosure: Disclosure = .parties, auditors: [SigningKey] = [], requester: SigningKey = alice
   ) -> RequestTerms {
     RequestTerms(
       model: manifest.id, inputs: [Self.digest("input")],
-      assurances: manifest.slices.map { _ in SliceAssurance(.proven, by: backend) },
+      assurances: manifest.slices.indices.map {
+        attested.contains($0)
+          ? SliceAssurance(.attested, by: .reexec) : SliceAssurance(.proven, by: backend)
+      },
       limitPrice: Price(ticks: limit), stakeMultiple: multiple, spread: spread,
-      disclosure: .parties, nonceCommitment: .zero,
+      disclosure: disclosure, auditors: auditors.map(\.publicKey),
+      auditRate: PartsPerMillion(clamping: rate),
+      nonceCommitment: Self.nonce(of: requester).commitment(by: requester.publicKey),
       beginDeadline: Tick(milliseconds: now + begin),
       finalDeadline: Tick(milliseconds: now + final), attemptsMax: attempts,
       timeInForce: timeInForce)
@@ -152,7 +158,58 @@ struct MarketFixture {
   func commitment(_ lease: Lease, _ output: Digest? = nil) -> OutputCommitment {
     OutputCommitment(
       network: Self.network, lease: lease.id, outputs: [output ?? Self.honest(lease)],
-      nonceCommitment: .zero, signedBy: Self.key(of: lease.terms.prover))
+      nonceCommitment: Self.nonce(of: lease).commitment(by: lease.terms.prover),
+      signedBy: Self.key(of: lease.terms.prover))
+  }
+
+  // MARK: Nonces
+
+  /// A requester's, the same in all its requests.
+  static func nonce(of requester: SigningKey) -> AuditNonce {
+    AuditNonce(for: digest("requester"), from: requester)
+  }
+
+  static func nonce(of request: RequestID) -> AuditNonce {
+    AuditNonce(for: request, from: broker)
+  }
+
+  static func nonce(of lease: Lease) -> AuditNonce {
+    AuditNonce(for: digest("lease \(lease.id)"), from: key(of: lease.terms.prover))
+  }
+
+  @discardableResult
+  mutating func commitNonce(_ request: RequestID) -> Outcome {
+    send(
+      .commitNonce(request, Self.nonce(of: request).commitment(by: Self.broker.publicKey)),
+      by: Self.broker)
+  }
+
+  @discardableResult
+  mutating func reveal(_ owner: NonceOwner) -> Outcome {
+    switch owner {
+    case .requester(let id):
+      let requester = Self.key(of: market.requests[id]!.requester)
+      return send(.revealNonce(owner, Self.nonce(of: requester)), by: requester)
+    case .broker(let id):
+      return send(.revealNonce(owner, Self.nonce(of: id)), by: Self.broker)
+    case .lessee(let id):
+      let lease = market.leases[id]!
+      return send(
+        .revealNonce(owner, Self.nonce(of: lease)), by: Self.key(of: lease.terms.prover))
+    }
+  }
+
+  /// Reveals every nonce that is missing; the last one draws.
+  @discardableResult
+  mutating func revealAll(_ request: RequestID) -> Outcome? {
+    guard let reveals = market.requests[request]?.reveals else { return nil }
+    var last: Outcome?
+    if reveals.requester == nil { last = reveal(.requester(request)) }
+    if reveals.broker == nil { last = reveal(.broker(request)) }
+    for lease in reveals.leases where market.leases[lease]?.nonce == nil {
+      last = reveal(.lessee(lease))
+    }
+    return last
   }
 
   func receipt(_ lease: Lease) -> Receipt {

@@ -5,7 +5,8 @@ import Statements
 import Testing
 
 /// Walks the states that a small market can reach, two requesters, three provers and a model of two
-/// slices, and finds none from which time alone does not lead to an end.
+/// slices, and finds none from which time alone does not lead to an end. Alice has her first slice
+/// attested, Bob both.
 ///
 /// `BOURSE_MODEL_STATES` bounds the walk; a release build with a large bound is the full run.
 struct ModelCheckerTests {
@@ -29,6 +30,8 @@ struct ModelCheckerTests {
     var parameters = Parameters()
     parameters.inconclusiveRetries = 0
     parameters.lapseLimit = 2
+    parameters.revealWindow = 5_000
+    parameters.challengeWindow = 8_000
     var state = State(
       market: try Market(
         genesis: Genesis(
@@ -69,15 +72,34 @@ struct ModelCheckerTests {
     where !market.requests.values.contains(where: { $0.requester == key.publicKey }) {
       let terms = RequestTerms(
         model: pair.id, inputs: [F.digest("input")],
-        assurances: pair.slices.map { _ in SliceAssurance(.proven, by: .reexec) },
+        assurances: pair.slices.indices.map {
+          SliceAssurance(
+            $0 == 0 || key.publicKey == F.bob.publicKey ? .attested : .proven, by: .reexec)
+        },
         limitPrice: Price(ticks: 65), stakeMultiple: 1, spread: 1, disclosure: .parties,
-        nonceCommitment: .zero, beginDeadline: Tick(milliseconds: 30_000),
+        auditRate: PartsPerMillion(clamping: 400_000),
+        nonceCommitment: F.nonce(of: key).commitment(by: key.publicKey),
+        beginDeadline: Tick(milliseconds: 30_000),
         finalDeadline: Tick(milliseconds: 200_000), attemptsMax: 2,
         timeInForce: .goodTillCancelled)
       if now < 30_000 { moves.append((.submitRequest(terms), key)) }
     }
     for request in market.sortedRequests where request.state == .open {
       moves.append((.cancelRequest(request.id), F.key(of: request.requester)))
+      moves.append(
+        (
+          .commitNonce(
+            request.id, F.nonce(of: request.id).commitment(by: F.broker.publicKey)), F.broker
+        ))
+    }
+    for request in market.sortedRequests where request.isRevealing {
+      let requester = F.key(of: request.requester)
+      moves.append((.revealNonce(.requester(request.id), F.nonce(of: requester)), requester))
+      moves.append((.revealNonce(.broker(request.id), F.nonce(of: request.id)), F.broker))
+      for lease in request.reveals?.leases.compactMap({ market.leases[$0] }) ?? [] {
+        moves.append(
+          (.revealNonce(.lessee(lease.id), F.nonce(of: lease)), F.key(of: lease.terms.prover)))
+      }
     }
     for lease in market.sortedLeases where !lease.state.isFinal {
       let key = F.key(of: lease.terms.prover)
@@ -93,7 +115,8 @@ struct ModelCheckerTests {
             (
               .commitOutput(
                 OutputCommitment(
-                  network: F.network, lease: lease.id, outputs: [output], nonceCommitment: .zero,
+                  network: F.network, lease: lease.id, outputs: [output],
+                  nonceCommitment: F.nonce(of: lease).commitment(by: key.publicKey),
                   signedBy: key)), key
             ))
         }
@@ -103,6 +126,9 @@ struct ModelCheckerTests {
         moves.append(
           (.submitBatch(Batch(network: F.network, receipts: [receipt], signedBy: key)), key))
         moves.append((.declareUnprovable(lease.id), key))
+      } else if lease.isChallengeable, let request = market.requests[lease.terms.request] {
+        moves.append(
+          (.challenge(lease.id, deposit: lease.terms.fee), F.key(of: request.requester)))
       }
     }
     for bid in market.book.bids where !bid.isClosed {
@@ -143,7 +169,7 @@ struct ModelCheckerTests {
   /// give every hold back.
   private func endsByTimeAlone(_ start: State) -> Bool {
     var state = start
-    for _ in 0..<40 {
+    for _ in 0..<60 {
       guard let deadline = state.market.nextDeadline else { break }
       state.now = max(state.now, deadline.milliseconds)
       _ = Self.perform(.tick, by: F.broker, in: &state)
@@ -153,7 +179,8 @@ struct ModelCheckerTests {
       && state.market.leases.values.allSatisfy { $0.state.isFinal }
       && state.market.balances.allSatisfy { account, balance in
         balance == 0
-          || ![Purpose.feeHold, .stakeHold, .slashEscrow].contains(account.purpose)
+          || ![Purpose.feeHold, .stakeHold, .slashEscrow, .challengeHold]
+            .contains(account.purpose)
       }
       && state.market.book.orders.isEmpty
   }

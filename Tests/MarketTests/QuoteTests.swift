@@ -53,6 +53,22 @@ struct QuoteTests {
     #expect(f.market.candidates(resting, 0) == [], "it is leased")
   }
 
+  /// Of a stake of 1000 half may be given away and a quarter goes to the treasury: 250 burn.
+  @Test func quoteSaysWhatGainIsStillDeterred() throws {
+    var f = MarketFixture()
+    _ = f.bid(F.paula, at: 50)
+    let proven = try f.market.quote(f.terms(), by: F.alice.publicKey)
+    #expect(proven.slices.map(\.deterred) == [250, 500, 750].map { Amount($0) })
+    #expect(proven.deterred == Amount(250))
+    let attested = try f.market.quote(
+      f.terms(attested: [1, 2], rate: 100_000), by: F.alice.publicKey)
+    #expect(attested.slices.map(\.deterred) == [250, 50, 75].map { Amount($0) })
+    #expect(attested.deterred == Amount(50))
+    // A fifth of the fees of the attested slices at the limit is held for their audits.
+    #expect(attested.held == Amount(600 + 40 + 60))
+    #expect(try Quote(canonicalBytes: attested.canonicalBytes).deterred == Amount(50))
+  }
+
   @Test func refusesToQuoteWhatItWouldRefuse() {
     let f = MarketFixture()
     #expect(throws: Refused.self) {

@@ -8,7 +8,7 @@ import Testing
 struct SimulatorTests {
   @Test(arguments: Array(UInt64(1)...8))
   func whateverHappensMoneyIsConservedAndReplayAgrees(seed: UInt64) throws {
-    var simulator = Simulator(seed: seed)
+    var simulator = Simulator(seed: seed, isCalm: seed.isMultiple(of: 3))
     for _ in 0..<400 { try simulator.step() }
     try simulator.runToTheEnd()
     #expect(simulator.violations == [])
@@ -17,7 +17,8 @@ struct SimulatorTests {
     #expect(market.leases.values.allSatisfy { $0.state.isFinal })
     for (account, balance) in market.balances {
       switch account.purpose {
-      case .feeHold, .stakeHold, .slashEscrow, .unbonding: #expect(balance == 0, "\(account)")
+      case .feeHold, .stakeHold, .slashEscrow, .unbonding, .challengeHold:
+        #expect(balance == 0, "\(account)")
       case .available, .bond, .treasury, .burned, .external: break
       }
     }
@@ -30,22 +31,23 @@ struct SimulatorTests {
     var events: Set<UInt8> = []
     var refusals: Set<String> = []
     var ends: Set<RequestState> = []
-    for seed in UInt64(101)...108 {
-      var simulator = Simulator(seed: seed, checks: false)
+    for seed in UInt64(101)...116 {
+      var simulator = Simulator(seed: seed, checks: false, isCalm: seed > 107)
       for _ in 0..<700 { try simulator.step() }
       try simulator.runToTheEnd()
       events.formUnion(simulator.events)
       refusals.formUnion(simulator.refusals)
       ends.formUnion(simulator.live.requests.values.map(\.state))
     }
-    let missing = Set(UInt8(1)...32).subtracting(events)
+    let missing = Set(UInt8(1)...41).subtracting(events)
     #expect(missing.isEmpty, "event tags never reached: \(missing)")
     #expect(ends == [.final, .unmatched, .cancelled, .failed])
     let known: Set<String> = [
       "not-operator", "not-broker", "zero-amount", "amount-too-large", "insufficient-funds",
       "model-known", "unknown-model", "unknown-slice", "key-known", "no-key", "bond-too-small",
-      "invalid-bid", "unknown-bid", "invalid-request", "unknown-request", "attested-unavailable",
-      "cancel-too-late", "not-yours", "unknown-lease", "lease-not-in-state", "lease-late",
+      "invalid-bid", "unknown-bid", "invalid-request", "unknown-request", "cancel-too-late",
+      "nonce-not-awaited", "false-nonce", "not-challengeable", "may-not-challenge",
+      "deposit-too-small", "not-yours", "unknown-lease", "lease-not-in-state", "lease-late",
       "invalid-commitment", "invalid-batch", "verdict-not-awaited", "duplicate",
       "no-outage", "bids-open", "market-paused", "unknown-rules", "invalid-parameters",
     ]
@@ -75,6 +77,8 @@ struct Simulator {
   private let checks: Bool
   /// As a sequencer would keep it: no digest twice, no tick before the last, and every entry kept.
   private let isJournal: Bool
+  /// Time passes slowly, and most slices are attested: few of their requests end well otherwise.
+  private let isCalm: Bool
   private(set) var entries: [(envelope: Envelope, tick: Tick, outcome: Outcome)] = []
   /// Digests of bids and requests.
   private var orders: [Digest] = []
@@ -86,10 +90,11 @@ struct Simulator {
   private let requesters = [F.alice, F.bob]
   private let backends = [BackendID.reexec, F.sumcheck, BackendID("ezkl")!]
 
-  init(seed: UInt64, checks: Bool = true, isJournal: Bool = false) {
+  init(seed: UInt64, checks: Bool = true, isJournal: Bool = false, isCalm: Bool = false) {
     generator = SeededGenerator(seed: seed)
     self.checks = checks
     self.isJournal = isJournal
+    self.isCalm = isCalm
     var parameters = Parameters()
     parameters.inconclusiveRetries = UInt32(generator.below(3))
     parameters.lapseLimit = UInt32(1 + generator.below(3))
@@ -98,6 +103,8 @@ struct Simulator {
       clamping: generator.pick([0, 100_000, 1_000_000]))
     parameters.treasuryShare = PartsPerMillion(clamping: generator.pick([0, 250_000, 1_000_000]))
     parameters.noticePeriod = UInt64(generator.below(20_000))
+    parameters.challengeWindow = 20_000
+    parameters.challengerShare = PartsPerMillion(clamping: generator.pick([0, 100_000, 1_000_000]))
     let genesis = Genesis(
       network: F.network, operator: F.operatorKey.publicKey, broker: F.broker.publicKey,
       parameters: parameters)
@@ -110,7 +117,7 @@ struct Simulator {
 
   mutating func step() throws {
     if generator.chance(70) { now += UInt64(generator.below(400)) }
-    if generator.chance(4) { now += UInt64(generator.below(40_000)) }
+    if generator.chance(isCalm ? 1 : 4) { now += UInt64(generator.below(40_000)) }
     let (command, author) = commands < 16 ? opening(Int(commands)) : anything()
     try execute(command, by: author, at: now)
     if generator.chance(25) { try execute(.tick, by: F.broker, at: now) }
@@ -199,6 +206,7 @@ struct Simulator {
   }
 
   private mutating func anything() -> (Command, SigningKey) {
+    if generator.chance(40), let duty = assurance() { return duty }
     switch generator.below(100) {
     case 0..<4:
       let owner = generator.pick(F.provers + requesters).publicKey
@@ -220,7 +228,9 @@ struct Simulator {
       let bid = generator.pick(bids)
       return (.cancelBid(bid.id), author(F.key(of: bid.prover)))
     case 31..<34: return amendment()
-    case 34..<42: return (request(), generator.pick(requesters + [F.paula]))
+    case 34..<42:
+      let requester = generator.pick(requesters + [F.paula])
+      return (request(by: requester), requester)
     case 42..<44:
       guard let request = anyRequest(), !generator.chance(10) else {
         return (.cancelRequest(.zero), F.alice)
@@ -248,7 +258,7 @@ struct Simulator {
     case 0..<2:
       now += UInt64(generator.below(12_000))
       return (.resume, author(F.broker))
-    case 2: return (.pause(generator.chance(30)), author(F.operatorKey))
+    case 2: return (.pause(generator.chance(60)), author(F.operatorKey))
     case 3..<6: return (.pause(false), author(F.operatorKey))
     default:
       var parameters = live.parameters
@@ -263,6 +273,62 @@ struct Simulator {
   }
 
   private let unknown = LeaseID(ordinal: .max)
+
+  /// What brings a request with attested slices on, where there is such a thing: nonces, outputs,
+  /// challenges. By chance alone few of them would be answered.
+  private mutating func assurance() -> (Command, SigningKey)? {
+    let open = anyRequest { $0.state == .open && $0.terms.isAttested && $0.brokerCommitment == nil }
+    let revealing = anyRequest { $0.isRevealing }
+    let begun = live.sortedLeases.filter {
+      $0.state == .begun && live.requests[$0.terms.request]?.terms.isAttested == true
+    }
+    switch generator.below(16) {
+    case 0..<4:
+      guard let id = open?.id else { return nil }
+      let nonce = F.nonce(of: id).commitment(by: F.broker.publicKey)
+      return (.commitNonce(id, nonce), author(F.broker))
+    case 4..<9: return revealing.flatMap { reveal($0) }
+    case 9..<13:
+      guard !begun.isEmpty else { return nil }
+      let lease = generator.pick(begun)
+      return (.commitOutput(commitment(lease)), author(F.key(of: lease.terms.prover)))
+    case 13: return batch()
+    default: return challenge()
+    }
+  }
+
+  private mutating func reveal(_ request: Request) -> (Command, SigningKey)? {
+    guard let reveals = request.reveals else { return nil }
+    if generator.chance(4) {
+      return (.revealNonce(.broker(request.id), AuditNonce(.zero)), F.broker)
+    }
+    let lessees = reveals.leases.filter { live.leases[$0]?.nonce == nil }
+    switch generator.below(2 + lessees.count) {
+    case 0:
+      let requester = F.key(of: request.requester)
+      return (
+        .revealNonce(.requester(request.id), F.nonce(of: requester)), author(requester)
+      )
+    case 1: return (.revealNonce(.broker(request.id), F.nonce(of: request.id)), author(F.broker))
+    case let index:
+      guard let lease = live.leases[lessees[index - 2]] else { return nil }
+      return (
+        .revealNonce(.lessee(lease.id), F.nonce(of: lease)),
+        author(F.key(of: lease.terms.prover))
+      )
+    }
+  }
+
+  private mutating func challenge() -> (Command, SigningKey)? {
+    let isAny = generator.chance(5)
+    let leases = live.sortedLeases.filter { isAny || $0.isChallengeable }
+    guard !leases.isEmpty else { return nil }
+    let lease = generator.pick(leases)
+    let fee = lease.terms.fee.microcredits
+    let deposit = generator.chance(30) ? fee / 2 : max(1, fee)
+    let requester = live.requests[lease.terms.request]?.requester ?? F.alice.publicKey
+    return (.challenge(lease.id, deposit: Amount(deposit)), author(F.key(of: requester)))
+  }
 
   /// Usually the right author, sometimes anyone.
   private mutating func author(_ key: SigningKey) -> SigningKey {
@@ -348,7 +414,7 @@ struct Simulator {
       begins: Tick(milliseconds: now + UInt64(generator.below(1_000))))
   }
 
-  private mutating func request() -> Command {
+  private mutating func request(by requester: SigningKey) -> Command {
     let manifest = generator.pick(manifests)
     let inForce: TimeInForce =
       switch generator.below(6) {
@@ -359,7 +425,7 @@ struct Simulator {
       }
     let begin = now + UInt64(generator.below(50_000))
     let isBroken = generator.chance(5)
-    let assurance: Assurance = generator.chance(4) ? .attested : .proven
+    let isAttested = generator.chance(isCalm ? 90 : 35)
     let backend = backend()
     let limit = price()
     return .submitRequest(
@@ -367,21 +433,30 @@ struct Simulator {
         model: generator.chance(2) ? .zero : manifest.id,
         inputs: isBroken ? [] : [F.digest("input \(generator.below(5))")],
         assurances: manifest.slices.map { _ in
-          SliceAssurance(assurance, by: generator.chance(10) ? self.backend() : backend)
+          isAttested && generator.chance(70)
+            ? SliceAssurance(.attested, by: generator.chance(4) ? backend : .reexec)
+            : SliceAssurance(.proven, by: generator.chance(10) ? self.backend() : backend)
         },
         limitPrice: limit, ramp: ramp(limit),
         stakeMultiple: generator.chance(3) ? .max : UInt32(1 + generator.below(40)),
         spread: UInt32(generator.below(4)), reputation: reputation(),
         disclosure: generator.pick([.parties, .everyone]),
-        nonceCommitment: .zero, beginDeadline: Tick(milliseconds: begin),
+        auditors: generator.chance(50) ? [F.bob.publicKey] : [],
+        auditRate: PartsPerMillion(clamping: UInt32(generator.below(1_000_001))),
+        nonceCommitment: generator.chance(4)
+          ? .zero : F.nonce(of: requester).commitment(by: requester.publicKey),
+        beginDeadline: Tick(milliseconds: begin),
         finalDeadline: Tick(
-          milliseconds: generator.chance(3) ? .max : begin + UInt64(generator.below(200_000))),
+          milliseconds: generator.chance(3) ? .max : begin + UInt64(generator.below(250_000))),
         attemptsMax: generator.chance(3) ? 0 : UInt32(1 + generator.below(4)),
         timeInForce: inForce))
   }
 
-  private mutating func anyRequest() -> Request? {
-    let requests = live.sortedRequests.filter { !$0.state.isFinal || generator.chance(5) }
+  /// Usually one that lives and is as asked for, sometimes one that has ended.
+  private mutating func anyRequest(where isAsked: (Request) -> Bool = { _ in true }) -> Request? {
+    let requests = live.sortedRequests.filter {
+      !$0.state.isFinal && isAsked($0) || generator.chance(3)
+    }
     return requests.isEmpty ? nil : generator.pick(requests)
   }
 
@@ -398,7 +473,9 @@ struct Simulator {
     return OutputCommitment(
       network: generator.chance(2) ? NetworkID("other")! : F.network,
       lease: generator.chance(2) ? unknown : lease.id,
-      outputs: generator.chance(3) ? [output, output] : [output], nonceCommitment: .zero,
+      outputs: generator.chance(3) ? [output, output] : [output],
+      nonceCommitment: generator.chance(2)
+        ? .zero : F.nonce(of: lease).commitment(by: lease.terms.prover),
       signedBy: key)
   }
 
