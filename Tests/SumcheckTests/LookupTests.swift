@@ -71,6 +71,30 @@ import Testing
     }
   }
 
+  /// A row that says 1 where the table says 0, so that -1 passes a ramp: the verifier computes the
+  /// table itself.
+  @Test func refusesAChangedRowOfATable() throws {
+    var run = try Run(SmallProgram.chain([3], [.relu(Relu())]), inputs: [Run.bytes([-1, 5, -300])])
+    run.tensors[1][0] = -1
+    run.outputs = [Run.bytes(run.tensors[1])]
+    var plain = try PlainProver(run)
+    let sign = try #require(
+      run.circuit.columns.firstIndex { if case .sign = $0.content { true } else { false } })
+    plain.columns[sign][0] = .one
+    plain.usedRows = { table, rows in
+      guard table == .sign else { return rows }
+      var rows = rows
+      rows[127].second = .one
+      return rows
+    }
+    plain.recount()
+    let proof = plain.prove(run.transcript)
+    #expect(run.refusal(proof) == .leafDenominator)
+    var verifier = run.verifier
+    verifier.constraints.deleted = .leafDenominator
+    #expect(throws: Never.self) { try verifier.verify([run.instance], proof: proof) }
+  }
+
   /// Garbage of the field, and not of integers only, in every cell of padding.
   @Test func readsNoGarbageInPadding() throws {
     let honest = try Run(SmallProgram.network(), seed: 5)

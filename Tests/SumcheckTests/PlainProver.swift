@@ -6,6 +6,11 @@ import FixedPoint
 /// proves whatever it is given, and deviates where it is told to, so that it can be forced on with
 /// witnesses that no integers express. From an honest witness it makes the built prover's bytes.
 struct PlainProver {
+  /// A row of a table, without its tag.
+  struct Row: Hashable {
+    var first, second: Goldilocks
+  }
+
   typealias Fraction = (numerator: Extension, denominator: Extension)
 
   let circuit: Circuit
@@ -16,6 +21,8 @@ struct PlainProver {
 
   // MARK: Deviations
 
+  /// A table's rows, given the true ones.
+  var usedRows: (Circuit.Table, [Row]) -> [Row] = { $1 }
   /// What is sent as the root of each tree, given the true one.
   var sentRoot: (_ tree: Int, Fraction) -> Fraction = { $1 }
   /// The challenges of the lookups, given those that the transcript draws.
@@ -76,27 +83,32 @@ struct PlainProver {
 
   /// Counts the lookups anew, those that name a row.
   mutating func recount() {
-    struct Row: Hashable { let first, second: Goldilocks, tag: Int64 }
-    var places: [Row: (column: Int, row: Int)] = [:]
+    struct Place: Hashable { let row: Row, tag: Int64 }
+    var places: [Place: (column: Int, row: Int)] = [:]
     for (table, column) in circuit.tables {
-      let rows = circuit.rows(of: table)
-      for row in rows.first.buffer.indices {
-        places[
-          Row(
-            first: Goldilocks(Int64(rows.first.buffer[row])),
-            second: Goldilocks(Int64(rows.second.buffer[row])), tag: table.tag)] = (column, row)
+      for (index, row) in rows(of: table).enumerated() {
+        places[Place(row: row, tag: table.tag)] = (column, index)
       }
       columns[column] = columns[column].map { _ in .zero }
     }
     for lookup in circuit.lookups {
       let (firsts, seconds) = (block(lookup.first), seconds(of: lookup))
       for (cell, isInside) in lookup.mask.cells.enumerated() where isInside {
-        let row = Row(first: firsts[cell], second: seconds[cell], tag: lookup.tag)
-        if let place = places[row] {
+        let row = Row(first: firsts[cell], second: seconds[cell])
+        if let place = places[Place(row: row, tag: lookup.tag)] {
           columns[place.column][place.row] = columns[place.column][place.row] + .one
         }
       }
     }
+  }
+
+  private func rows(of table: Circuit.Table) -> [Row] {
+    let rows = circuit.rows(of: table)
+    return usedRows(
+      table,
+      zip(rows.first.buffer, rows.second.buffer).map {
+        Row(first: Goldilocks(Int64($0)), second: Goldilocks(Int64($1)))
+      })
   }
 
   /// The quantity over its padded block.
@@ -317,11 +329,8 @@ struct PlainProver {
           }
         case .table(let index):
           let (table, column) = circuit.tables[index]
-          let rows = circuit.rows(of: table)
           p += columns[column].map { -Extension($0, .zero) }
-          q += zip(rows.first.buffer, rows.second.buffer).map {
-            denominator(Goldilocks(Int64($0)), Goldilocks(Int64($1)), table.tag)
-          }
+          q += rows(of: table).map { denominator($0.first, $0.second, table.tag) }
         }
       }
       let empty = 1 << tree.log - p.count
