@@ -1,5 +1,6 @@
 import ArgumentParser
 import Auditor
+import Broker
 import Foundation
 import Logging
 import Primitives
