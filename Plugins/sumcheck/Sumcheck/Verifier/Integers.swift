@@ -2,13 +2,16 @@
 enum Integers {
   /// Of several tensors, one after the other.
   static func of(_ tensors: [some Collection<UInt8>]) -> [Int16] {
-    var result: [Int16] = []
-    result.reserveCapacity(tensors.reduce(0) { $0 + $1.count / 2 })
-    for tensor in tensors {
-      Array(tensor).withUnsafeBytes { buffer in
-        for index in 0..<buffer.count / 2 {
-          result.append(
-            Int16(littleEndian: buffer.loadUnaligned(fromByteOffset: 2 * index, as: Int16.self)))
+    var result = [Int16](repeating: 0, count: tensors.reduce(0) { $0 + $1.count / 2 })
+    result.withUnsafeMutableBufferPointer { integers in
+      var start = 0
+      for tensor in tensors {
+        Array(tensor).withUnsafeBytes { bytes in
+          for index in 0..<bytes.count / 2 {
+            integers[start + index] = Int16(
+              littleEndian: bytes.loadUnaligned(fromByteOffset: 2 * index, as: Int16.self))
+          }
+          start += bytes.count / 2
         }
       }
     }

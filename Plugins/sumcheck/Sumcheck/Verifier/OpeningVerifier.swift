@@ -93,10 +93,11 @@ enum ReedSolomon {
     let count = row.count << rateLog
     let log = count.ceilingLog
     var values = [Extension](repeating: .zero, count: count)
-    // The bits of an index in reverse, counted up from the top.
+    // The bits of an index in reverse, counted up from the top. Of each block of 2^rateLog values
+    // all but the first begin as 0, and the first steps only repeat it.
     var place = 0
     for element in row {
-      values[place] = element
+      for copy in 0..<1 << rateLog { values[place + copy] = element }
       var bit = count >> 1
       while bit > 0, place & bit != 0 {
         place ^= bit
@@ -108,17 +109,20 @@ enum ReedSolomon {
     let root = Goldilocks.rootOfUnity(log: log)
     for index in 1..<max(count / 2, 1) { roots.append(roots[index - 1] * root) }
     values.withUnsafeMutableBufferPointer { values in
-      var half = 1
-      while half < count {
-        let stride = count / (2 * half)
-        for start in Swift.stride(from: 0, to: count, by: 2 * half) {
-          for index in 0..<half {
-            let odd = values[start + half + index] * roots[index * stride]
-            values[start + half + index] = values[start + index] - odd
-            values[start + index] += odd
+      roots.withUnsafeBufferPointer { roots in
+        var half = 1 << rateLog
+        while half < count {
+          let stride = count / (2 * half)
+          for start in Swift.stride(from: 0, to: count, by: 2 * half) {
+            for index in 0..<half {
+              let (even, odd) = (start + index, start + half + index)
+              let turned = values[odd] * roots[index * stride]
+              values[odd] = values[even] - turned
+              values[even] += turned
+            }
           }
+          half *= 2
         }
-        half *= 2
       }
     }
     return values
