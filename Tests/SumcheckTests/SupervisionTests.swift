@@ -106,4 +106,15 @@ import Testing
     let proof = try run.prove()
     for threads in [2, 3, 5] { #expect(try run.prove(threads: threads) == proof) }
   }
+
+  /// The estimate's part that grows with a slice, against what its vectors hold at the peak.
+  @Test func estimatesWhatVectorsHold() throws {
+    for run in [try Self.run(), try Run(try SmallProgram.lenet(), seed: 2)] {
+      let meter = MemoryMeter()
+      _ = try MemoryMeter.$current.withValue(meter) { try run.prove(threads: 2) }
+      let estimate = Estimate.vectorBytes(run.circuit)
+      let ratio = Double(estimate) / Double(meter.peak)
+      #expect((0.9...1.2).contains(ratio), "\(estimate) of \(meter.peak)")
+    }
+  }
 }

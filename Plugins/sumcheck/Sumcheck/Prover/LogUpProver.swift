@@ -18,7 +18,7 @@ struct LogUpProver {
     for tree in circuit.trees {
       try supervision.checkpoint(.lookups, done)
       let share = Double(1 << tree.log) / leafCount
-      let layers = try Layers(try leaves(of: tree), log: tree.log, parallel)
+      var layers = try Layers(try leaves(of: tree), log: tree.log, parallel)
       let point = try layers.prove(&proof) { part in
         supervision.advance(.lookups, done + share * part)
       }
@@ -199,8 +199,8 @@ private struct Layers {
   private let log: Int
   private let numerators: IntegerVector
   private let leaves: ExtensionVector
-  /// Layer j of 2^j fractions for j below the leaves'.
-  private let layers: [(p: ExtensionVector, q: ExtensionVector)]
+  /// Those above the leaves, the root last; each is released once it has been proven.
+  private var layers: [(p: ExtensionVector, q: ExtensionVector)] = []
   private let parallel: Parallel
 
   /// Nanoseconds for a sum of two fractions, and for a pair of one of a layer's rounds.
@@ -213,7 +213,6 @@ private struct Layers {
     self.log = log
     (numerators, self.leaves) = (leaves.numerators, leaves.q)
     self.parallel = parallel
-    var layers: [(p: ExtensionVector, q: ExtensionVector)] = []
     for level in (0..<log).reversed() {
       let half = 1 << level
       let (p, q) = (ExtensionVector(unfilled: half), ExtensionVector(unfilled: half))
@@ -232,7 +231,6 @@ private struct Layers {
       }
       layers.append((p, q))
     }
-    self.layers = layers.reversed()
   }
 
   private static func fractions(_ p: ExtensionVector, _ q: ExtensionVector) -> sumcheck_fractions {
@@ -243,12 +241,12 @@ private struct Layers {
 
   /// Sends the root and every layer; gives the point at the leaves. `report` takes the part of the
   /// work that is done. The layers are used up.
-  func prove(
+  mutating func prove(
     _ proof: inout ProofWriter, _ report: (Double) -> Void
   ) throws(Cancelled) -> [Extension] {
     var numerator: Extension
     var denominator: Extension
-    if let root = layers.first {
+    if let root = layers.popLast() {
       (numerator, denominator) = (root.p[0], root.q[0])
     } else {
       (numerator, denominator) = (Extension(Int64(numerators.values[0])), leaves[0])
@@ -261,10 +259,12 @@ private struct Layers {
       report(0.25 + 0.75 / Double(1 << (log - level)))
       let lambda = proof.transcript.challenge()
       var rounds = EqualityRounds(claim: numerator + lambda * denominator)
-      let pair =
-        level == log - 1
-        ? try proveLeaves(lambda, at: point, &rounds, &proof)
-        : try prove(layers[level + 1], lambda, at: point, &rounds, &proof)
+      let pair: Pair
+      if let layer = layers.popLast() {
+        pair = try prove(layer, lambda, at: point, &rounds, &proof)
+      } else {
+        pair = try proveLeaves(lambda, at: point, &rounds, &proof)
+      }
       for element in [pair.p0, pair.p1, pair.q0, pair.q1] { proof.append(element) }
       let tau = proof.transcript.challenge()
       numerator = pair.p0 + tau * (pair.p1 - pair.p0)

@@ -88,8 +88,9 @@ final class Parallel {
 
 /// How a range is divided.
 private struct Pieces {
-  /// Less is not worth handing over.
-  static let least = 40_000.0
+  /// Less is not worth handing over, nor is less than the second worth waking someone for.
+  private static let least = 15_000.0
+  static let alarming = 30_000
 
   let total: Int
   let count: Int
@@ -127,8 +128,8 @@ private final class Crew: Sendable {
   private static let open = 1 << 8
   private static let number = 1 << 9
   private static let dismissed = -1
-  /// Some 100 µs, as long as the small rounds between two large ones.
-  private static let spins = 3000
+  /// Some 100 µs, longer than the small rounds between two large ones.
+  private static let spins = 5000
 
   private let gate = Atomic<Int>(0)
   private let next = Atomic<Int>(0)
@@ -189,8 +190,8 @@ private final class Crew: Sendable {
     next.store(0, ordering: .relaxed)
     let word = gate.load(ordering: .relaxed) + Self.number + Self.open
     gate.store(word, ordering: .sequentiallyConsistent)
-    // Waking takes some microseconds; a short job is for helpers that are awake.
-    if pieces.cost >= 4 * Int(Pieces.least) { for helper in helpers { helper.wake() } }
+    // Short work is for helpers that are awake.
+    if pieces.cost >= Pieces.alarming { for helper in helpers { helper.wake() } }
     work()
     gate.subtract(Self.open, ordering: .sequentiallyConsistent)
     var waits = 0

@@ -6,28 +6,25 @@ final class ExtensionVector {
   /// From the first coefficients to the second. Not a power of two where both are long: then they,
   /// and those of other vectors, would share the same few lines of the first-level cache.
   private let distance: Int
-  private let memory: UnsafeMutableRawPointer
+  private let memory: Allocation
 
   /// With any elements, for what is written before it is read.
   init(unfilled count: Int) {
     self.count = count
     distance = count < 1 << 9 ? count : count + 288
-    memory = UnsafeMutableRawPointer.allocate(
-      byteCount: max(8 * (distance + count), 16), alignment: 64)
+    memory = Allocation(byteCount: 8 * (distance + count))
   }
 
   /// Zero at first.
   convenience init(count: Int) {
     self.init(unfilled: count)
-    memory.initializeMemory(as: UInt64.self, repeating: 0, count: distance + count)
+    memory.start.initializeMemory(as: UInt64.self, repeating: 0, count: distance + count)
   }
 
   convenience init(_ elements: some Collection<Extension>) {
     self.init(unfilled: elements.count)
     for (index, element) in elements.enumerated() { self[index] = element }
   }
-
-  deinit { memory.deallocate() }
 
   /// Makes all elements zero.
   func clear(_ parallel: Parallel) throws(Cancelled) {
@@ -39,7 +36,7 @@ final class ExtensionVector {
   }
 
   private var words: UnsafeMutablePointer<UInt64> {
-    memory.assumingMemoryBound(to: UInt64.self)
+    memory.start.assumingMemoryBound(to: UInt64.self)
   }
 
   var view: sumcheck_vector { view(from: 0) }
@@ -69,15 +66,13 @@ final class ExtensionVector {
 final class Memory<Element: BitwiseCopyable> {
   let count: Int
   let values: UnsafeMutablePointer<Element>
+  private let memory: Allocation
 
   init(unfilled count: Int) {
     self.count = count
-    values = UnsafeMutableRawPointer.allocate(
-      byteCount: max(MemoryLayout<Element>.stride * count, 1), alignment: 64
-    ).bindMemory(to: Element.self, capacity: count)
+    memory = Allocation(byteCount: MemoryLayout<Element>.stride * count)
+    values = memory.start.bindMemory(to: Element.self, capacity: count)
   }
-
-  deinit { values.deallocate() }
 
   var buffer: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: values, count: count) }
 }

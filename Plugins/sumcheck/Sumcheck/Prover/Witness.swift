@@ -91,24 +91,50 @@ private struct Assembly {
 
   // MARK: Multiplicities
 
-  /// Fills the multiplicities of all tables, whose threads share none.
+  /// Cells that are counted between two questions whether the proof is still wanted.
+  private static let stretch = 1 << 19
+
+  /// Fills the multiplicities of all tables. Threads share no table: each counts a stretch of the
+  /// lookups of one, then of the next.
   func count(_ firsts: [IntegerVector]) throws(Cancelled) {
-    let cells = firsts.reduce(0) { $0 + $1.count }
-    try parallel.forEachPart(
-      of: circuit.tables.count, cost: 2 * Double(cells) / Double(max(circuit.tables.count, 1))
-    ) { part in
-      for table in part {
-        for (lookup, first) in zip(circuit.lookups, firsts)
-        where lookup.tag == circuit.tables[table].table.tag {
-          count(lookup, first, in: circuit.tables[table])
+    let stretches = circuit.tables.map { entry in self.stretches(ofTag: entry.table.tag) }
+    for index in 0..<(stretches.map(\.count).max() ?? 0) {
+      try parallel.forEachPart(of: stretches.count, cost: 2 * Double(Self.stretch)) { part in
+        for table in part where index < stretches[table].count {
+          for (lookup, rows) in stretches[table][index] {
+            count(circuit.lookups[lookup], firsts[lookup], rows, in: circuit.tables[table])
+          }
         }
       }
     }
   }
 
+  /// All rows of all lookups of a tag, in runs of about so many cells.
+  private func stretches(ofTag tag: Int64) -> [[(lookup: Int, rows: Range<Int>)]] {
+    var result: [[(lookup: Int, rows: Range<Int>)]] = []
+    var room = 0
+    for (index, lookup) in circuit.lookups.enumerated() where lookup.tag == tag {
+      let layout = Layout(lookup.shape)
+      let width = max(lookup.shape.last ?? 1, 1)
+      var rows = 0..<layout.rowCount
+      while !rows.isEmpty {
+        if room <= 0 {
+          result.append([])
+          room = Self.stretch
+        }
+        let taken = rows.prefix(room / width + 1)
+        result[result.count - 1].append((index, taken))
+        room -= taken.count * width
+        rows = taken.upperBound..<rows.upperBound
+      }
+    }
+    return result
+  }
+
   /// Adds a lookup's cells to the multiplicities of one of its tables.
   private func count(
-    _ lookup: Circuit.Lookup, _ first: IntegerVector, in entry: (table: Circuit.Table, column: Int)
+    _ lookup: Circuit.Lookup, _ first: IntegerVector, _ range: Range<Int>,
+    in entry: (table: Circuit.Table, column: Int)
   ) {
     let layout = Layout(lookup.shape)
     let width = lookup.shape.last ?? 1
@@ -120,7 +146,7 @@ private struct Assembly {
     var expected: Int64?
     if case .range(let bits) = entry.table { expected = Int64(bits) }
     if case .uniform(let own) = bits, own != expected { return }
-    layout.forEachRow(in: 0..<layout.rowCount) { _, cell, position in
+    layout.forEachRow(in: range) { _, cell, position in
       for (axis, place) in position.enumerated() where !lookup.mask.axes[axis][place] { return }
       var columnBits: [Int64]?
       if case .along(let axis, let own) = bits {
