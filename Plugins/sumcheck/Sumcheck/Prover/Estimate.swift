@@ -20,9 +20,9 @@ package struct Estimate: Sendable {
   /// Measured with the release build.
   private static let processBytes = 15_000_000
 
-  /// What a session holds between proofs, and a run: of each weight its copies in the key and in the
-  /// programs, and those that two executors have packed; of each element of a tensor the executor's
-  /// and the witness's; of each byte of the boundary the copies on its way.
+  /// What a session holds between proofs, and a run: of each weight its copies in the key and in
+  /// the programs, and those that two executors have packed; of each element of a tensor the
+  /// executor's and the witness's; of each byte of the boundary the copies on its way.
   private static func sessionBytes(_ program: Program, batch: Int) -> Int {
     let weights = program.operations.reduce(0) { sum, operation in
       switch operation.operator {
