@@ -1,8 +1,5 @@
 import CSumcheckKernels
 
-/// A quadratic's value at 0 and coefficient of X^2.
-typealias Quadratic = (zero: Extension, leading: Extension)
-
 func + (left: sumcheck_quadratic, right: sumcheck_quadratic) -> sumcheck_quadratic {
   sumcheck_quadratic(
     at_zero: (Extension(left.at_zero) + Extension(right.at_zero)).kernel,
