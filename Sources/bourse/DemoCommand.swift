@@ -41,7 +41,7 @@ struct DemoCommand: AsyncParsableCommand {
 
   func validate() throws {
     guard (0...9).contains(digit) else { throw ValidationError("--digit is 0 to 9.") }
-    guard (4...8).contains(slices) else { throw ValidationError("--slices is 4 to 8.") }
+    guard (4...7).contains(slices) else { throw ValidationError("--slices is 4 to 7.") }
     guard prove != .none else {
       throw ValidationError("The demo's cheat is a prover; --prove at least one slice.")
     }

@@ -3,6 +3,7 @@ import Journal
 import Market
 import Primitives
 import ProverHost
+import Slicing
 import Testing
 import Wire
 
@@ -151,6 +152,45 @@ extension ExchangeTests.CommandLineTests {
         #expect(run.status == 1)
         #expect(run.errors.contains("\(code): "), "\(run.errors)")
       }
+    }
+  }
+
+  /// The built program, as an operator runs it.
+  @Test func brokerServesItsOwnBackendsAndThoseOfTheAddedPlugin() async throws {
+    let model = try SampleModel.rectifierAndSoftmax()
+    let plugin = try SharedBackend.compileFault()
+    try await withFolder { folder in
+      let broker = Process()
+      broker.executableURL = URL(filePath: SharedBackend.installed.directory + "/bourse")
+      broker.arguments = [
+        "broker", "run", "--data", folder, "--endpoint", "tcp://127.0.0.1:0", "--plugin", plugin,
+      ]
+      try broker.run()
+      defer {
+        broker.terminate()
+        broker.waitUntilExit()
+      }
+      let card = folder + "/broker.json"
+      try await within(.seconds(20)) {
+        while !FileManager.default.fileExists(atPath: card) {
+          try await Task.sleep(for: .milliseconds(20))
+        }
+      }
+      try model.write(to: folder + "/model")
+      let keys = try await within(.seconds(20)) {
+        // The added plugin's keys come last; publishing again shows what there is by then.
+        while true {
+          let run = try await Run([
+            "model", "publish", folder + "/model", "--key", folder + "/operator.key", "--broker",
+            card, "--json",
+          ])
+          let shown = try JSONSerialization.jsonObject(with: run.output) as? [String: Any]
+          let keys = try #require(shown?["keys"] as? [String: Int])
+          if keys["fault"] == 2 { return keys }
+        }
+      }
+      #expect(keys["reexec"] == 2)
+      #expect(Set(keys.keys) == ["fault", "reexec", "sumcheck"])
     }
   }
 

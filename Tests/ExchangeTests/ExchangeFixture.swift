@@ -263,7 +263,7 @@ enum SharedBackend {
     return ServedBackend(backend: backend, plugin: digest)
   }
 
-  private static func compileFault() throws -> String {
+  static func compileFault() throws -> String {
     let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     let output = "\(installed.directory)/fault-exchange-\(getpid()).so"
     let compiler = Process()

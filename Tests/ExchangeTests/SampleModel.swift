@@ -66,6 +66,40 @@ struct SampleModel {
   }
 }
 
+extension SampleModel {
+  /// A Relu, which the template in C takes, and a softmax, which it does not.
+  static func rectifierAndSoftmax() throws -> SlicedModel {
+    func boundary(_ name: String, _ exponent: Int8) throws -> BoundarySpecification {
+      try #require(
+        BoundarySpecification(name: name, elementType: .int16, shape: [8], exponent: exponent))
+    }
+    let ends = [try boundary("x", 8), try boundary("y", 8), try boundary("z", 14)]
+    var blobs: [Digest: [UInt8]] = [:]
+    var slices: [Manifest.Slice] = []
+    let work: [(String, Operator)] = [
+      ("rectify", .relu(Relu())), ("share", .softmax(Softmax(exponent: 14))),
+    ]
+    for (index, (name, operation)) in work.enumerated() {
+      let program = try Program(
+        inputs: [ends[index]],
+        operations: [Program.Operation(name: name, inputs: [0], operator: operation)],
+        outputTensors: [1], outputs: [ends[index + 1]])
+      let onnx = Array("onnx of \(name)".utf8)
+      for blob in [program.canonicalBytes, onnx] { blobs[Digest.of(blob)] = blob }
+      slices.append(
+        Manifest.Slice(
+          name: name, onnx: Digest.of(onnx), program: Digest.of(program.canonicalBytes),
+          sources: [index == 0 ? .input(0) : .slice(0, output: 0)], inputs: [ends[index]],
+          outputs: [ends[index + 1]], cost: program.cost))
+    }
+    return try SlicedModel(
+      manifest: try Manifest(
+        name: "rectifier-and-softmax", semantics: Program.semantics, inputs: [ends[0]],
+        slices: slices,
+        outputs: [.slice(1, output: 0)]), blobs: blobs)
+  }
+}
+
 /// A requester's view of one request from its submission to its end.
 struct Asked {
   let requester: SigningKey
