@@ -98,7 +98,7 @@ import Testing
     let run = try Run(program, seed: 2)
     let proof = try run.prove()
     #expect(run.refusal(proof) == nil)
-    for byte in stride(from: 3, to: proof.count, by: proof.count / 150) {
+    for byte in stride(from: 3, to: proof.count, by: proof.count / 60) {
       var changed = proof
       changed[byte] ^= 1 << UInt8(byte % 8)
       #expect(run.refusal(changed) != nil, "byte \(byte)")
