@@ -106,6 +106,13 @@ package struct SigningKey: Sendable {
   }
 }
 
+/// Whatever prints something that holds a key, a log of a library's among it, prints no secret.
+extension SigningKey: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  package var description: String { "private key of \(publicKey)" }
+  package var debugDescription: String { description }
+  package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
 package enum KeyError: CodedError, Equatable {
   case invalidPublicKey(String)
 

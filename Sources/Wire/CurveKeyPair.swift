@@ -22,3 +22,10 @@ package struct CurveKeyPair: Sendable {
     return CurveKeyPair(secretKey: secretKey)
   }
 }
+
+/// Whatever prints something that holds a key, a log of a library's among it, prints no secret.
+extension CurveKeyPair: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  package var description: String { "private key of \(Hexadecimal.text(publicKey.bytes))" }
+  package var debugDescription: String { description }
+  package var customMirror: Mirror { Mirror(self, children: []) }
+}

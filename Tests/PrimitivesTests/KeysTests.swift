@@ -115,4 +115,19 @@ struct KeysTests {
     #expect(carry == 0)
     #expect(!key.publicKey.verifies(try #require(Signature(bytes)), over: digest))
   }
+
+  /// Libraries log values by reflection, whatever these hold.
+  @Test func privateKeyIsNeverPrinted() {
+    struct Holder { let key: SigningKey }
+    let holder = Holder(key: .random())
+    let seed = holder.key.seed
+    var dumped = ""
+    dump(holder, to: &dumped)
+    for text in ["\(holder)", String(reflecting: holder), "\(holder.key)", dumped] {
+      #expect(text.contains(holder.key.publicKey.short))
+      #expect(!text.contains("\(seed)") && !text.contains(Hexadecimal.text(seed.bytes)))
+      #expect(!text.contains("\(seed.bytes[0]), \(seed.bytes[1]), \(seed.bytes[2])"))
+      #expect(!text.contains("seed") && !text.contains("secret"))
+    }
+  }
 }
