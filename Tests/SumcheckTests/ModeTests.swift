@@ -187,6 +187,16 @@ import Testing
     }
   }
 
+  /// Running a program again is no proof of it: without a sum to prove the clear mode is not chosen.
+  @Test func choosesTheClearModeOnlyWhereThereIsASum() throws {
+    let pooled = try SmallProgram.chain(
+      [1, 2, 12, 12], [.maxPool(MaxPool(window: Window(kernel: (9, 9))))])
+    #expect(throws: CircuitError.self) { try ProverKey(pooled) }
+    #expect(try ProverKey(pooled, KeyOptions(text: "mode=clear")).mode == .clear)
+    let ramp = try SmallProgram.chain([1, 40], [.relu(Relu())])
+    #expect(try ProverKey(ramp).mode.name == "commit")
+  }
+
   /// What no relation covers is run again in the clear.
   @Test func provesInTheClearWhatHasNoRelation() throws {
     let program = try SmallProgram.chain(

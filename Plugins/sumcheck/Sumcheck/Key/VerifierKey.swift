@@ -56,17 +56,19 @@ package struct ProverKey: Hashable, Sendable, CanonicalCodable {
     (self.program, self.mode, self.batch) = (program, mode, batch)
   }
 
-  /// Chooses what the options leave open by cost. Throws, naming the operation, where no mode that
-  /// they allow can prove the program.
+  /// Chooses what the options leave open by cost, and the clear mode only for programs with weighted
+  /// sums: without one its proofs would be nothing, and verifying them running the program again.
+  /// Throws, naming the operation, where no mode that they allow can prove the program.
   package init(_ program: Program, _ options: KeyOptions = KeyOptions()) throws(CircuitError) {
     let isCommitted = options.weights == .committed
     var clear: ClearCircuit?
     if options.mode != .commit, !isCommitted {
       do {
         clear = try ClearCircuit(program, batch: options.batch)
-      } catch  where options.mode == .auto {
-        clear = nil
+      } catch {
+        guard options.mode == .auto else { throw error }
       }
+      if options.mode == .auto, clear?.sums.isEmpty ?? false { clear = nil }
     }
     let mode: Mode
     if options.mode == .clear {
