@@ -1,5 +1,6 @@
 import FixedPoint
 import ModelGraph
+import Primitives
 import Quantization
 import Slicing
 import Statements
