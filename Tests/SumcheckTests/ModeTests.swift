@@ -187,7 +187,7 @@ import Testing
     }
   }
 
-  /// Running a program again is no proof of it: without a sum to prove the clear mode is not chosen.
+  /// Running a program again is no proof of it: the clear mode is chosen for sums only.
   @Test func choosesTheClearModeOnlyWhereThereIsASum() throws {
     let pooled = try SmallProgram.chain(
       [1, 2, 12, 12], [.maxPool(MaxPool(window: Window(kernel: (9, 9))))])

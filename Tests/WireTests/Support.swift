@@ -20,7 +20,7 @@ final class MemoryBroker: WireHandler {
     var partial: [Digest: [UInt8]] = [:]
     var chunkBytes = 0
     var greeted: [Peer] = []
-    var queriesWaiting: [CheckedContinuation<Void, Never>] = []
+    var queriesWaiting: [(bytes: [UInt8], continuation: CheckedContinuation<Void, Never>)] = []
   }
   let state = Mutex(State())
   let holdsQueries: Bool
@@ -86,7 +86,7 @@ final class MemoryBroker: WireHandler {
   func query(_ bytes: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal> {
     if holdsQueries {
       await withCheckedContinuation { continuation in
-        state.withLock { $0.queriesWaiting.append(continuation) }
+        state.withLock { $0.queriesWaiting.append((bytes, continuation)) }
       }
     }
     return .success(bytes.reversed() + (peer.identity?.bytes ?? []))
@@ -99,7 +99,7 @@ final class MemoryBroker: WireHandler {
       defer { state.queriesWaiting = [] }
       return state.queriesWaiting
     }
-    for continuation in waiting { continuation.resume() }
+    for query in waiting { query.continuation.resume() }
   }
 }
 

@@ -135,13 +135,14 @@ import Testing
     #expect(late?.code == "deadline-exceeded")
     let task = Task { try await client.ask([2]) }
     await eventually("the query arrives") {
-      holding.state.withLock { $0.queriesWaiting.count == 2 }
+      // On a busy machine the first one's time may be over before it is sent.
+      holding.state.withLock { $0.queriesWaiting.contains { $0.bytes == [2] } }
     }
     task.cancel()
     await #expect(throws: CancellationError.self) { try await task.value }
     let open = Task { try await client.ask([3]) }
     await eventually("the query arrives") {
-      holding.state.withLock { $0.queriesWaiting.count == 3 }
+      holding.state.withLock { $0.queriesWaiting.contains { $0.bytes == [3] } }
     }
     await client.close()
     await #expect(throws: WireError.closed) { try await open.value }

@@ -56,9 +56,9 @@ package struct ProverKey: Hashable, Sendable, CanonicalCodable {
     (self.program, self.mode, self.batch) = (program, mode, batch)
   }
 
-  /// Chooses what the options leave open by cost, and the clear mode only for programs with weighted
-  /// sums: without one its proofs would be nothing, and verifying them running the program again.
-  /// Throws, naming the operation, where no mode that they allow can prove the program.
+  /// Chooses what the options leave open by cost, and the clear mode only for programs that have
+  /// weighted sums: without one its proofs would be nothing, and verifying them running the program
+  /// again. Throws, naming the operation, where no mode that they allow can prove the program.
   package init(_ program: Program, _ options: KeyOptions = KeyOptions()) throws(CircuitError) {
     let isCommitted = options.weights == .committed
     var clear: ClearCircuit?
