@@ -101,7 +101,11 @@ package struct Refusal: Error {
   }
 
   package init(_ error: ExecutionError) {
-    if case .rangeFault = error { status = BOURSE_RANGE_FAULT } else { status = BOURSE_MALFORMED }
+    switch error {
+    case .rangeFault: status = BOURSE_RANGE_FAULT
+    case .cancelled: status = BOURSE_CANCELLED
+    case .inputCount, .byteCount: status = BOURSE_MALFORMED
+    }
     sentence = error.sentence
   }
 }

@@ -186,12 +186,12 @@ package enum PluginEntry {
       guard let session, let inference = inference?.pointee, let outputs else {
         return BOURSE_MALFORMED
       }
-      return status(call) { _ throws(Refusal) in
+      return status(call) { call throws(Refusal) in
         let inputs = Inference.tensors(inference.inputs, count: inference.input_count)
         let executor = try OpenSession.at(session).prover().executor
         let results: [[UInt8]]
         do throws(ExecutionError) {
-          results = try executor.run(inputs)
+          results = try executor.run(inputs, isCancelled: call.isCancelled)
         } catch {
           throw Refusal(error)
         }

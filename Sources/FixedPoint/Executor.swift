@@ -42,18 +42,24 @@ package struct Executor: Sendable {
   /// Inputs and outputs are the raw little-endian bytes of the boundary tensors, in the program's
   /// order; the plain SHA-256 of each is the tensor's digest. A range fault is a deterministic
   /// outcome: the first operation, and in it the lowest row-major element, that leaves int16.
-  package func run(_ inputs: [[UInt8]]) throws(ExecutionError) -> [[UInt8]] {
+  ///
+  /// - Parameter isCancelled: Asked before every operation; true gives the run up.
+  package func run(
+    _ inputs: [[UInt8]], isCancelled: () -> Bool = { false }
+  ) throws(ExecutionError) -> [[UInt8]] {
     let arena = arenas.take()
     defer { arenas.give(arena) }
-    try run(inputs, plan, arena)
+    try run(inputs, plan, arena, isCancelled)
     return outputs(plan, arena)
   }
 
   /// The same, keeping every tensor of the program.
-  package func runRetaining(_ inputs: [[UInt8]]) throws(ExecutionError) -> RetainedTensors {
+  package func runRetaining(
+    _ inputs: [[UInt8]], isCancelled: () -> Bool = { false }
+  ) throws(ExecutionError) -> RetainedTensors {
     let arena = retainingArenas.take()
     do {
-      try run(inputs, retainingPlan, arena)
+      try run(inputs, retainingPlan, arena, isCancelled)
     } catch {
       retainingArenas.give(arena)
       throw error
@@ -64,7 +70,7 @@ package struct Executor: Sendable {
   }
 
   private func run(
-    _ inputs: [[UInt8]], _ plan: Plan, _ arena: Arena
+    _ inputs: [[UInt8]], _ plan: Plan, _ arena: Arena, _ isCancelled: () -> Bool
   ) throws(ExecutionError) {
     guard inputs.count == program.inputs.count else {
       throw .inputCount(expected: program.inputs.count, got: inputs.count)
@@ -77,6 +83,7 @@ package struct Executor: Sendable {
     }
     for (index, step) in plan.steps.enumerated() {
       guard let result = plan.tensor(step.result, in: arena) else { continue }
+      if isCancelled() { throw .cancelled }
       let invocation = Invocation(
         operands: arena.operands[index], result: result,
         scratch: arena.memory + plan.scratchOffset, instructions: instructions)
@@ -165,12 +172,15 @@ package enum ExecutionError: CodedError, Equatable {
   case inputCount(expected: Int, got: Int)
   case byteCount(tensor: String, expected: Int, got: Int)
   case rangeFault(RangeFault)
+  /// The caller gave the run up.
+  case cancelled
 
   package var code: String {
     switch self {
     case .inputCount: "wrong-input-count"
     case .byteCount: "wrong-tensor-size"
     case .rangeFault: "range-fault"
+    case .cancelled: "run-cancelled"
     }
   }
 
@@ -182,6 +192,7 @@ package enum ExecutionError: CodedError, Equatable {
       "Tensor '\(tensor)' has \(expected) bytes and \(got) came; send its raw little-endian integers."
     case .rangeFault(let fault):
       "At '\(fault.node)', element \(fault.element) leaves int16 with this input; calibrate the model on inputs like it."
+    case .cancelled: "The run was given up; start it again for its outputs."
     }
   }
 }

@@ -36,6 +36,27 @@ import Testing
     #expect(throws: ExecutionError.inputCount(expected: 1, got: 0)) { try executor.run([]) }
   }
 
+  /// Asked before every operation, and usable again after it was given up.
+  @Test func givesUpBetweenOperations() throws {
+    let program = try everyFamily()
+    let executor = Executor(program: program)
+    let input = [[UInt8](repeating: 0, count: 144)]
+    let whole = try executor.run(input)
+    var asked = 0
+    #expect(throws: ExecutionError.cancelled) {
+      try executor.run(input) {
+        asked += 1
+        return asked == 3
+      }
+    }
+    #expect(asked == 3)
+    #expect(throws: ExecutionError.cancelled) {
+      try executor.runRetaining(input, isCancelled: { true })
+    }
+    #expect(try executor.run(input) == whole)
+    #expect(try executor.runRetaining(input).outputs == whole)
+  }
+
   /// The extremes: every product is ±2^30, so any 32-bit partial sum would wrap.
   @Test func sumsExactlyAtTheExtremesOfInt16() throws {
     let count = 300

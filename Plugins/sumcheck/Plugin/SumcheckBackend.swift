@@ -94,7 +94,7 @@ struct SumcheckProvingSession: ProvingSession {
     }
     let run: RetainedRun
     do {
-      run = try prover.run(inferences.map(\.inputs))
+      run = try prover.run(inferences.map(\.inputs), isCancelled: call.isCancelled)
     } catch {
       throw Refusal(error)
     }

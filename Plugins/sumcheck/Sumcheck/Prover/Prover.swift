@@ -49,11 +49,13 @@ package struct Prover: Sendable {
 
   /// Runs the program on the raw bytes of the inputs of every inference, in the form that is
   /// proven.
-  package func run(_ inputs: [[[UInt8]]]) throws(ExecutionError) -> RetainedRun {
+  package func run(
+    _ inputs: [[[UInt8]]], isCancelled: () -> Bool = { false }
+  ) throws(ExecutionError) -> RetainedRun {
     var tensors = [[Int16]](repeating: [], count: program.tensors.count)
     var outputs: [[[UInt8]]] = []
     for input in inputs {
-      let run = try executor.runRetaining(input)
+      let run = try executor.runRetaining(input, isCancelled: isCancelled)
       for tensor in tensors.indices { run.withTensor(tensor) { tensors[tensor] += $0 } }
       outputs.append(run.outputs)
     }
