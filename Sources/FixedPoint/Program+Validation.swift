@@ -59,15 +59,7 @@ extension Program {
   private static func result(
     of operation: Operation, _ tensors: [Tensor]
   ) throws(ProgramError.Problem) -> Tensor {
-    var operands: [Tensor] = []
-    for input in operation.inputs {
-      guard tensors.indices.contains(input) else { throw .tensorOutOfRange(input) }
-      operands.append(tensors[input])
-    }
-    guard operands.count == operation.operator.operandCount else {
-      throw .operandCount(expected: operation.operator.operandCount, got: operands.count)
-    }
-    let tensor = try operation.operator.result(of: operands)
+    let tensor = try operation.operator.result(of: try operation.operands(among: tensors))
     guard
       BoundarySpecification(
         name: "", elementType: .int16, shape: tensor.shape, exponent: tensor.exponent) != nil
@@ -75,6 +67,22 @@ extension Program {
       throw .shape("\(tensor.shape) is out of bounds")
     }
     return tensor
+  }
+}
+
+extension Program.Operation {
+  /// What it reads of the tensors so far; throws unless they exist and are as many as its operator
+  /// takes.
+  package func operands(among tensors: [Tensor]) throws(ProgramError.Problem) -> [Tensor] {
+    var operands: [Tensor] = []
+    for input in inputs {
+      guard tensors.indices.contains(input) else { throw .tensorOutOfRange(input) }
+      operands.append(tensors[input])
+    }
+    guard operands.count == `operator`.operandCount else {
+      throw .operandCount(expected: `operator`.operandCount, got: operands.count)
+    }
+    return operands
   }
 }
 

@@ -4,9 +4,9 @@ import Testing
 
 @testable import Sumcheck
 
-/// Where a proof's time goes, in a release build only:
-/// `BOURSE_BENCHMARK=1 swift test -c release --filter SumcheckBenchmarks`. The programs have the
-/// shapes of the sample models, and weights drawn at random. Times are the least of several runs.
+/// Where a proof's time goes, in a release build only (docs/benchmarks.md has the command). The
+/// programs have the shapes of the sample models, and weights drawn at random. Times are the least
+/// of several runs.
 @Suite(.enabled(if: ProcessInfo.processInfo.environment["BOURSE_BENCHMARK"] != nil), .serialized)
 struct SumcheckBenchmarks {
   private static let runs = 15

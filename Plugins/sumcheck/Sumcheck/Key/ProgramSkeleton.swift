@@ -95,14 +95,7 @@ extension ProgramSkeleton: CanonicalCodable {
     var count = 0
     for operation in operations {
       do throws(ProgramError.Problem) {
-        var operands: [Tensor] = []
-        for input in operation.inputs {
-          guard tensors.indices.contains(input) else { throw .tensorOutOfRange(input) }
-          operands.append(tensors[input])
-        }
-        guard operands.count == operation.operator.operandCount else {
-          throw .operandCount(expected: operation.operator.operandCount, got: operands.count)
-        }
+        let operands = try operation.operands(among: tensors)
         var whole = operation
         if let rows = operation.rows {
           guard rows.weights.isEmpty else { throw .parameters("a skeleton holds no weights") }
