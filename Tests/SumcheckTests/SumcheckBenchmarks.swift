@@ -126,7 +126,7 @@ extension SmallProgram {
         shortcut = operators.count
       }
       append(
-        .add(Addition(leftAlignment: 0, rightAlignment: 0, shift: 1, exponent: 0)), entry + 3,
+        .add(Addition(leftAlignment: 1, rightAlignment: 1, shift: 1, exponent: 0)), entry + 3,
         shortcut)
       append(.relu(Relu()))
     }
