@@ -22,6 +22,11 @@ package struct BrokerService: Service {
   /// How often the clock looks for a passed deadline.
   private static let tickInterval = Duration.milliseconds(50)
   private static let verificationWorkers = 2
+  /// Entries after which a running broker writes a snapshot; what a start after a crash applies
+  /// anew at most.
+  private static let snapshotInterval: UInt64 = 250_000
+  /// Entries that a start applies anew rather than that a stop writes a snapshot for them.
+  private static let snapshotThreshold: UInt64 = 10_000
 
   private let network: NetworkID
   private let key: SigningKey
@@ -84,6 +89,7 @@ package struct BrokerService: Service {
           await route(events, jobs: queue, models: modelQueue, nonces: nonceQueue)
         }
         group.addTask { await keepTime() }
+        group.addTask { await keepSnapshots() }
         group.addTask {
           await keyPublisher.publishMissing()
           for await model in models { await keyPublisher.publish(model) }
@@ -103,6 +109,7 @@ package struct BrokerService: Service {
     }
     logger.info("closing")
     await server.shutdown()
+    await writeSnapshot(ifBehind: Self.snapshotThreshold)
     if let failure = await sequencer.failureIfAny() { throw failure }
   }
 
@@ -155,6 +162,23 @@ package struct BrokerService: Service {
       if await sequencer.isTickDue(at: .now) {
         await sequencer.perform(.tick, network: network, signedBy: key, logger)
       }
+    }
+  }
+
+  private func keepSnapshots() async {
+    while !Task.isCancelled {
+      try? await Task.sleep(for: .seconds(1))
+      await writeSnapshot(ifBehind: Self.snapshotInterval)
+    }
+  }
+
+  private func writeSnapshot(ifBehind entries: UInt64) async {
+    guard let snapshot = await sequencer.snapshot(ifBehind: entries) else { return }
+    do {
+      try snapshot.write()
+      logger.info("wrote a snapshot of entry \(snapshot.count - 1)")
+    } catch {
+      logger.warning("\(error)")
     }
   }
 

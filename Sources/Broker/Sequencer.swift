@@ -173,5 +173,12 @@ package actor Sequencer {
     return InclusionAnswer(checkpoint: journal.checkpoint(), entryHash: hash, proof: proof)
   }
 
+  /// The state as it stands, for its caller to write; nil while the latest snapshot is fewer than
+  /// `entries` behind, and after a failure.
+  package func snapshot(ifBehind entries: UInt64) -> Snapshot? {
+    guard failure == nil, journal.count - journal.snapshotted >= entries else { return nil }
+    return journal.snapshot(of: market)
+  }
+
   package func failureIfAny() -> BrokerError? { failure }
 }

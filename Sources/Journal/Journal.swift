@@ -16,9 +16,12 @@ package final class Journal {
   /// Hash of the last entry, which chains all before it.
   package private(set) var head: Digest
   package private(set) var lastTick: Tick
+  /// Entries that the latest snapshot stands for, read or handed out; 0 where there is none.
+  package private(set) var snapshotted: UInt64 = 0
 
   private let queue: DatabaseQueue
   private let reader: JournalReader
+  private let directory: String
   private let path: String
   private let key: SigningKey
   /// Over the hashes of all entries, the genesis's first.
@@ -79,6 +82,7 @@ package final class Journal {
     self.key = key
     self.queue = queue
     self.reader = reader
+    self.directory = directory
     self.path = path
     self.tree = tree
     head = hashes[hashes.count - 1]
@@ -329,17 +333,36 @@ package final class Journal {
 
   // MARK: Recovering
 
-  /// The state after all entries: applies every event anew, on a chain checked entry by entry, and
-  /// compares the balances with the projection.
+  /// The state after all entries: begins at the snapshot where one fits, applies every later event
+  /// anew, on a chain checked entry by entry, and compares the balances with the projection.
   ///
   /// - Throws: `diverged` with the first entry that is not as written.
   package func recover() throws(JournalError) -> Market {
-    var market: Market
+    if let snapshot = Snapshot.read(in: directory, genesis: genesis, key: key),
+      let market = try? recover(snapshot.market, after: snapshot.count, head: snapshot.head)
+    {
+      snapshotted = snapshot.count
+      return market
+    }
+    let market: Market
     do { market = try Market(genesis: genesis) } catch { throw Self.diverged(0, "rules", error) }
-    var previous = JournalChain.hash(ofGenesis: genesis.canonicalBytes)
+    let head = JournalChain.hash(ofGenesis: genesis.canonicalBytes)
     let storedGenesis = try reader.genesis()
-    try Self.require(0, "genesis hash", previous.bytes, storedGenesis.hash)
-    var next: UInt64 = 1
+    try Self.require(0, "genesis hash", head.bytes, storedGenesis.hash)
+    return try recover(market, after: 1, head: head)
+  }
+
+  /// - Parameter head: The hash of the last of the `count` entries that `market` comes after.
+  private func recover(
+    _ market: consuming Market, after count: UInt64, head: Digest
+  ) throws(JournalError) -> Market {
+    guard count > 0, count <= self.count,
+      tree.leafHashes[Int(count) - 1] == MerkleTree.leafHash(head.bytes)
+    else {
+      throw .unknownSequence(count, size: self.count)
+    }
+    var previous = head
+    var next = count
     while case let page = try reader.entries(from: next, limit: 1024), !page.isEmpty {
       for entry in page {
         try Self.require(next, "sequence", next, entry.sequence)
@@ -348,9 +371,15 @@ package final class Journal {
         next += 1
       }
     }
-    try Self.require(next - 1, "entries", count, next)
+    try Self.require(next - 1, "entries", self.count, next)
     try Self.compareBalances(market.balances, try reader.balances(after: next - 1), after: next - 1)
     return market
+  }
+
+  /// The state `market`, which must be the one after the last entry, for its owner to write.
+  package func snapshot(of market: Market) -> Snapshot {
+    snapshotted = count
+    return Snapshot(of: market, after: count, head: head, in: directory, key: key)
   }
 
   private static func checkHash(

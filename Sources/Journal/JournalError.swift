@@ -42,6 +42,7 @@ package enum JournalError: CodedError, Equatable {
   case unknownSequence(UInt64, size: UInt64)
   case exportDamaged(path: String, String)
   case exportUnwritable(path: String)
+  case snapshotUnwritable(path: String)
   case storage(String)
   case failedEarlier
 
@@ -60,6 +61,7 @@ package enum JournalError: CodedError, Equatable {
     case .unknownSequence: "journal-unknown-entry"
     case .exportDamaged: "export-damaged"
     case .exportUnwritable: "export-unwritable"
+    case .snapshotUnwritable: "snapshot-unwritable"
     case .storage: "journal-storage"
     case .failedEarlier: "journal-failed"
     }
@@ -93,6 +95,8 @@ package enum JournalError: CodedError, Equatable {
       "'\(path)' is damaged: \(what); export the journal again with `bourse audit export`."
     case .exportUnwritable(let path):
       "'\(path)' cannot be written; name a file in a directory that can, with room for the journal."
+    case .snapshotUnwritable(let path):
+      "'\(path)' cannot be written; make room on its disk, or the next start reads the whole journal."
     case .storage(let message):
       "SQLite failed: \(message); check the disk, then reopen the journal."
     case .failedEarlier:

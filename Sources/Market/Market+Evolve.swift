@@ -156,7 +156,7 @@ extension Market {
     case .beginDeadlinePassed(let id): try change(id) { $0.isBeginOver = true }
     case .resumed(let milliseconds): shiftDeadlines(by: milliseconds)
     case .changeAnnounced(let change, let effective):
-      announced.append((change, effective))
+      announced.append(Announcement(change: change, effective: effective))
       schedule(.change, at: effective)
     case .changed(let change):
       if announced.first?.change == change { announced.removeFirst() }

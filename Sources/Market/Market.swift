@@ -30,7 +30,7 @@ package struct Market: Sendable {
   /// The parameters of the genesis, then each that the operator has set.
   package var parameterSets: [Parameters]
   /// The operator's changes that are not in effect yet, in the order in which they will be.
-  package var announced: [(change: RuleChange, effective: Tick)] = []
+  package var announced: [Announcement] = []
   package var isPaused = false
   /// The latest tick of an executed command.
   package var now: Tick = .zero

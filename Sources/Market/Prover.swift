@@ -21,7 +21,7 @@ package struct Prover: Sendable, Hashable {
 
 /// A prover's record: what came of its leases, and how long it took. Shown to whoever asks, and a
 /// request's filter; it never changes price and time among those who pass.
-package struct Reputation: Sendable, Hashable {
+package struct Reputation: Sendable, Hashable, CanonicalCodable {
   /// Times kept: the latest so many.
   package static let sampleLimit = 64
 
@@ -78,13 +78,22 @@ package struct Reputation: Sendable, Hashable {
     return PartsPerMillion(clamping: UInt32(clamping: remainder == 0 ? quotient : quotient + 1))
   }
 
-  func encode(into encoder: inout CanonicalEncoder) {
+  package func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(settled)
     encoder.append(lapsed)
     encoder.append(slashed)
     encoder.append(lost)
     encoder.append(list: times)
     encoder.append(UInt32(nextTime))
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    settled = try decoder.integer()
+    lapsed = try decoder.integer()
+    slashed = try decoder.integer()
+    lost = try decoder.record()
+    times = try decoder.integers(limit: Self.sampleLimit)
+    nextTime = Int(try decoder.integer(UInt32.self))
   }
 }
 

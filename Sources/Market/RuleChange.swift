@@ -29,6 +29,25 @@ package enum RuleChange: Hashable, Sendable, CanonicalCodable {
   }
 }
 
+/// A change of which notice was given.
+package struct Announcement: Hashable, Sendable, CanonicalCodable {
+  package let change: RuleChange
+  /// The last tick before it is made.
+  package let effective: Tick
+
+  init(change: RuleChange, effective: Tick) { (self.change, self.effective) = (change, effective) }
+
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(change)
+    encoder.append(effective)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    change = try decoder.record()
+    effective = try decoder.record()
+  }
+}
+
 extension Parameters {
   /// What makes these numbers unusable, or nil. Every window has an end that a tick can reach, and
   /// nothing is free of risk for those who lie.

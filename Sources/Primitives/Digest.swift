@@ -68,6 +68,7 @@ package struct HashDomain: Hashable, Sendable {
   package static let commitment = HashDomain("bourse/output-commitment/1")
   package static let journalEntry = HashDomain("bourse/journal-entry/1")
   package static let checkpoint = HashDomain("bourse/checkpoint/1")
+  package static let snapshot = HashDomain("bourse/snapshot/1")
   package static let hello = HashDomain("bourse/hello/1")
   package static let evidence = HashDomain("bourse/evidence/1")
   package static let keyRecord = HashDomain("bourse/key-record/1")

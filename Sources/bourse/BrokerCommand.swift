@@ -73,7 +73,11 @@ struct BrokerCommand: AsyncParsableCommand {
             broker: key.publicKey, parameters: parameters()),
           key: key)
       }
+      let start = ContinuousClock.now
       let market = try journal.recover()
+      logger.info(
+        "recovered \(journal.count) entries, \(journal.snapshotted) of them from the snapshot, in \(ContinuousClock.now - start)"
+      )
       let sequencer = Sequencer(journal: journal, market: market, executor: PollExecutor())
       let service = BrokerService(
         network: market.genesis.network, key: key, operatorKey: market.genesis.operator,

@@ -142,6 +142,68 @@ import Testing
     }
   }
 
+  @Test func aStartFromASnapshotIsLikeOneWithout() throws {
+    let fixture = try Fixture()
+    let journal = try fixture.create()
+    _ = try journal.append(fixture.group(30, at: 1))
+    try journal.snapshot(of: fixture.market).write()
+    let covered = journal.count
+    _ = try journal.append(fixture.group(20, at: 2))
+    try journal.close()
+
+    let reopened = try fixture.open()
+    #expect(try reopened.recover().stateDigest == fixture.market.stateDigest)
+    #expect(reopened.snapshotted == covered)
+    // What follows is decided alike.
+    _ = try reopened.append(fixture.group(20, at: 3))
+    try reopened.snapshot(of: fixture.market).write()
+    try reopened.close()
+    let last = try fixture.open()
+    #expect(try last.recover().stateDigest == fixture.market.stateDigest)
+    #expect(last.snapshotted == last.count)
+  }
+
+  @Test func passesOverEverySnapshotThatIsNotItsOwn() throws {
+    let fixture = try Fixture()
+    let journal = try fixture.create()
+    _ = try journal.append(fixture.group(10, at: 1))
+    let snapshot = journal.snapshot(of: fixture.market)
+    try snapshot.write()
+    _ = try journal.append(fixture.group(5, at: 2))
+    try journal.close()
+    let path = fixture.directory.path + "/snapshot"
+    let sound = try Data(contentsOf: URL(fileURLWithPath: path))
+
+    let other = try Fixture()
+    let otherJournal = try other.create()
+    _ = try otherJournal.append(other.group(9, at: 2))
+    try otherJournal.snapshot(of: other.market).write()
+    var spoilt = [
+      Data(), Data(sound.dropLast()), sound + [0],
+      try Data(contentsOf: URL(fileURLWithPath: other.directory.path + "/snapshot")),
+    ]
+    for index in stride(from: 0, to: sound.count, by: 7) {
+      var flipped = sound
+      flipped[index] ^= 1
+      spoilt.append(flipped)
+    }
+    for bytes in spoilt {
+      try bytes.write(to: URL(fileURLWithPath: path))
+      let reopened = try fixture.open()
+      #expect(try reopened.recover().stateDigest == fixture.market.stateDigest)
+      #expect(reopened.snapshotted == 0)
+      try reopened.close()
+    }
+    // The journal's owner signed a state that is not the one after those entries.
+    let liar = try fixture.open()
+    _ = try liar.recover()
+    try liar.snapshot(of: try Market(genesis: fixture.genesis)).write()
+    try liar.close()
+    let reopened = try fixture.open()
+    #expect(try reopened.recover().stateDigest == fixture.market.stateDigest)
+    #expect(reopened.snapshotted == 0)
+  }
+
   @Test func refusesASecondOpener() throws {
     let fixture = try Fixture()
     let journal = try fixture.create()

@@ -188,6 +188,13 @@ struct Simulator {
     #expect(recovered.stateDigest == state)
     #expect(again.stateDigest == state)
     #expect(recovered.balances.elementsEqual(live.balances, by: ==))
+    // From here on it is a market restored from a snapshot that is compared.
+    guard commands.isMultiple(of: 32) else { return }
+    var restored = try Market(genesis: recovered.genesis)
+    try restored.restore(recovered.snapshot)
+    #expect(restored.stateDigest == state)
+    #expect(restored.snapshot == recovered.snapshot)
+    recovered = restored
   }
 
   // MARK: Commands
