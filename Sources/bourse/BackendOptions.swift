@@ -1,6 +1,7 @@
 import ArgumentParser
 import Broker
 import Logging
+import Market
 import Primitives
 import ProverHost
 
@@ -88,12 +89,14 @@ enum BackendChoiceError: CodedError, Equatable {
   case notOffered(BackendID)
   case offeredTwice(BackendID, file: String)
   case reexecutes(BackendID)
+  case foreignSemantics(BackendID, String)
 
   var code: String {
     switch self {
     case .notOffered: "no-such-backend"
     case .offeredTwice: "backend-twice"
     case .reexecutes: "backend-reexecutes"
+    case .foreignSemantics: "backend-semantics"
     }
   }
 
@@ -105,6 +108,8 @@ enum BackendChoiceError: CodedError, Equatable {
       "'\(file)' offers the backend '\(id)', which another plugin here offers already; leave one out."
     case .reexecutes(let id):
       "The backend '\(id)' only runs slices again, and its work would be counted as proven; leave its plugin out, 'reexec' is served already."
+    case .foreignSemantics(let id, let semantics):
+      "The backend '\(id)' works by '\(semantics)', and running a slice again by '\(Market.semantics)' would contradict its honest provers; leave its plugin out."
     }
   }
 }

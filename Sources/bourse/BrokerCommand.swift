@@ -95,12 +95,17 @@ struct BrokerCommand: AsyncParsableCommand {
       for served in backends { await served.backend.close() }
     }
 
-    /// `reexec` alone may run slices again: the market counts what it did apart.
+    /// `reexec` alone may run slices again: the market counts what it did apart. All must mean the
+    /// same by a slice as the program that decides in every doubt.
     private func servedBackends(_ logger: Logger) async throws -> [ServedBackend] {
       let served = try await backends.open(nil, logger)
       for descriptor in served.map(\.backend.descriptor)
       where descriptor.traits.contains(.reexecutes) && descriptor.id != .reexec {
         throw BackendChoiceError.reexecutes(descriptor.id)
+      }
+      for descriptor in served.map(\.backend.descriptor)
+      where descriptor.semantics != Market.semantics {
+        throw BackendChoiceError.foreignSemantics(descriptor.id, descriptor.semantics)
       }
       return served
     }

@@ -140,14 +140,18 @@ extension ExchangeTests.CommandLineTests {
     }
   }
 
-  @Test func brokerTakesNoPluginThatOnlyRunsSlicesAgainOrStandsInForReexec() async throws {
+  @Test func brokerTakesNoPluginThatOnlyRunsSlicesAgainStandsInForReexecOrMeansSomethingElse()
+    async throws
+  {
     try await withFolder { folder in
       for (plugin, code) in [
-        ("example-c", "backend-reexecutes"), ("reexec", "backend-twice"),
+        (SharedBackend.installed.plugin("example-c"), "backend-reexecutes"),
+        (SharedBackend.installed.plugin("reexec"), "backend-twice"),
+        (try SharedBackend.compileFault("NONE"), "backend-semantics"),
       ] {
         let run = try await Run([
           "broker", "run", "--data", folder, "--endpoint", "tcp://127.0.0.1:0", "--plugin",
-          SharedBackend.installed.plugin(plugin),
+          plugin,
         ])
         #expect(run.status == 1)
         #expect(run.errors.contains("\(code): "), "\(run.errors)")

@@ -263,13 +263,14 @@ enum SharedBackend {
     return ServedBackend(backend: backend, plugin: digest)
   }
 
-  static func compileFault() throws -> String {
+  /// A plugin with one of the faults of `Fixtures/fault.c`; that of `NONE` has a semantics of its own.
+  static func compileFault(_ fault: String = "TIRES") throws -> String {
     let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    let output = "\(installed.directory)/fault-exchange-\(getpid()).so"
+    let output = "\(installed.directory)/fault-\(fault)-exchange-\(getpid()).so"
     let compiler = Process()
     compiler.executableURL = URL(filePath: "/usr/bin/env")
     compiler.arguments = [
-      "cc", "-shared", "-fPIC", "-DFAULT_TIRES", "-I",
+      "cc", "-shared", "-fPIC", "-DFAULT_\(fault)", "-I",
       tests.appending(path: "../Sources/CBourseProver/include").path(),
       tests.appending(path: "ProverHostTests/Fixtures/fault.c").path(), "-o", output,
     ]

@@ -147,8 +147,13 @@ static const void *get_extension(const bourse_backend *b, const char *id) {
   return NULL;
 }
 
+#ifdef FAULT_TIRES
+#define SEMANTICS "fixed16/1" /* so that a broker serves it */
+#else
+#define SEMANTICS "none"
+#endif
 static const bourse_backend fault = {
-    sizeof(bourse_backend), 0, "fault", "1", "none", "Goes wrong.", supports, estimate, compile,
+    sizeof(bourse_backend), 0, "fault", "1", SEMANTICS, "Goes wrong.", supports, estimate, compile,
     session_open, session_close, execute, prove, verify, get_extension};
 
 #ifdef FAULT_CRASH_IN_CONSTRUCTOR
