@@ -263,7 +263,7 @@ enum SharedBackend {
     return ServedBackend(backend: backend, plugin: digest)
   }
 
-  /// A plugin with one of the faults of `Fixtures/fault.c`; that of `NONE` has a semantics of its own.
+  /// A plugin with a fault of `Fixtures/fault.c`; that of `NONE` has a semantics of its own.
   static func compileFault(_ fault: String = "TIRES") throws -> String {
     let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     let output = "\(installed.directory)/fault-\(fault)-exchange-\(getpid()).so"
