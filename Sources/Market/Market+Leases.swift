@@ -192,17 +192,19 @@ extension Market {
 
   mutating func recordVerdict(_ record: VerdictRecord, by author: PublicKey) throws(Refused) {
     guard author == genesis.broker else { throw .notBroker }
-    guard let lease = leases[record.lease] else { throw .unknownLease(record.lease) }
-    guard let purpose = lease.verification, lease.attempt == record.attempt,
-      !lease.state.isFinal
+    guard let awaited = leases[record.lease] else { throw .unknownLease(record.lease) }
+    guard let purpose = awaited.verification, awaited.attempt == record.attempt,
+      !awaited.state.isFinal
     else { throw .notAwaited(record.lease) }
-    let isReexecuted = purpose != .receipt || lease.terms.assurance.backend == .reexec
-    let lost = record.verdict == .valid ? lease.challenge : nil
+    let isReexecuted = purpose != .receipt || awaited.terms.assurance.backend == .reexec
+    let lost = record.verdict == .valid ? awaited.challenge : nil
     emit(
       .verdictRecorded(record, isReexecuted: isReexecuted),
       lost.map {
         Posting.move($0.deposit, from: .challengeHold($0.challenger), to: .treasury)
       } ?? [])
+    // As the verdict has left it: a deposit that is lost must not come back as well.
+    guard let lease = leases[record.lease] else { return }
     switch record.verdict {
     case .valid: confirmed(lease, purpose)
     case .invalid: slash(lease, purpose == .rangeFault ? .falseRangeFault : .invalidReceipt)
