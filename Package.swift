@@ -93,7 +93,7 @@ let package = Package(
       "Broker",
       [
         "Primitives", "MerkleLog", "Statements", "FixedPoint", "Market", "Journal", "ProverHost",
-        "Wire", logging, serviceLifecycle,
+        "Wire", deque, logging, serviceLifecycle,
       ]),
     library(
       "Prover",
@@ -159,7 +159,7 @@ let package = Package(
     tests(
       "ProverHost", ["ProverHost", "PluginCheck", "FixedPoint", "Statements", "Primitives"],
       exclude: ["Fixtures"]),
-    tests("Wire", ["Wire", "CZeroMQ", "Statements", "Primitives", logging]),
+    tests("Wire", ["Wire", "Market", "CZeroMQ", "Statements", "Primitives", logging]),
     tests(
       "Exchange",
       [

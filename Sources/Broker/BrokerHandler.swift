@@ -10,6 +10,7 @@ import Wire
 struct BrokerHandler: WireHandler {
   let admission: CommandAdmission
   let sequencer: Sequencer
+  let history: History
   let blobs: BlobStore
   let logger: Logger
 
@@ -77,6 +78,9 @@ struct BrokerHandler: WireHandler {
       case .provers: await sequencer.read { $0.proverRecords() }.canonicalBytes
       case .checkpoint(let since): try await sequencer.checkpoint(since: since).canonicalBytes
       case .inclusion(let sequence): try await sequencer.inclusion(of: sequence).canonicalBytes
+      case .entries(let sequence): try await history.entries(from: sequence).canonicalBytes
+      case .entryPart(let sequence, let offset):
+        try await history.part(of: sequence, from: offset).canonicalBytes
       }
     }
   }

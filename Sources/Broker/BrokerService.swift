@@ -32,6 +32,8 @@ package struct BrokerService: Service {
   private let key: SigningKey
   private let sequencer: Sequencer
   private let server: WireServer
+  private let feed: FeedServer
+  private let history: History
   private let verifier: Verifier
   private let keyPublisher: KeyPublisher
   private let nonceKeeper: NonceKeeper
@@ -40,13 +42,14 @@ package struct BrokerService: Service {
 
   /// - Parameters:
   ///   - sequencer: Recovered from the journal.
+  ///   - feedEndpoint: Where the journal is published.
   ///   - curveKeys: The broker's CURVE identity, which clients know from its card.
   ///   - backends: By which leases can be verified, in the order in which a model's keys are
   ///     published; `reexec` decides in every doubt.
   ///   - onReady: Called with the card that clients need, once they can connect.
   package init(
     network: NetworkID, key: SigningKey, operatorKey: PublicKey, endpoint: String,
-    curveKeys: CurveKeyPair, sequencer: Sequencer, blobs: BlobStore,
+    feedEndpoint: String, curveKeys: CurveKeyPair, sequencer: Sequencer, blobs: BlobStore,
     backends: [ServedBackend], logger: Logger,
     onReady: @escaping @Sendable (BrokerCard) -> Void
   ) {
@@ -55,9 +58,11 @@ package struct BrokerService: Service {
     self.sequencer = sequencer
     self.logger = logger
     self.onReady = onReady
+    feed = FeedServer(endpoint: feedEndpoint, curve: curveKeys, logger: logger)
+    history = History(sequencer: sequencer, feed: feed)
     let handler = BrokerHandler(
       admission: CommandAdmission(network: network, sequencer: sequencer, blobs: blobs),
-      sequencer: sequencer, blobs: blobs, logger: logger)
+      sequencer: sequencer, history: history, blobs: blobs, logger: logger)
     server = WireServer(
       endpoint: endpoint, curve: curveKeys, network: network, brokerKey: key.publicKey,
       operatorKey: operatorKey, logger: logger, handler: handler)
@@ -71,12 +76,13 @@ package struct BrokerService: Service {
   }
 
   package func run() async throws {
-    let events = await sequencer.events()
+    let commits = await sequencer.commits()
+    let published = await history.start()
     // While the broker was away nobody could meet a deadline, so they move before anyone is let in.
     if await sequencer.wasAway(at: .now) {
       await sequencer.perform(.resume, network: network, signedBy: key, logger)
     }
-    let card = try await server.start()
+    let card = try await server.start(feed: try await feed.start())
     logger.info("serving network '\(network)' at \(card.endpoint)")
     onReady(card)
     let (jobs, queue) = AsyncStream.makeStream(of: Verifier.Job.self)
@@ -86,8 +92,9 @@ package struct BrokerService: Service {
     await cancelWhenGracefulShutdown {
       await withTaskGroup(of: Void.self) { group in
         group.addTask {
-          await route(events, jobs: queue, models: modelQueue, nonces: nonceQueue)
+          await route(commits, jobs: queue, models: modelQueue, nonces: nonceQueue)
         }
+        group.addTask { await history.follow(published) }
         group.addTask { await keepTime() }
         group.addTask { await keepSnapshots() }
         group.addTask {
@@ -109,6 +116,7 @@ package struct BrokerService: Service {
     }
     logger.info("closing")
     await server.shutdown()
+    await feed.shutdown()
     await writeSnapshot(ifBehind: Self.snapshotThreshold)
     if let failure = await sequencer.failureIfAny() { throw failure }
   }
@@ -116,15 +124,15 @@ package struct BrokerService: Service {
   /// Turns committed events into verification jobs, keys to publish, nonces to commit to or reveal,
   /// and hints to clients.
   private func route(
-    _ events: AsyncStream<[Sequencer.Committed]>,
+    _ commits: AsyncStream<Sequencer.Committed>,
     jobs: AsyncStream<Verifier.Job>.Continuation, models: AsyncStream<ModelID>.Continuation,
     nonces: AsyncStream<RequestID>.Continuation
   ) async {
-    for await group in events {
+    for await group in commits {
       var provers: Set<PublicKey> = []
       var requests: Set<RequestID> = []
-      for committed in group {
-        switch committed.event.body {
+      for event in group.events {
+        switch event.body {
         case .modelPublished(_, let manifest): models.yield(manifest.id)
         case .verificationWanted(let lease, let purpose, let attempt, _):
           jobs.yield(Verifier.Job(lease: lease, purpose: purpose, attempt: attempt))

@@ -11,10 +11,23 @@ package import Wire
 /// ahead of the disk by at most the open transaction, so a failed commit ends the sequencer: what
 /// it had decided and not committed must never be seen.
 package actor Sequencer {
-  /// An event that is durable.
+  /// Entries that became durable together.
   package struct Committed: Sendable {
-    package let sequence: UInt64
-    package let event: Event
+    package let firstSequence: UInt64
+    package let entries: [PendingEntry]
+    /// The bytes of each entry's acknowledgement.
+    package let acknowledgements: [[UInt8]]
+    /// Hash of the last of them.
+    package let head: Digest
+
+    package var lastSequence: UInt64 { firstSequence + UInt64(entries.count) - 1 }
+
+    /// All events, in order.
+    package var events: some Sequence<Event> {
+      entries.lazy.flatMap { entry -> [Event] in
+        if case .accepted(let events) = entry.outcome { events } else { [] }
+      }
+    }
   }
 
   /// Commands in one transaction at most.
@@ -32,7 +45,7 @@ package actor Sequencer {
   private var positions: [Digest: Int] = [:]
   private var lastTick: Tick
   private var failure: BrokerError?
-  private var subscribers: [AsyncStream<[Committed]>.Continuation] = []
+  private var subscribers: [AsyncStream<Committed>.Continuation] = []
 
   private struct Waiting {
     let envelope: Envelope
@@ -105,7 +118,10 @@ package actor Sequencer {
     }
     do {
       let acknowledgements = try journal.append(entries)
-      publish(entries, firstSequence: journal.count - UInt64(entries.count))
+      publish(
+        Committed(
+          firstSequence: journal.count - UInt64(entries.count), entries: entries,
+          acknowledgements: acknowledgements, head: journal.head))
       for (member, acknowledgement) in zip(group, acknowledgements) {
         member.callers.forEach { $0.resume(returning: .success(acknowledgement)) }
       }
@@ -117,26 +133,36 @@ package actor Sequencer {
     }
   }
 
-  private func publish(_ entries: [PendingEntry], firstSequence: UInt64) {
-    var committed: [Committed] = []
-    for (offset, entry) in entries.enumerated() {
-      guard case .accepted(let events) = entry.outcome else { continue }
-      for event in events {
-        disclosure.note(event, in: market)
-        committed.append(Committed(sequence: firstSequence + UInt64(offset), event: event))
-      }
-    }
-    guard !committed.isEmpty else { return }
+  private func publish(_ committed: Committed) {
+    for event in committed.events { disclosure.note(event, in: market) }
     subscribers.forEach { $0.yield(committed) }
   }
 
   // MARK: What others see
 
-  /// Every event committed from now on, in order. Ends when the journal fails.
-  package func events() -> AsyncStream<[Committed]> {
-    let (stream, continuation) = AsyncStream.makeStream(of: [Committed].self)
+  /// Everything committed from now on, in order. Ends when the journal fails.
+  ///
+  /// - Parameter groupLimit: Groups that wait for a reader that is slow; the oldest are dropped.
+  package func commits(groupLimit: Int = .max) -> AsyncStream<Committed> {
+    let (stream, continuation) = AsyncStream.makeStream(
+      of: Committed.self, bufferingPolicy: .bufferingNewest(groupLimit))
     if failure == nil { subscribers.append(continuation) } else { continuation.finish() }
     return stream
+  }
+
+  /// The last entry as it is now.
+  package func feedHead() -> FeedHead {
+    FeedHead(
+      network: market.genesis.network, sequence: journal.count - 1, hash: journal.head,
+      tick: lastTick)
+  }
+
+  /// Entries from `sequence` (at least 1) on, up to `limit` and to the first beyond `byteLimit`
+  /// bytes. A read from the disk between commits: callers keep it small.
+  package func entries(
+    from sequence: UInt64, limit: Int, byteLimit: Int
+  ) throws(JournalError) -> [StoredEntry] {
+    try journal.entries(from: sequence, limit: limit, byteLimit: byteLimit)
   }
 
   package func read<Value: Sendable>(_ body: @Sendable (Market) -> Value) -> Value { body(market) }

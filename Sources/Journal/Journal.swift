@@ -290,9 +290,12 @@ package final class Journal {
     try reader.acknowledgement(of: digest)
   }
 
-  /// Up to `limit` entries from `sequence` (at least 1) on, as stored.
-  package func entries(from sequence: UInt64, limit: Int) throws(JournalError) -> [StoredEntry] {
-    try reader.entries(from: sequence, limit: limit)
+  /// Up to `limit` entries from `sequence` (at least 1) on, as stored; no more once they have
+  /// `byteLimit` bytes.
+  package func entries(
+    from sequence: UInt64, limit: Int, byteLimit: Int = .max
+  ) throws(JournalError) -> [StoredEntry] {
+    try reader.entries(from: sequence, limit: limit, byteLimit: byteLimit)
   }
 
   /// The broker's signature over the Merkle root of all entry hashes, the genesis's first.

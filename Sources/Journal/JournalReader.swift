@@ -50,6 +50,14 @@ package struct JournalReader: Sendable {
 
   /// Up to `limit` entries from `sequence` on, in order.
   package func entries(from sequence: UInt64, limit: Int) throws(JournalError) -> [StoredEntry] {
+    try entries(from: sequence, limit: limit, byteLimit: .max)
+  }
+
+  /// The same, where no further row is read once those before it have `byteLimit` bytes of commands
+  /// and outcomes.
+  func entries(
+    from sequence: UInt64, limit: Int, byteLimit: Int
+  ) throws(JournalError) -> [StoredEntry] {
     try read { database in
       let rows = try Row.fetchCursor(
         database,
@@ -60,7 +68,8 @@ package struct JournalReader: Sendable {
           """, arguments: [Int64(clamping: sequence), limit])
       var entries: [StoredEntry] = []
       var expected = sequence
-      while let row = try rows.next() {
+      var bytes = 0
+      while bytes < byteLimit, let row = try rows.next() {
         let stored = try Self.integer(row, 0, expected)
         let isAcknowledged = (row[6] as DatabaseValue) != .null
         entries.append(
@@ -72,6 +81,7 @@ package struct JournalReader: Sendable {
             outcome: try Self.bytes(row, 4, expected),
             hash: try Self.bytes(row, 5, expected),
             acknowledgement: isAcknowledged ? try Self.bytes(row, 6, expected) : nil))
+        bytes += entries[entries.count - 1].command.count + entries[entries.count - 1].outcome.count
         expected += 1
       }
       return entries

@@ -10,24 +10,27 @@ package struct BrokerCard: Hashable, Sendable, Codable {
   package let network: NetworkID
   /// Such as `tcp://127.0.0.1:7400`.
   package let endpoint: String
+  /// Where the feed is published; nil where there is none. Under the same CURVE key.
+  package let feed: String?
   package let curveKey: Bytes32
   /// Signs acknowledgements and checkpoints.
   package let brokerKey: PublicKey
   package let operatorKey: PublicKey
 
   package init(
-    network: NetworkID, endpoint: String, curveKey: Bytes32, brokerKey: PublicKey,
-    operatorKey: PublicKey
+    network: NetworkID, endpoint: String, feed: String? = nil, curveKey: Bytes32,
+    brokerKey: PublicKey, operatorKey: PublicKey
   ) {
     self.network = network
     self.endpoint = endpoint
+    self.feed = feed
     self.curveKey = curveKey
     self.brokerKey = brokerKey
     self.operatorKey = operatorKey
   }
 
   private enum CodingKeys: String, CodingKey {
-    case network, endpoint, curveKey, brokerKey, operatorKey
+    case network, endpoint, feed, curveKey, brokerKey, operatorKey
   }
 
   package init(from decoder: any Decoder) throws {
@@ -35,25 +38,32 @@ package struct BrokerCard: Hashable, Sendable, Codable {
     let network = try fields.decode(String.self, forKey: .network)
     let curveKey = try fields.decode(String.self, forKey: .curveKey)
     endpoint = try fields.decode(String.self, forKey: .endpoint)
+    feed = try fields.decodeIfPresent(String.self, forKey: .feed)
     guard let network = NetworkID(network) else {
       throw BrokerCardError.malformed("'\(network.prefix(64))' is no network's name")
     }
     guard let curve = Hexadecimal.bytes(curveKey).flatMap({ Bytes32($0) }) else {
       throw BrokerCardError.malformed("curveKey is not 64 hexadecimal digits")
     }
-    guard endpoint.hasPrefix("tcp://"), endpoint.utf8.count <= 256,
-      endpoint.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f })
-    else { throw BrokerCardError.malformed("the endpoint is not of the form tcp://host:port") }
+    guard Self.isEndpoint(endpoint), feed.map(Self.isEndpoint) ?? true else {
+      throw BrokerCardError.malformed("an endpoint is not of the form tcp://host:port")
+    }
     self.network = network
     self.curveKey = curve
     brokerKey = try PublicKey(hexadecimal: fields.decode(String.self, forKey: .brokerKey))
     operatorKey = try PublicKey(hexadecimal: fields.decode(String.self, forKey: .operatorKey))
   }
 
+  private static func isEndpoint(_ text: String) -> Bool {
+    text.hasPrefix("tcp://") && text.utf8.count <= 256
+      && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f }
+  }
+
   package func encode(to encoder: any Encoder) throws {
     var fields = encoder.container(keyedBy: CodingKeys.self)
     try fields.encode(network.name, forKey: .network)
     try fields.encode(endpoint, forKey: .endpoint)
+    try fields.encodeIfPresent(feed, forKey: .feed)
     try fields.encode(Hexadecimal.text(curveKey.bytes), forKey: .curveKey)
     try fields.encode(brokerKey.description, forKey: .brokerKey)
     try fields.encode(operatorKey.description, forKey: .operatorKey)

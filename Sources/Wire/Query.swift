@@ -25,6 +25,10 @@ package enum Query: Hashable, Sendable {
   case checkpoint(since: UInt64)
   /// That an entry is in the journal as it stands.
   case inclusion(UInt64)
+  /// Entries of the journal from a sequence (at least 1) on: one page.
+  case entries(from: UInt64)
+  /// The bytes of an entry that is larger than a page, from an offset on.
+  case entryPart(UInt64, offset: UInt64)
 }
 
 /// Where the exchange stands.
@@ -251,6 +255,13 @@ extension Query: CanonicalCodable {
     case .inclusion(let sequence):
       encoder.append(UInt8(12))
       encoder.append(sequence)
+    case .entries(let sequence):
+      encoder.append(UInt8(20))
+      encoder.append(sequence)
+    case .entryPart(let sequence, let offset):
+      encoder.append(UInt8(21))
+      encoder.append(sequence)
+      encoder.append(offset)
     }
   }
 
@@ -269,6 +280,8 @@ extension Query: CanonicalCodable {
     case 10: self = .quote(try decoder.record(), by: try decoder.record())
     case 11: self = .checkpoint(since: try decoder.integer())
     case 12: self = .inclusion(try decoder.integer())
+    case 20: self = .entries(from: try decoder.integer())
+    case 21: self = .entryPart(try decoder.integer(), offset: try decoder.integer())
     case let tag: throw start.failure(.unknownTag(tag, of: "Query"))
     }
   }

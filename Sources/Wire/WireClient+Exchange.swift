@@ -115,6 +115,28 @@ extension WireClient {
     return (answer.entryHash, answer.checkpoint)
   }
 
+  /// The journal's entries from a sequence (at least 1) on: one page, which nobody has checked.
+  package func entries(from sequence: UInt64) async throws -> EntryPage {
+    try await answer(to: .entries(from: sequence))
+  }
+
+  /// An entry of `byteCount` bytes, more than a page.
+  func largeEntry(_ sequence: UInt64, byteCount: UInt64) async throws -> FeedEntry {
+    guard byteCount <= UInt64(FeedEntry.byteLimit) else {
+      throw WireError.unexpectedAnswer("an entry of \(byteCount) bytes")
+    }
+    var bytes: [UInt8] = []
+    while UInt64(bytes.count) < byteCount {
+      let part = try await answer(
+        to: .entryPart(sequence, offset: UInt64(bytes.count)), as: EntryPart.self)
+      guard part.offset == UInt64(bytes.count), !part.bytes.isEmpty,
+        UInt64(bytes.count + part.bytes.count) <= byteCount
+      else { throw WireError.unexpectedAnswer("another part of entry \(sequence)") }
+      bytes += part.bytes
+    }
+    return try FeedEntry(canonicalBytes: bytes)
+  }
+
   private func check(_ checkpoint: Checkpoint) throws {
     guard checkpoint.network == card.network, checkpoint.broker == card.brokerKey,
       checkpoint.isAuthentic

@@ -241,9 +241,7 @@ extension WireClient {
       let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
       try socket.setCommonOptions(frameByteLimit: Frame.byteLimit, messageLimit: 64)
       try socket.set(ZMQ_RECONNECT_IVL, -1)
-      try socket.set(ZMQ_CURVE_SERVERKEY, bytes: card.curveKey.bytes)
-      try socket.set(ZMQ_CURVE_PUBLICKEY, bytes: curve.publicKey.bytes)
-      try socket.set(ZMQ_CURVE_SECRETKEY, bytes: curve.secretKey.bytes)
+      try socket.useCurve(curve, server: card.curveKey)
       let number = Self.monitorCount.add(1, ordering: .relaxed).newValue
       let monitorEndpoint = "inproc://wire-monitor-\(number)"
       try socket.monitor(monitorEndpoint, events: Self.eventsOfEnding)

@@ -12,6 +12,14 @@ package enum WireError: CodedError, Equatable {
   case wrongBlob(expected: Digest, got: Digest)
   case uploadStalled(offset: UInt64)
 
+  /// Whether the same question may find its answer later.
+  var isPassing: Bool {
+    switch self {
+    case .deadlineExceeded, .tooMuchPending: true
+    default: false
+    }
+  }
+
   package var code: String {
     switch self {
     case .deadlineExceeded: "deadline-exceeded"

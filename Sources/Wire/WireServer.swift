@@ -59,22 +59,19 @@ package actor WireServer {
   package var peerCount: Int { connections.count }
 
   /// Binds, and tells clients' way here, with the real port.
-  package func start() throws(SocketError) -> BrokerCard {
+  ///
+  /// - Parameter feed: Where a `FeedServer` with the same CURVE key publishes.
+  package func start(feed: String? = nil) throws(SocketError) -> BrokerCard {
     let context = ZeroMQContext()
-    // libzmq asks the ZAP handler while a client connects, so it must be there before the ROUTER.
-    let zapSocket = try ZeroMQSocket(ZMQ_REP, in: context)
-    try zapSocket.bind(ZapHandler.endpoint)
+    let zapSocket = try zap.bind(in: context)
     let routerSocket = try ZeroMQSocket(ZMQ_ROUTER, in: context)
     try routerSocket.setCommonOptions(frameByteLimit: Frame.byteLimit, messageLimit: 32)
     try routerSocket.set(ZMQ_ROUTER_MANDATORY, 1)
-    try routerSocket.set(ZMQ_CURVE_SERVER, 1)
-    try routerSocket.set(ZMQ_CURVE_SECRETKEY, bytes: curve.secretKey.bytes)
-    try routerSocket.set(ZMQ_ZAP_DOMAIN, bytes: Array(ZapHandler.domain.utf8))
-    try routerSocket.set(BOURSE_ZMQ_ZAP_ENFORCE_DOMAIN, 1)
+    try routerSocket.serveCurve(curve)
     try routerSocket.bind(endpoint)
     let bound = try routerSocket.lastEndpoint()
     let zapSource = PollSource(socket: zapSocket) { [weak self] in
-      self?.assumeIsolated { $0.answerZap() }
+      self?.assumeIsolated { $0.zapSource?.socket.map($0.zap.answerRequests) }
     }
     let router = PollSource(socket: routerSocket) { [weak self] in
       self?.assumeIsolated { $0.wake() }
@@ -84,8 +81,8 @@ package actor WireServer {
     (self.zapSource, self.router) = (zapSource, router)
     logger.info("listening", metadata: ["endpoint": "\(bound)"])
     return BrokerCard(
-      network: network, endpoint: bound, curveKey: curve.publicKey, brokerKey: brokerKey,
-      operatorKey: operatorKey)
+      network: network, endpoint: bound, feed: feed, curveKey: curve.publicKey,
+      brokerKey: brokerKey, operatorKey: operatorKey)
   }
 
   /// Takes no more requests, lets those in flight finish within the grace, and frees the endpoint.
@@ -112,12 +109,6 @@ package actor WireServer {
     for route in routesOfIdentity[identity] ?? [] {
       guard let connection = connections[route], connection.backlog.isEmpty else { continue }
       if router?.socket?.send([route, frame]) == .unreachable { forget(route) }
-    }
-  }
-
-  private func answerZap() {
-    while let request = zapSource?.socket?.receive(frameLimit: 7) {
-      _ = zapSource?.socket?.send(zap.reply(to: request.hasExcessFrames ? [] : request.frames))
     }
   }
 

@@ -17,6 +17,19 @@ struct ZapHandler {
 
   let admission: Admission
 
+  /// Where libzmq asks. It must be there before a socket of the context that serves under CURVE.
+  func bind(in context: ZeroMQContext) throws(SocketError) -> ZeroMQSocket {
+    let socket = try ZeroMQSocket(ZMQ_REP, in: context)
+    try socket.bind(Self.endpoint)
+    return socket
+  }
+
+  func answerRequests(on socket: ZeroMQSocket) {
+    while let request = socket.receive(frameLimit: 7) {
+      _ = socket.send(reply(to: request.hasExcessFrames ? [] : request.frames))
+    }
+  }
+
   /// The reply to one request of the six or seven frames that RFC 27 lays down.
   func reply(to request: [[UInt8]]) -> [[UInt8]] {
     let identifier = request.count > 1 ? request[1] : []

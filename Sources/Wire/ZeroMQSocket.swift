@@ -98,6 +98,21 @@ final class ZeroMQSocket {
     try set(ZMQ_IPV6, 0)
   }
 
+  /// Makes the socket the server of its connections, each of which the ZAP handler must admit.
+  func serveCurve(_ curve: CurveKeyPair) throws(SocketError) {
+    try set(ZMQ_CURVE_SERVER, 1)
+    try set(ZMQ_CURVE_SECRETKEY, bytes: curve.secretKey.bytes)
+    try set(ZMQ_ZAP_DOMAIN, bytes: Array(ZapHandler.domain.utf8))
+    try set(BOURSE_ZMQ_ZAP_ENFORCE_DOMAIN, 1)
+  }
+
+  /// Makes the socket a client of the server with the key.
+  func useCurve(_ curve: CurveKeyPair, server: Bytes32) throws(SocketError) {
+    try set(ZMQ_CURVE_SERVERKEY, bytes: server.bytes)
+    try set(ZMQ_CURVE_PUBLICKEY, bytes: curve.publicKey.bytes)
+    try set(ZMQ_CURVE_SECRETKEY, bytes: curve.secretKey.bytes)
+  }
+
   func bind(_ endpoint: String) throws(SocketError) {
     if zmq_bind(handle, endpoint) != 0 { throw SocketError("bind to \(endpoint)") }
   }

@@ -28,6 +28,7 @@ struct BrokerCommand: AsyncParsableCommand {
           bourse broker run --data ./broker
           bourse broker run --data ./broker --plugin ./libmine.so
           bourse broker run --data ./broker --endpoint tcp://127.0.0.1:7400 --network test
+          bourse broker run --data ./broker --endpoint tcp://0.0.0.0:7400 --feed tcp://0.0.0.0:7500
         """)
 
     @Option(name: .long, help: "The broker's directory; made where it is missing.")
@@ -36,6 +37,10 @@ struct BrokerCommand: AsyncParsableCommand {
     var network = "local"
     @Option(name: .long, help: "Where to listen; port 0 takes a free one.")
     var endpoint = "tcp://127.0.0.1:7400"
+    @Option(
+      name: .long,
+      help: "Where to publish the feed; the port after that of --endpoint where not told.")
+    var feed: String?
     @Option(
       name: .long, help: "Milliseconds from a lease's begin to its output (first start only).")
     var executeWindow: UInt64?
@@ -81,7 +86,8 @@ struct BrokerCommand: AsyncParsableCommand {
       let sequencer = Sequencer(journal: journal, market: market, executor: PollExecutor())
       let service = BrokerService(
         network: market.genesis.network, key: key, operatorKey: market.genesis.operator,
-        endpoint: endpoint, curveKeys: curve, sequencer: sequencer, blobs: blobs,
+        endpoint: endpoint, feedEndpoint: try feed ?? Self.nextPort(after: endpoint),
+        curveKeys: curve, sequencer: sequencer, blobs: blobs,
         backends: backends, logger: logger
       ) { card in
         do {
@@ -93,6 +99,17 @@ struct BrokerCommand: AsyncParsableCommand {
       }
       try await runUntilSignalled(service, logger)
       for served in backends { await served.backend.close() }
+    }
+
+    /// The same address at the next port, or at a free one where the endpoint takes a free one.
+    private static func nextPort(after endpoint: String) throws -> String {
+      guard let colon = endpoint.lastIndex(of: ":"),
+        let port = UInt16(endpoint[endpoint.index(after: colon)...]), port < UInt16.max
+      else {
+        throw ValidationError(
+          "'\(endpoint)' is no endpoint with a port behind which one is free; name --feed as well.")
+      }
+      return "\(endpoint[..<colon]):\(port == 0 ? 0 : port + 1)"
     }
 
     /// `reexec` alone may run slices again: the market counts what it did apart. All must mean the

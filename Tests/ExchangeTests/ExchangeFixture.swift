@@ -29,6 +29,7 @@ final class Exchange {
   let brokerKey = SigningKey.random()
   let operatorKey = SigningKey.random()
   private(set) var card: BrokerCard
+  private let genesis: Genesis
   private let backends: [BackendID]
   private let curve = CurveKeyPair.random()
   private var broker: RunningService?
@@ -65,7 +66,7 @@ final class Exchange {
     card = BrokerCard(
       network: network, endpoint: "tcp://127.0.0.1:0", curveKey: curve.publicKey,
       brokerKey: brokerKey.publicKey, operatorKey: operatorKey.publicKey)
-    let genesis = Genesis(
+    genesis = Genesis(
       network: network, operator: operatorKey.publicKey, broker: brokerKey.publicKey,
       parameters: parameters)
     try await start(try Journal.create(in: directory, genesis: genesis, key: brokerKey))
@@ -78,6 +79,28 @@ final class Exchange {
     try await start(try await onceReleased { try Journal(directory: directory, key: brokerKey) })
   }
 
+  /// Stops and starts under everyone who is connected.
+  func restartKeepingClients() async throws {
+    try await broker?.stop()
+    (broker, sequencer) = (nil, nil)
+    try await restartBroker()
+  }
+
+  /// The end of a journal that holds the genesis alone.
+  var beginning: FeedHead {
+    FeedHead(
+      network: network, sequence: 0, hash: JournalChain.hash(ofGenesis: genesis.canonicalBytes),
+      tick: .zero)
+  }
+
+  /// All entries, of a broker that has stopped.
+  func storedEntries() async throws -> [StoredEntry] {
+    try await onceReleased {
+      let reader = try JournalReader(directory: directory)
+      return try reader.entries(from: 1, limit: .max)
+    }
+  }
+
   private func start(_ journal: sending Journal) async throws {
     var served: [ServedBackend] = []
     for id in backends { served.append(try await SharedBackend.served(id)) }
@@ -88,7 +111,8 @@ final class Exchange {
     let (cards, ready) = AsyncStream.makeStream(of: BrokerCard.self)
     let service = BrokerService(
       network: network, key: brokerKey, operatorKey: operatorKey.publicKey,
-      endpoint: card.endpoint, curveKeys: curve, sequencer: sequencer, blobs: blobs,
+      endpoint: card.endpoint, feedEndpoint: card.feed ?? "tcp://127.0.0.1:0", curveKeys: curve,
+      sequencer: sequencer, blobs: blobs,
       backends: served, logger: quiet
     ) { ready.yield($0) }
     let running = RunningService(service) { ready.finish() }

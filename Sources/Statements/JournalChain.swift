@@ -1,0 +1,24 @@
+package import Primitives
+
+/// What links each entry of a journal to all before it. Whoever follows a journal from outside
+/// computes it as well, so it stands where the wire can reach it.
+package enum JournalChain {
+  /// SHA-256 under `journalEntry` over: hash of the entry before (32 bytes), sequence (u64), tick
+  /// (u64), counted envelope bytes, counted outcome bytes.
+  package static func hash(
+    after previous: Digest, sequence: UInt64, tick: Tick, command: [UInt8], outcome: [UInt8]
+  ) -> Digest {
+    var encoder = CanonicalEncoder()
+    encoder.append(previous)
+    encoder.append(sequence)
+    encoder.append(tick)
+    encoder.append(counted: command)
+    encoder.append(counted: outcome)
+    return Digest.of(encoder.bytes, domain: .journalEntry)
+  }
+
+  /// Entry 0: nothing before it, no command, and the genesis record in the outcome's place.
+  package static func hash(ofGenesis record: [UInt8]) -> Digest {
+    hash(after: .zero, sequence: 0, tick: .zero, command: [], outcome: record)
+  }
+}
