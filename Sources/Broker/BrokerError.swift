@@ -17,6 +17,9 @@ package enum BrokerError: CodedError, Equatable {
   case helloNeeded
   case unknownModel(ModelID)
   case unknownRequest(RequestID)
+  case unknownLease(LeaseID)
+  case unknownHistory(Digest)
+  case historyBehind(indexed: UInt64, of: UInt64)
   case journalFailed(String)
   case blobStoreFailed(String)
 
@@ -37,6 +40,9 @@ package enum BrokerError: CodedError, Equatable {
     case .helloNeeded: "hello-needed"
     case .unknownModel: "unknown-model"
     case .unknownRequest: "unknown-request"
+    case .unknownLease: "unknown-lease"
+    case .unknownHistory: "unknown-history"
+    case .historyBehind: "history-behind"
     case .journalFailed: "journal-failed"
     case .blobStoreFailed: "blob-store-failed"
     }
@@ -69,6 +75,11 @@ package enum BrokerError: CodedError, Equatable {
     case .helloNeeded: "Say hello with your key first; this answer is for its owner only."
     case .unknownModel(let model): "No model \(model.short) is published here."
     case .unknownRequest(let request): "No request \(request.short) is known here."
+    case .unknownLease(let lease): "No lease \(lease) was ever made here; see `bourse trades`."
+    case .unknownHistory(let id):
+      "Nothing in the journal is about \(id.short); name a request's or a bid's whole id, or a lease's number."
+    case .historyBehind(let indexed, let count):
+      "The broker has indexed \(indexed) of its \(count) entries so far; ask again in a moment."
     case .journalFailed(let why):
       "The journal could not be written (\(why)); the broker stops, nothing unacknowledged counts; free its disk and start it again."
     case .blobStoreFailed(let why):

@@ -81,6 +81,14 @@ struct BrokerHandler: WireHandler {
       case .entries(let sequence): try await history.entries(from: sequence).canonicalBytes
       case .entryPart(let sequence, let offset):
         try await history.part(of: sequence, from: offset).canonicalBytes
+      case .book(let backend, let model, let levels):
+        await sequencer.book(on: backend, of: model, levels: Int(clamping: levels)).canonicalBytes
+      case .trades(let before, let limit):
+        try await history.trades(before: before, limit: Int(clamping: limit)).canonicalBytes
+      case .history(let subject, let sequence):
+        try await history.page(of: subject, after: sequence).canonicalBytes
+      case .outlook(let subject, let leases):
+        await sequencer.outlook(of: subject, leases: leases).canonicalBytes
       }
     }
   }

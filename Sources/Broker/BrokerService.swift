@@ -43,13 +43,15 @@ package struct BrokerService: Service {
   /// - Parameters:
   ///   - sequencer: Recovered from the journal.
   ///   - feedEndpoint: Where the journal is published.
+  ///   - historyIndex: Beside the journal.
   ///   - curveKeys: The broker's CURVE identity, which clients know from its card.
   ///   - backends: By which leases can be verified, in the order in which a model's keys are
   ///     published; `reexec` decides in every doubt.
   ///   - onReady: Called with the card that clients need, once they can connect.
   package init(
     network: NetworkID, key: SigningKey, operatorKey: PublicKey, endpoint: String,
-    feedEndpoint: String, curveKeys: CurveKeyPair, sequencer: Sequencer, blobs: BlobStore,
+    feedEndpoint: String, curveKeys: CurveKeyPair, sequencer: Sequencer,
+    historyIndex: HistoryIndex, blobs: BlobStore,
     backends: [ServedBackend], logger: Logger,
     onReady: @escaping @Sendable (BrokerCard) -> Void
   ) {
@@ -59,7 +61,7 @@ package struct BrokerService: Service {
     self.logger = logger
     self.onReady = onReady
     feed = FeedServer(endpoint: feedEndpoint, curve: curveKeys, logger: logger)
-    history = History(sequencer: sequencer, feed: feed)
+    history = History(sequencer: sequencer, feed: feed, index: historyIndex, logger: logger)
     let handler = BrokerHandler(
       admission: CommandAdmission(network: network, sequencer: sequencer, blobs: blobs),
       sequencer: sequencer, history: history, blobs: blobs, logger: logger)

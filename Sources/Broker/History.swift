@@ -1,6 +1,9 @@
 import DequeModule
 import Journal
+import Logging
+import Market
 import Primitives
+import Statements
 import Wire
 
 /// The journal as strangers see it: published as it grows, and given out again to whoever missed a
@@ -17,14 +20,22 @@ actor History {
 
   private let sequencer: Sequencer
   private let feed: FeedServer
+  private let index: HistoryIndex
+  private let logger: Logger
   /// The latest entries, without a gap; the last is that of sequence `last`.
   private var recent = Deque<FeedEntry>()
   private var recentBytes = 0
   private var last: UInt64 = 0
+  /// The last entry that the index has.
+  private var indexed: UInt64 = 0
+  /// The requests of leases that live, so that indexing need not ask for them.
+  private var requestOfLease: [LeaseID: RequestID] = [:]
 
-  init(sequencer: Sequencer, feed: FeedServer) {
+  init(sequencer: Sequencer, feed: FeedServer, index: HistoryIndex, logger: Logger) {
     self.sequencer = sequencer
     self.feed = feed
+    self.index = index
+    self.logger = logger
   }
 
   /// What is committed from now on, for `follow`.
@@ -33,11 +44,13 @@ actor History {
     let head = await sequencer.feedHead()
     last = head.sequence
     await feed.publish([], head: head)
+    await checkIndex()
     return commits
   }
 
   /// Publishes each group of entries once it is durable.
   func follow(_ commits: AsyncStream<Sequencer.Committed>) async {
+    await catchUp(to: last)
     for await group in commits {
       let entries = zip(group.entries, group.acknowledgements).map { entry, acknowledgement in
         FeedEntry(
@@ -51,6 +64,12 @@ actor History {
         head: FeedHead(
           network: newest.envelope.network, sequence: group.lastSequence, hash: group.head,
           tick: newest.tick))
+      await catchUp(to: group.firstSequence - 1)
+      await add(
+        zip(group.firstSequence..., group.entries).map { sequence, entry in
+          Indexable(
+            sequence: sequence, tick: entry.tick, envelope: entry.envelope, outcome: entry.outcome)
+        }, hash: group.head)
     }
   }
 
@@ -105,6 +124,256 @@ actor History {
     ).map {
       FeedEntry(
         envelope: $0.command, outcome: $0.outcome, acknowledgement: $0.acknowledgement ?? [])
+    }
+  }
+}
+
+// MARK: The index
+
+extension History {
+  /// An entry as it is indexed and searched.
+  fileprivate struct Indexable {
+    let sequence: UInt64
+    let tick: Tick
+    let envelope: Envelope
+    let outcome: Outcome
+
+    init(sequence: UInt64, tick: Tick, envelope: Envelope, outcome: Outcome) {
+      self.sequence = sequence
+      self.tick = tick
+      self.envelope = envelope
+      self.outcome = outcome
+    }
+
+    init(_ entry: StoredEntry) throws {
+      self.init(
+        sequence: entry.sequence, tick: entry.tick,
+        envelope: try Envelope(canonicalBytes: entry.command),
+        outcome: try Outcome(canonicalBytes: entry.outcome))
+    }
+
+    /// What it is about: its events, or its command where that was rejected.
+    var subjects: [EventSubject] {
+      switch outcome {
+      case .accepted(let events): events.map(\.body.subject)
+      case .rejected: [(try? Command(canonicalBytes: envelope.body))?.subject ?? .other]
+      }
+    }
+  }
+
+  /// Begins the index anew where it is not of this journal.
+  private func checkIndex() async {
+    do {
+      guard let extent = try index.extent() else { return }
+      let entry = try await sequencer.entries(
+        from: extent.sequence, limit: 1, byteLimit: EntryPage.byteLimit
+      ).first
+      if let entry, entry.sequence == extent.sequence, entry.hash == extent.hash {
+        indexed = extent.sequence
+      } else {
+        logger.notice("the history's index is of another journal and is made anew")
+        try index.reset()
+      }
+    } catch {
+      logger.error("the history's index cannot be used: \(error)")
+    }
+  }
+
+  /// Indexes from the journal what is not indexed yet, up to an entry.
+  private func catchUp(to sequence: UInt64) async {
+    while indexed < sequence, !Task.isCancelled {
+      do {
+        let page = try await sequencer.entries(
+          from: indexed + 1, limit: Self.rowLimit, byteLimit: EntryPage.byteLimit)
+        let wanted = page.prefix { $0.sequence <= sequence }
+        guard let hash = wanted.last.flatMap({ Bytes32($0.hash) }) else { return }
+        await add(try wanted.map(Indexable.init), hash: Digest(hash))
+      } catch {
+        return logger.error("the history cannot be indexed: \(error)")
+      }
+    }
+  }
+
+  private func add(_ entries: [Indexable], hash: Digest) async {
+    guard let last = entries.last?.sequence, entries.first?.sequence == indexed + 1 else { return }
+    do {
+      var mentions: [HistoryIndex.Mentions] = []
+      for entry in entries { mentions.append(await self.mentions(in: entry)) }
+      try index.add(mentions, through: last, hash: hash)
+      indexed = last
+    } catch {
+      logger.error("the history cannot be indexed: \(error)")
+    }
+  }
+
+  private func mentions(in entry: Indexable) async -> HistoryIndex.Mentions {
+    var subjects: Set<Digest> = []
+    var leases: [LeaseID] = []
+    for subject in entry.subjects {
+      switch subject {
+      case .request(let id), .bid(let id): subjects.insert(id)
+      case .trade(let lease, let request, let bid):
+        subjects.formUnion([request, bid])
+        leases.append(lease)
+        requestOfLease[lease] = request
+      case .lease(let lease):
+        if let request = await request(of: lease) { subjects.insert(request) }
+      case .everyone: subjects.insert(.zero)
+      case .other: break
+      }
+    }
+    // A command that was rejected may still be a bid's or a request's own.
+    if case .rejected = entry.outcome { subjects.insert(entry.envelope.digest) }
+    if case .accepted(let events) = entry.outcome {
+      for event in events where event.body.endsLease {
+        if case .lease(let lease) = event.body.subject { requestOfLease[lease] = nil }
+      }
+    }
+    return HistoryIndex.Mentions(
+      sequence: entry.sequence, tick: entry.tick, subjects: subjects, leases: leases)
+  }
+
+  private func request(of lease: LeaseID) async -> RequestID? {
+    if let request = requestOfLease[lease] { return request }
+    return await sequencer.read { $0.leases[lease]?.terms.request }
+  }
+
+  // MARK: What is asked about the past
+
+  /// The latest leases made, of those below `before`.
+  func trades(before: LeaseID, limit: Int) async throws -> Records<Trade> {
+    try requireIndex()
+    let found = try index.trades(before: before, limit: min(limit, 1_000))
+    let terms = await sequencer.read { market in found.map { market.leases[$0.lease]?.terms } }
+    return Records(
+      zip(found, terms).compactMap { trade, terms in
+        terms.map { Trade(sequence: trade.sequence, tick: trade.tick, terms: $0) }
+      })
+  }
+
+  /// What happened to the subject after an entry.
+  func page(of subject: HistorySubject, after sequence: UInt64) async throws -> HistoryPage {
+    try requireIndex()
+    let request: RequestID?
+    let key: Digest
+    switch subject {
+    case .request(let id): (request, key) = (id, id)
+    case .bid(let id): (request, key) = (nil, id)
+    case .lease(let lease):
+      guard let id = await self.request(of: lease) else { throw BrokerError.unknownLease(lease) }
+      (request, key) = (id, id)
+    }
+    let sequences = try await sequences(about: key, of: subject, after: sequence)
+    var entries: [HistoryEntry] = []
+    var bytes = 0
+    var next: UInt64?
+    for found in sequences {
+      guard let entry = try await entry(found) else { continue }
+      if let part = HistoryEntry(entry, about: subject, of: request, try await leases(in: entry)) {
+        bytes += part.canonicalBytes.count
+        guard entries.isEmpty || bytes <= EntryPage.byteLimit else { break }
+        entries.append(part)
+      }
+      next = found
+    }
+    let isWhole =
+      next == nil || (next == sequences.last && sequences.count < HistoryPage.entryLimit)
+    return HistoryPage(request: request, entries: entries, next: isWhole ? nil : next)
+  }
+
+  /// Entries about the subject, and about everyone while it lasted.
+  private func sequences(
+    about key: Digest, of subject: HistorySubject, after sequence: UInt64
+  ) async throws -> [UInt64] {
+    guard let first = try index.sequences(mentioning: key, after: 0, limit: 1).first else {
+      throw BrokerError.unknownHistory(key)
+    }
+    let limit = HistoryPage.entryLimit
+    let own = try index.sequences(mentioning: key, after: sequence, limit: limit)
+    let isOver = await sequencer.read { market in
+      switch subject {
+      case .request, .lease: market.requests[key]?.state.isFinal ?? true
+      case .bid: market.book.bid(key) == nil
+      }
+    }
+    // Beyond the last of its own that is known here, nothing concerns what has ended.
+    let end = own.count == limit || isOver ? own.last ?? 0 : UInt64.max
+    let shared = try index.sequences(
+      mentioning: .zero, after: max(sequence, first), limit: limit
+    ).filter { $0 <= end }
+    return Array(Set(own + shared).sorted().prefix(limit))
+  }
+
+  /// The requests of the leases that the entry is about.
+  private func leases(in entry: Indexable) async throws -> [LeaseID: RequestID] {
+    var requests: [LeaseID: RequestID] = [:]
+    for case .lease(let lease) in entry.subjects where requests[lease] == nil {
+      requests[lease] = await request(of: lease)
+    }
+    return requests
+  }
+
+  private func entry(_ sequence: UInt64) async throws -> Indexable? {
+    guard
+      let stored = try await sequencer.entries(
+        from: sequence, limit: 1, byteLimit: EntryPage.byteLimit
+      ).first
+    else { return nil }
+    return try Indexable(stored)
+  }
+
+  private func requireIndex() throws {
+    guard indexed >= last else { throw BrokerError.historyBehind(indexed: indexed, of: last) }
+  }
+}
+
+extension HistoryEntry {
+  /// Nil where nothing in the entry is about the subject.
+  fileprivate init?(
+    _ entry: History.Indexable, about subject: HistorySubject, of request: RequestID?,
+    _ requests: [LeaseID: RequestID]
+  ) {
+    guard let command = try? Command(canonicalBytes: entry.envelope.body) else { return nil }
+    var events: [Event] = []
+    var rejection: Rejection?
+    switch entry.outcome {
+    case .accepted(let all):
+      events = Array(
+        all.lazy.filter { $0.body.subject.isAbout(subject, of: request, requests) }
+          .prefix(HistoryEntry.eventLimit))
+      if events.isEmpty { return nil }
+    case .rejected(let reason):
+      let isItself =
+        switch subject {
+        case .request(let id), .bid(let id): id == entry.envelope.digest
+        case .lease: false
+        }
+      guard isItself || command.subject.isAbout(subject, of: request, requests) else { return nil }
+      rejection = reason
+    }
+    self.init(
+      sequence: entry.sequence, tick: entry.tick, command: command.name,
+      author: entry.envelope.author, events: events, rejection: rejection)
+  }
+}
+
+extension EventSubject {
+  /// A request's history has all its leases'; a lease's has its request's, but not other leases'.
+  fileprivate func isAbout(
+    _ subject: HistorySubject, of request: RequestID?, _ requests: [LeaseID: RequestID]
+  ) -> Bool {
+    switch (self, subject) {
+    case (.everyone, _): true
+    case (.other, _): false
+    case (.request(let id), _): id == request
+    case (.bid(let id), .bid(let wanted)): id == wanted
+    case (.bid, _): false
+    case (.trade(_, let id, _), .request): id == request
+    case (.trade(_, _, let bid), .bid(let wanted)): bid == wanted
+    case (.trade(let lease, _, _), .lease(let wanted)): lease == wanted
+    case (.lease(let lease), .lease(let wanted)): lease == wanted
+    case (.lease(let lease), .request): requests[lease] == request
+    case (.lease, .bid): false
     }
   }
 }

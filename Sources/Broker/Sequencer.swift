@@ -157,6 +157,37 @@ package actor Sequencer {
       tick: lastTick)
   }
 
+  /// The books as they are at the last entry.
+  package func book(
+    on backend: BackendID?, of model: ModelID?, levels: Int
+  ) -> BookSnapshot {
+    BookSnapshot(
+      head: feedHead(), isPaused: market.isPaused,
+      books: market.depth(on: backend, of: model, levels: min(max(1, levels), 1_000)))
+  }
+
+  package func outlook(of subject: HistorySubject, leases: [LeaseID]) -> Outlook {
+    var upcoming: [Upcoming] = []
+    var resting: [Outlook.RestingSlice] = []
+    let request: RequestID? =
+      switch subject {
+      case .request(let id): id
+      case .lease(let id): market.leases[id]?.terms.request
+      case .bid: nil
+      }
+    if case .bid(let id) = subject { upcoming = market.upcoming(forBid: id) }
+    if let request {
+      upcoming = market.upcoming(for: request, leases: leases)
+      if case .lease(let id) = subject {
+        upcoming.removeAll { $0.lease != nil && $0.lease != id }
+      } else {
+        resting = market.restingSlices(of: request)
+      }
+    }
+    return Outlook(
+      head: feedHead(), now: max(lastTick, .now), upcoming: upcoming, resting: resting)
+  }
+
   /// Entries from `sequence` (at least 1) on, up to `limit` and to the first beyond `byteLimit`
   /// bytes. A read from the disk between commits: callers keep it small.
   package func entries(
@@ -207,4 +238,14 @@ package actor Sequencer {
   }
 
   package func failureIfAny() -> BrokerError? { failure }
+}
+
+extension Market {
+  /// The slices that nobody has taken, each with the bids that cover it and why they have not.
+  fileprivate func restingSlices(of id: RequestID) -> [Outlook.RestingSlice] {
+    guard let request = requests[id], !request.state.isFinal else { return [] }
+    return request.slices.indices.filter { request.slices[$0].lease == nil }.map {
+      Outlook.RestingSlice(slice: UInt32($0), candidates: candidates(id, $0))
+    }
+  }
 }

@@ -218,7 +218,7 @@ package struct JournalReader: Sendable {
     .diverged(Divergence(sequence: sequence, subject: subject, expected: expected, got: got))
   }
 
-  private static func integer(
+  static func integer(
     _ row: Row, _ column: Int, _ sequence: UInt64?
   ) throws(JournalError) -> Int64 {
     guard case .int64(let value) = (row[column] as DatabaseValue).storage else {

@@ -66,6 +66,14 @@ package enum Scope: Hashable, Sendable {
   case model(ModelID)
   case slice(ModelID, Int)
 
+  /// Whether a part of the model is in it; every scope has a part of nil, any model.
+  func touches(_ model: ModelID?) -> Bool {
+    switch self {
+    case .any: true
+    case .model(let covered), .slice(let covered, _): model == nil || covered == model
+    }
+  }
+
   package func covers(_ model: ModelID, _ slice: Int) -> Bool {
     switch self {
     case .any: true

@@ -315,6 +315,53 @@ package struct FastBook: OrderBook {
     }
   }
 
+  // MARK: Depth
+
+  package var backends: [BackendID] {
+    Set(ladders.lazy.filter { $0.users > 0 }.map(\.key.backend)).sorted()
+  }
+
+  /// Each ladder's own first prices, merged: none of the backend's first prices is missing then.
+  package func bidLevels(
+    on backend: BackendID, of model: ModelID?, at now: Tick, limit: Int
+  ) -> [DepthLevel] {
+    var found: [UInt64: DepthLevel] = [:]
+    for ladder in ladders
+    where ladder.users > 0 && ladder.key.backend == backend && ladder.key.scope.touches(model) {
+      var count = LevelCount(limit: limit)
+      var node = bidForest.first(in: ladder.bids)
+      while node != OrderedForest.none {
+        let bid = bidSlots[Int(node)]
+        if bid.expiry > now {
+          let price = Price(ticks: bidForest.key(of: node).price)
+          guard count.add(price, capacity: UInt64(bid.capacity - bid.leases)) else { break }
+        }
+        node = bidForest.next(after: node)
+      }
+      for level in count.levels {
+        found[
+          level.price.ticks, default: DepthLevel(price: level.price, capacity: 0, count: 0)
+        ].add(level)
+      }
+    }
+    return found.keys.sorted().prefix(limit).compactMap { found[$0] }
+  }
+
+  package func orderLevels(
+    on backend: BackendID, of model: ModelID?, limit: Int
+  ) -> [DepthLevel] {
+    let scope = model.map { Scope.model($0) } ?? .any
+    guard let ladder = ladderOf[LadderKey(backend: backend, scope: scope)] else { return [] }
+    var count = LevelCount(limit: limit)
+    var node = orderForest.first(in: ladders[Int(ladder)].orders)
+    while node != OrderedForest.none,
+      count.add(Price(ticks: ~orderForest.key(of: node).price), capacity: 1)
+    {
+      node = orderForest.next(after: node)
+    }
+    return count.levels
+  }
+
   // MARK: Ladders
 
   private mutating func useLadder(_ backend: BackendID, _ scope: Scope) -> UInt32 {

@@ -345,7 +345,7 @@ extension Market {
   /// The larger of a share of the stake and what the replacement costs above the lease's own fee,
   /// capped by a parameter and by the stake. The replacement is the bid that would take the slice
   /// now; where there is none the share alone counts.
-  private func latenessPenalty(_ lease: Lease) -> Amount {
+  func latenessPenalty(_ lease: Lease) -> Amount {
     var penalty = lease.stake.share(parameters(of: lease).latenessShare)
     if var request = requests[lease.terms.request], !lease.isOrphaned {
       request.slices[lease.terms.slice].ineligible.append(lease.terms.prover)

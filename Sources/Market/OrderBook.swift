@@ -87,6 +87,19 @@ package protocol OrderBook: Sendable {
     where accepts: (Order) -> Bool
   ) -> Order?
 
+  /// Backends that have a bid or an order, by name.
+  var backends: [BackendID] { get }
+
+  /// The backend's bids that have capacity left and expire after `now`, by price, the lowest first;
+  /// at most `limit` prices. With a model, only those whose scope has a part of it.
+  func bidLevels(
+    on backend: BackendID, of model: ModelID?, at now: Tick, limit: Int
+  ) -> [DepthLevel]
+
+  /// The backend's orders by price, the highest first; at most `limit` prices. With a model, only
+  /// its slices.
+  func orderLevels(on backend: BackendID, of model: ModelID?, limit: Int) -> [DepthLevel]
+
   /// All bids, closed ones among them, by arrival.
   var bids: [Bid] { get }
   /// All orders, by arrival and slice.

@@ -48,6 +48,33 @@ package struct ReferenceBook: OrderBook {
     }
   }
 
+  package var backends: [BackendID] {
+    Set(queue.map(\.terms.backend) + demand.map(\.backend)).sorted()
+  }
+
+  package func bidLevels(
+    on backend: BackendID, of model: ModelID?, at now: Tick, limit: Int
+  ) -> [DepthLevel] {
+    var count = LevelCount(limit: limit)
+    for bid in queue
+    where bid.isOffered && bid.terms.backend == backend && bid.terms.scope.touches(model)
+      && bid.terms.expiry > now
+    {
+      _ = count.add(bid.terms.price, capacity: UInt64(bid.terms.capacity - bid.leases))
+    }
+    return count.levels
+  }
+
+  package func orderLevels(
+    on backend: BackendID, of model: ModelID?, limit: Int
+  ) -> [DepthLevel] {
+    var count = LevelCount(limit: limit)
+    for order in demand where order.backend == backend && (model == nil || order.model == model) {
+      _ = count.add(order.limitPrice, capacity: 1)
+    }
+    return count.levels
+  }
+
   package func firstOrder(
     on backend: BackendID, within scope: Scope, atLeast price: Price, after last: Order?,
     where accepts: (Order) -> Bool

@@ -29,6 +29,14 @@ package enum Query: Hashable, Sendable {
   case entries(from: UInt64)
   /// The bytes of an entry that is larger than a page, from an offset on.
   case entryPart(UInt64, offset: UInt64)
+  /// The book of one backend or of all, for one model or all; up to so many prices on each side.
+  case book(BackendID?, ModelID?, levels: UInt32)
+  /// The latest leases made, of those below `before`, latest first.
+  case trades(before: LeaseID, limit: UInt32)
+  /// What happened to a subject after an entry.
+  case history(HistorySubject, after: UInt64)
+  /// Where a subject stands; of a request, the leases beside its current ones may be named.
+  case outlook(HistorySubject, leases: [LeaseID])
 }
 
 /// Where the exchange stands.
@@ -262,6 +270,23 @@ extension Query: CanonicalCodable {
       encoder.append(UInt8(21))
       encoder.append(sequence)
       encoder.append(offset)
+    case .book(let backend, let model, let levels):
+      encoder.append(UInt8(22))
+      encoder.append(backend)
+      encoder.append(model)
+      encoder.append(levels)
+    case .trades(let before, let limit):
+      encoder.append(UInt8(23))
+      encoder.append(before)
+      encoder.append(limit)
+    case .history(let subject, let after):
+      encoder.append(UInt8(24))
+      encoder.append(subject)
+      encoder.append(after)
+    case .outlook(let subject, let leases):
+      encoder.append(UInt8(25))
+      encoder.append(subject)
+      encoder.append(leases)
     }
   }
 
@@ -282,6 +307,14 @@ extension Query: CanonicalCodable {
     case 12: self = .inclusion(try decoder.integer())
     case 20: self = .entries(from: try decoder.integer())
     case 21: self = .entryPart(try decoder.integer(), offset: try decoder.integer())
+    case 22:
+      self = .book(try decoder.optional(), try decoder.optional(), levels: try decoder.integer())
+    case 23: self = .trades(before: try decoder.record(), limit: try decoder.integer())
+    case 24: self = .history(try decoder.record(), after: try decoder.integer())
+    case 25:
+      self = .outlook(
+        try decoder.record(),
+        leases: try decoder.list(limit: Outlook.leaseLimit, elementSize: 8))
     case let tag: throw start.failure(.unknownTag(tag, of: "Query"))
     }
   }

@@ -115,6 +115,45 @@ extension WireClient {
     return (answer.entryHash, answer.checkpoint)
   }
 
+  /// The books, and the point of the journal at which they were so.
+  package func book(
+    on backend: BackendID? = nil, of model: ModelID? = nil, levels: UInt32
+  ) async throws -> BookSnapshot {
+    try await answer(to: .book(backend, model, levels: levels))
+  }
+
+  /// The latest leases made, latest first; of those below `before`.
+  package func trades(
+    before: LeaseID = LeaseID(ordinal: .max), limit: UInt32
+  ) async throws -> [Trade] {
+    try await answer(to: .trades(before: before, limit: limit), as: Records<Trade>.self).records
+  }
+
+  /// Everything that happened to the subject, and the request that it is about, if any.
+  package func history(
+    of subject: HistorySubject
+  ) async throws -> (request: RequestID?, entries: [HistoryEntry]) {
+    var entries: [HistoryEntry] = []
+    var after: UInt64? = 0
+    var request: RequestID?
+    while let start = after {
+      let page = try await answer(
+        to: .history(subject, after: start), as: HistoryPage.self)
+      guard page.next.map({ $0 > start }) ?? true else {
+        throw WireError.unexpectedAnswer("a page of history that does not go on")
+      }
+      entries += page.entries
+      (request, after) = (page.request, page.next)
+    }
+    return (request, entries)
+  }
+
+  package func outlook(
+    of subject: HistorySubject, leases: [LeaseID] = []
+  ) async throws -> Outlook {
+    try await answer(to: .outlook(subject, leases: leases.suffix(Outlook.leaseLimit)))
+  }
+
   /// The journal's entries from a sequence (at least 1) on: one page, which nobody has checked.
   package func entries(from sequence: UInt64) async throws -> EntryPage {
     try await answer(to: .entries(from: sequence))

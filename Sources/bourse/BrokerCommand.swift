@@ -87,7 +87,8 @@ struct BrokerCommand: AsyncParsableCommand {
       let service = BrokerService(
         network: market.genesis.network, key: key, operatorKey: market.genesis.operator,
         endpoint: endpoint, feedEndpoint: try feed ?? Self.nextPort(after: endpoint),
-        curveKeys: curve, sequencer: sequencer, blobs: blobs,
+        curveKeys: curve, sequencer: sequencer,
+        historyIndex: try HistoryIndex(directory: data), blobs: blobs,
         backends: backends, logger: logger
       ) { card in
         do {

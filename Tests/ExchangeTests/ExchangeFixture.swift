@@ -80,9 +80,12 @@ final class Exchange {
   }
 
   /// Stops and starts under everyone who is connected.
-  func restartKeepingClients() async throws {
+  ///
+  /// - Parameter meanwhile: What happens to the directory in between.
+  func restartKeepingClients(_ meanwhile: () throws -> Void = {}) async throws {
     try await broker?.stop()
     (broker, sequencer) = (nil, nil)
+    try meanwhile()
     try await restartBroker()
   }
 
@@ -112,7 +115,7 @@ final class Exchange {
     let service = BrokerService(
       network: network, key: brokerKey, operatorKey: operatorKey.publicKey,
       endpoint: card.endpoint, feedEndpoint: card.feed ?? "tcp://127.0.0.1:0", curveKeys: curve,
-      sequencer: sequencer, blobs: blobs,
+      sequencer: sequencer, historyIndex: try HistoryIndex(directory: directory), blobs: blobs,
       backends: served, logger: quiet
     ) { ready.yield($0) }
     let running = RunningService(service) { ready.finish() }

@@ -40,6 +40,7 @@ struct BookDifferentialTests {
           #expect(fast.book.bids(on: .reexec) == reference.book.bids(on: .reexec))
           #expect(fast.book.orders(on: .reexec) == reference.book.orders(on: .reexec))
           #expect(fast.invariantViolations() == [])
+          expectEqualDepths(fast, reference)
         }
       }
       #expect(fast.stateDigest == reference.stateDigest)
@@ -48,6 +49,17 @@ struct BookDifferentialTests {
     }
     #expect(trades > done / 10, "\(trades) trades in \(done) commands")
     #expect(rejected < done / 2, "\(rejected) of \(done) commands were rejected")
+  }
+
+  /// By price, for all and for one model, with as many prices as there are and with few.
+  private func expectEqualDepths(_ fast: Market, _ reference: Market) {
+    for model in [nil] + fast.models.keys.sorted() {
+      for levels in [2, 1_000] {
+        let depth = fast.depth(on: nil, of: model, levels: levels)
+        #expect(depth == reference.depth(on: nil, of: model, levels: levels))
+        #expect(depth.allSatisfy { $0.bids.count <= levels && $0.orders.count <= levels })
+      }
+    }
   }
 
   private func execute(_ step: OrderFlow.Step, _ market: inout Market) -> Outcome {

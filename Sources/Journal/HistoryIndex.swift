@@ -1,0 +1,186 @@
+import Foundation
+import GRDB
+package import Primitives
+
+/// Which entries of the journal concern which request or bid, and which made which lease.
+///
+/// A cache beside the journal (`docs/adr/0019-history.md`): written after the commit, by another
+/// thread than the sequencer's, without waiting for the disk. What a crash takes from it is read
+/// from the journal again, and one that is damaged, or of another journal, is begun anew.
+package final class HistoryIndex: Sendable {
+  package static let fileName = "history.sqlite"
+  private static let schemaVersion = 1
+
+  private let queue: DatabaseQueue
+  private let path: String
+
+  /// What one entry adds.
+  package struct Mentions: Sendable {
+    package let sequence: UInt64
+    package let tick: Tick
+    /// Requests and bids; zero for what concerns all.
+    package let subjects: Set<Digest>
+    /// Leases that it made.
+    package let leases: [LeaseID]
+
+    package init(sequence: UInt64, tick: Tick, subjects: Set<Digest>, leases: [LeaseID]) {
+      self.sequence = sequence
+      self.tick = tick
+      self.subjects = subjects
+      self.leases = leases
+    }
+  }
+
+  /// The entry that made a lease.
+  package struct Trade: Hashable, Sendable {
+    package let lease: LeaseID
+    package let sequence: UInt64
+    package let tick: Tick
+  }
+
+  /// Opens the index in the journal's directory, or begins one.
+  package init(directory: String) throws(JournalError) {
+    path = directory + "/" + Self.fileName
+    do {
+      queue = try Self.open(path)
+    } catch {
+      for suffix in ["", "-wal", "-shm"] {
+        try? FileManager.default.removeItem(atPath: path + suffix)
+      }
+      do { queue = try Self.open(path) } catch { throw JournalReader.journalError(error, path) }
+    }
+  }
+
+  private static func open(_ path: String) throws -> DatabaseQueue {
+    var configuration = Configuration()
+    configuration.busyMode = .timeout(1)
+    configuration.prepareDatabase { database in
+      // Atomic without an fsync for each transaction: a power cut may take the latest, no more.
+      // https://www.sqlite.org/pragma.html#pragma_synchronous
+      try database.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+    }
+    let queue = try DatabaseQueue(path: path, configuration: configuration)
+    try queue.inTransaction(.exclusive) { database in
+      let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+      if version == schemaVersion { return .commit }
+      guard version == 0 else {
+        throw JournalError.newerSchema(found: version, known: schemaVersion)
+      }
+      try database.execute(
+        sql: """
+          CREATE TABLE extent (
+            id INTEGER PRIMARY KEY CHECK (id = 0),
+            sequence INTEGER NOT NULL,
+            hash BLOB NOT NULL
+          ) STRICT;
+          CREATE TABLE mentions (
+            subject BLOB NOT NULL,
+            sequence INTEGER NOT NULL,
+            PRIMARY KEY (subject, sequence)
+          ) STRICT, WITHOUT ROWID;
+          CREATE TABLE trades (
+            lease INTEGER PRIMARY KEY,
+            sequence INTEGER NOT NULL,
+            tick INTEGER NOT NULL
+          ) STRICT;
+          PRAGMA user_version = \(schemaVersion);
+          """)
+      return .commit
+    }
+    return queue
+  }
+
+  /// The last entry that it has, and that entry's hash; nil before the first.
+  package func extent() throws(JournalError) -> (sequence: UInt64, hash: [UInt8])? {
+    try access { database in
+      let row = try Row.fetchOne(database, sql: "SELECT sequence, hash FROM extent WHERE id = 0")
+      guard let row, case .int64(let sequence) = (row[0] as DatabaseValue).storage,
+        case .blob(let hash) = (row[1] as DatabaseValue).storage
+      else { return nil }
+      return (UInt64(clamping: sequence), [UInt8](hash))
+    }
+  }
+
+  /// Forgets everything: it was of another journal.
+  package func reset() throws(JournalError) {
+    try access { database in
+      try database.execute(sql: "DELETE FROM extent; DELETE FROM mentions; DELETE FROM trades;")
+    }
+  }
+
+  /// Adds what the entries up to `last`, whose hash is `hash`, mention.
+  package func add(
+    _ mentions: [Mentions], through last: UInt64, hash: Digest
+  ) throws(JournalError) {
+    try access { database in
+      let insertMention = try database.cachedStatement(
+        sql: "INSERT OR IGNORE INTO mentions (subject, sequence) VALUES (?, ?)")
+      let insertTrade = try database.cachedStatement(
+        sql: "INSERT OR IGNORE INTO trades (lease, sequence, tick) VALUES (?, ?, ?)")
+      for entry in mentions {
+        let sequence = Int64(clamping: entry.sequence)
+        for subject in entry.subjects.sorted() {
+          try insertMention.execute(arguments: [Data(subject.bytes), sequence])
+        }
+        for lease in entry.leases {
+          try insertTrade.execute(arguments: [
+            Int64(clamping: lease.ordinal), sequence, Int64(bitPattern: entry.tick.milliseconds),
+          ])
+        }
+      }
+      try database.execute(
+        sql: """
+          INSERT INTO extent (id, sequence, hash) VALUES (0, ?, ?)
+          ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash
+          """, arguments: [Int64(clamping: last), Data(hash.bytes)])
+    }
+  }
+
+  /// Up to `limit` entries that mention the subject, after entry `after`, in order.
+  package func sequences(
+    mentioning subject: Digest, after: UInt64, limit: Int
+  ) throws(JournalError) -> [UInt64] {
+    try access { database in
+      try Int64.fetchAll(
+        database,
+        sql: """
+          SELECT sequence FROM mentions WHERE subject = ? AND sequence > ?
+          ORDER BY sequence LIMIT ?
+          """, arguments: [Data(subject.bytes), Int64(clamping: after), limit]
+      ).map { UInt64(clamping: $0) }
+    }
+  }
+
+  /// The latest leases made, of those below `before`, latest first.
+  package func trades(before: LeaseID, limit: Int) throws(JournalError) -> [Trade] {
+    try access { database in
+      try Row.fetchAll(
+        database,
+        sql: """
+          SELECT lease, sequence, tick FROM trades WHERE lease < ? ORDER BY lease DESC LIMIT ?
+          """, arguments: [Int64(clamping: before.ordinal), limit]
+      ).map { row in
+        Trade(
+          lease: LeaseID(ordinal: UInt64(bitPattern: try JournalReader.integer(row, 0, nil))),
+          sequence: UInt64(bitPattern: try JournalReader.integer(row, 1, nil)),
+          tick: Tick(milliseconds: UInt64(bitPattern: try JournalReader.integer(row, 2, nil))))
+      }
+    }
+  }
+
+  private func access<Value>(
+    _ body: (Database) throws -> Value
+  ) throws(JournalError) -> Value {
+    do {
+      var value: Value?
+      try queue.inTransaction { database in
+        value = try body(database)
+        return .commit
+      }
+      guard let value else { throw JournalError.storage("the transaction gave no value") }
+      return value
+    } catch {
+      throw JournalReader.journalError(error, path)
+    }
+  }
+}

@@ -1,0 +1,139 @@
+import Broker
+import Foundation
+import Journal
+import Market
+import Primitives
+import Prover
+import Statements
+import Testing
+import Wire
+
+extension ExchangeTests {
+  /// What anyone can ask about the past and the present: books, trades, and the life of one thing.
+  @Suite(.serialized) struct HistoryTests {}
+}
+
+extension ExchangeTests.HistoryTests {
+  @Test func booksTradesAndHistoriesTellWhatHappened() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await Exchange.run { exchange in
+      try await exchange.publish(sample)
+      let cheat = try await exchange.prover(price: 700, capacity: 1, .wrongOutput)
+      let honest = try await exchange.prover(price: 1_000)
+      let client = exchange.client(nil)
+      let book = try await client.book(levels: 10)
+      let reexec = try #require(book.books.first { $0.backend == .reexec })
+      #expect(reexec.bids.map(\.price.ticks) == [700, 1_000] && reexec.orders.isEmpty)
+      #expect(reexec.bids.map(\.capacity) == [1, 8])
+      #expect(book.head.sequence == (try await client.status()).sequence - 1)
+
+      let asked = try await exchange.ask(sample, try sample.input())
+      #expect(try await asked.end().state == .final)
+      let trades = try await settledTrades(client, exchange)
+      // Three slices and the replacement of the one that was slashed, latest first.
+      #expect(trades.map(\.terms.id.ordinal) == [4, 3, 2, 1])
+      #expect(trades.allSatisfy { $0.terms.request == asked.id && $0.tick > .zero })
+      #expect(try await client.trades(before: LeaseID(ordinal: 3), limit: 1) == [trades[2]])
+
+      let history = try await client.history(of: .request(asked.id))
+      #expect(history.request == asked.id)
+      #expect(history.entries.first?.command == "submitRequest")
+      #expect(history.entries.first?.author == asked.requester.publicKey)
+      let events = history.entries.flatMap(\.events)
+      guard case .requestClosed(asked.id, .final, _, _)? = events.last?.body else {
+        Issue.record("the last event is \(String(describing: events.last))")
+        return
+      }
+      // Nothing is missing: the history has all that moved the request's money.
+      let fees = events.flatMap(\.postings)
+        .filter { $0.account == .feeHold(asked.requester.publicKey) }.reduce(0) { $0 + $1.delta }
+      #expect(fees == 0)
+      #expect(events.count { if case .leaseSlashed = $0.body { true } else { false } } == 1)
+      let outlook = try await client.outlook(of: .request(asked.id))
+      #expect(outlook.upcoming.isEmpty && outlook.resting.isEmpty)
+
+      let slashed = try #require(trades.first { $0.terms.prover == cheat })
+      let lease = try await client.history(of: .lease(slashed.terms.id))
+      let own = lease.entries.flatMap(\.events).map(\.body.subject)
+      #expect(own.contains(.lease(slashed.terms.id)))
+      #expect(
+        own.allSatisfy {
+          if case .lease(let id) = $0 { id == slashed.terms.id } else { true }
+        })
+      let bid = try await client.history(of: .bid(slashed.terms.bid)).entries
+      #expect(bid.map(\.command) == ["placeBid", "submitRequest", "recordVerdict"])
+      #expect(bid.first?.author == cheat && honest != cheat)
+
+      for unknown in [HistorySubject.request(.zero), .lease(LeaseID(ordinal: 99)), .bid(.zero)] {
+        await #expect(throws: WireRefusal.self) { try await client.history(of: unknown) }
+      }
+    }
+  }
+
+  @Test func whoWaitsLearnsWhyAndUntilWhen() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await Exchange.run { exchange in
+      try await exchange.publish(sample)
+      try await exchange.prover(try await exchange.party(), price: 5_000)
+      let asked = try await exchange.ask(sample, try sample.input())
+      let client = exchange.client(nil)
+      let outlook = try await client.outlook(of: .request(asked.id))
+      #expect(outlook.resting.map(\.slice) == [0, 1, 2])
+      #expect(
+        outlook.resting.allSatisfy {
+          $0.candidates.map(\.ineligibility) == [.priceAboveLimit]
+        })
+      let unmatched = try #require(outlook.upcoming.first)
+      #expect(unmatched.action == .unmatched && unmatched.tick > outlook.now)
+      let book = try #require(
+        try await client.book(on: .reexec, of: sample.manifest.id, levels: 5).books.first)
+      #expect(book.spread ?? 0 > 0 && book.orders.first?.count == 3)
+      try await exchange.client(asked.requester).perform(
+        .cancelRequest(asked.id), signedBy: asked.requester)
+    }
+  }
+
+  /// The index is a cache: a broker makes it anew where it is gone or of another journal.
+  @Test func historySurvivesARestartAndTheLossOfItsIndex() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await Exchange.run { exchange in
+      try await exchange.publish(sample)
+      try await exchange.prover(try await exchange.party(), price: 1_000)
+      let asked = try await exchange.ask(sample, try sample.input())
+      #expect(try await asked.end().state == .final)
+      let client = exchange.client(nil)
+      _ = try await settledTrades(client, exchange)
+      let before = try await client.history(of: .request(asked.id)).entries.map(\.sequence)
+      let trades = try await client.trades(limit: 10)
+      let index = exchange.directory + "/" + HistoryIndex.fileName
+      for damage in ["", "not a database", nil] {
+        try await exchange.restartKeepingClients {
+          for suffix in ["", "-wal", "-shm"] where damage != "" {
+            try? FileManager.default.removeItem(atPath: index + suffix)
+          }
+          if let damage, damage != "" {
+            try Data(damage.utf8).write(to: URL(filePath: index))
+          }
+        }
+        #expect(try await settledTrades(client, exchange) == trades)
+        let after = try await client.history(of: .request(asked.id)).entries
+        #expect(Array(after.map(\.sequence).prefix(before.count)) == before)
+      }
+    }
+  }
+
+  /// Once the index has all that the journal has.
+  private func settledTrades(
+    _ client: WireClient, _ exchange: Exchange
+  ) async throws -> [Trade] {
+    let deadline = ContinuousClock.now + .seconds(10)
+    while true {
+      do {
+        return try await client.trades(limit: 100)
+      } catch let refusal as WireRefusal where ContinuousClock.now < deadline {
+        guard refusal.code == "history-behind" else { throw refusal }
+        try await Task.sleep(for: .milliseconds(5))
+      }
+    }
+  }
+}
