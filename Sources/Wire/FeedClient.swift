@@ -150,7 +150,11 @@ package actor FeedClient {
     }
     guard answer.last >= last else { throw FeedError.rewound(had: last, has: answer.last) }
     page.append(contentsOf: try open(entries))
-    guard page.isEmpty else { return }
+    guard page.isEmpty else {
+      // There may be more than a page of them.
+      announced = max(announced, answer.last)
+      return
+    }
     guard answer.last == last else {
       throw FeedError.diverged(last + 1, "the broker has it and does not give it out")
     }

@@ -51,6 +51,7 @@ import Wire
         #expect(stored.outcome == followed.outcome.canonicalBytes)
         #expect(stored.hash == followed.acknowledgement.head.bytes)
       }
+      try await exchange.restartBroker()
     }
   }
 

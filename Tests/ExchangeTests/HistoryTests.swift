@@ -30,10 +30,13 @@ extension ExchangeTests.HistoryTests {
       let asked = try await exchange.ask(sample, try sample.input())
       #expect(try await asked.end().state == .final)
       let trades = try await settledTrades(client, exchange)
-      // Three slices and the replacement of the one that was slashed, latest first.
-      #expect(trades.map(\.terms.id.ordinal) == [4, 3, 2, 1])
+      // Three slices and at least the replacement of the one that was slashed, latest first.
+      #expect(trades.count >= 4)
+      #expect(trades.map(\.terms.id.ordinal) == (1...UInt64(trades.count)).reversed())
       #expect(trades.allSatisfy { $0.terms.request == asked.id && $0.tick > .zero })
-      #expect(try await client.trades(before: LeaseID(ordinal: 3), limit: 1) == [trades[2]])
+      #expect(
+        try await client.trades(before: LeaseID(ordinal: 3), limit: 1) == [trades[trades.count - 2]]
+      )
 
       let history = try await client.history(of: .request(asked.id))
       #expect(history.request == asked.id)
