@@ -4,7 +4,7 @@ package import Statements
 /// What a party asks of the market. Authors, and what each command does: `docs/protocol.md`.
 ///
 /// Tags are never reused. Those up to 40 belong to the commands of the design that later rules
-/// bring: delegation, links.
+/// bring.
 package enum Command: Hashable, Sendable {
   case deposit(owner: PublicKey, amount: Amount)
   case withdraw(amount: Amount)
@@ -30,6 +30,11 @@ package enum Command: Hashable, Sendable {
   case commitNonce(RequestID, Digest)
   case revealNonce(NonceOwner, AuditNonce)
   case challenge(LeaseID, deposit: Amount)
+  /// Puts available money behind the prover, as the author's.
+  case delegate(PublicKey, amount: Amount)
+  case undelegate(PublicKey, amount: Amount)
+  /// What the author, a prover, keeps of its delegators' fees; nil takes no new delegations.
+  case setCommission(PartsPerMillion?)
 
   package var name: String {
     switch self {
@@ -56,6 +61,9 @@ package enum Command: Hashable, Sendable {
     case .commitNonce: "commitNonce"
     case .revealNonce: "revealNonce"
     case .challenge: "challenge"
+    case .delegate: "delegate"
+    case .undelegate: "undelegate"
+    case .setCommission: "setCommission"
     }
   }
 }
@@ -334,6 +342,17 @@ extension Command: CanonicalCodable {
       encoder.append(UInt8(23))
       encoder.append(lease)
       encoder.append(deposit)
+    case .delegate(let prover, let amount):
+      encoder.append(UInt8(24))
+      encoder.append(prover)
+      encoder.append(amount)
+    case .undelegate(let prover, let amount):
+      encoder.append(UInt8(25))
+      encoder.append(prover)
+      encoder.append(amount)
+    case .setCommission(let rate):
+      encoder.append(UInt8(26))
+      encoder.append(rate)
     }
   }
 
@@ -368,6 +387,9 @@ extension Command: CanonicalCodable {
     case 21: self = .commitNonce(try decoder.record(), try decoder.record())
     case 22: self = .revealNonce(try decoder.record(), try decoder.record())
     case 23: self = .challenge(try decoder.record(), deposit: try decoder.record())
+    case 24: self = .delegate(try decoder.record(), amount: try decoder.record())
+    case 25: self = .undelegate(try decoder.record(), amount: try decoder.record())
+    case 26: self = .setCommission(try decoder.optional())
     case let tag: throw start.failure(.unknownTag(tag, of: "Command"))
     }
   }

@@ -67,6 +67,18 @@ package struct Event: Hashable, Sendable, CanonicalCodable {
     case challenged(LeaseID, Challenge)
     /// Nobody has challenged it.
     case leaseAttested(LeaseID)
+    case commissionSet(prover: PublicKey, Commission)
+    case delegated(prover: PublicKey, holder: PublicKey, amount: Amount)
+    /// The amount is paid after the tick, once it is not behind leases.
+    case undelegating(prover: PublicKey, holder: PublicKey, amount: Amount, until: Tick)
+    case undelegated(prover: PublicKey, holder: PublicKey, amount: Amount, until: Tick)
+    /// The delegators' part of a settled lease's fee; the postings say whose.
+    case delegatorsPaid(LeaseID, paid: Amount, at: Tick)
+    /// Before delegated stake of the lease is lost, the prover's free bond and its sums on their
+    /// way out take its place.
+    case firstLossTaken(LeaseID, bond: Amount, unbonding: Amount)
+    /// What is lost of the lease's delegated stake, by delegator. How it is spent follows.
+    case delegatorsLost(LeaseID, [DelegatorLoss], at: Tick)
   }
 
   package init(_ body: Body, _ postings: [Posting] = []) {
@@ -315,6 +327,42 @@ extension Event.Body: CanonicalCodable {
     case .leaseAttested(let lease):
       encoder.append(UInt8(41))
       encoder.append(lease)
+    case .commissionSet(let prover, let commission):
+      encoder.append(UInt8(42))
+      encoder.append(prover)
+      encoder.append(commission)
+    case .delegated(let prover, let holder, let amount):
+      encoder.append(UInt8(43))
+      encoder.append(prover)
+      encoder.append(holder)
+      encoder.append(amount)
+    case .undelegating(let prover, let holder, let amount, let until):
+      encoder.append(UInt8(44))
+      encoder.append(prover)
+      encoder.append(holder)
+      encoder.append(amount)
+      encoder.append(until)
+    case .undelegated(let prover, let holder, let amount, let until):
+      encoder.append(UInt8(45))
+      encoder.append(prover)
+      encoder.append(holder)
+      encoder.append(amount)
+      encoder.append(until)
+    case .delegatorsPaid(let lease, let paid, let tick):
+      encoder.append(UInt8(46))
+      encoder.append(lease)
+      encoder.append(paid)
+      encoder.append(tick)
+    case .firstLossTaken(let lease, let bond, let unbonding):
+      encoder.append(UInt8(47))
+      encoder.append(lease)
+      encoder.append(bond)
+      encoder.append(unbonding)
+    case .delegatorsLost(let lease, let losses, let tick):
+      encoder.append(UInt8(48))
+      encoder.append(lease)
+      encoder.append(losses)
+      encoder.append(tick)
     }
   }
 
@@ -396,6 +444,29 @@ extension Event.Body: CanonicalCodable {
     case 39: self = .challengeOpened(try decoder.record(), deadline: try decoder.record())
     case 40: self = .challenged(try decoder.record(), try decoder.record())
     case 41: self = .leaseAttested(try decoder.record())
+    case 42: self = .commissionSet(prover: try decoder.record(), try decoder.record())
+    case 43:
+      self = .delegated(
+        prover: try decoder.record(), holder: try decoder.record(), amount: try decoder.record())
+    case 44:
+      self = .undelegating(
+        prover: try decoder.record(), holder: try decoder.record(), amount: try decoder.record(),
+        until: try decoder.record())
+    case 45:
+      self = .undelegated(
+        prover: try decoder.record(), holder: try decoder.record(), amount: try decoder.record(),
+        until: try decoder.record())
+    case 46:
+      self = .delegatorsPaid(
+        try decoder.record(), paid: try decoder.record(), at: try decoder.record())
+    case 47:
+      self = .firstLossTaken(
+        try decoder.record(), bond: try decoder.record(), unbonding: try decoder.record())
+    case 48:
+      self = .delegatorsLost(
+        try decoder.record(),
+        try decoder.list(limit: DelegationPool.positionLimit, elementSize: 48),
+        at: try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Event"))
     }
   }
@@ -420,6 +491,7 @@ extension LeaseTerms: CanonicalCodable {
     encoder.append(price)
     encoder.append(fee)
     encoder.append(stake)
+    encoder.append(delegated)
     encoder.append(keyRecord)
     encoder.append(parameters)
   }
@@ -435,6 +507,7 @@ extension LeaseTerms: CanonicalCodable {
     price = try decoder.record()
     fee = try decoder.record()
     stake = try decoder.record()
+    delegated = try decoder.record()
     keyRecord = try decoder.record()
     parameters = try decoder.integer()
   }

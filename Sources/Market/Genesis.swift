@@ -80,6 +80,10 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
   package var challengeWindow: UInt64 = 60_000
   /// Share of a slash that goes to the challenger who brought it about.
   package var challengerShare = PartsPerMillion(clamping: 100_000)
+  /// Delegated stake is at most so many times the prover's own.
+  package var delegationMultiple: UInt32 = 4
+  /// The least that a delegator may leave behind a prover.
+  package var minimumDelegation = Amount(microcredits: 10_000)
 
   package init() {}
 
@@ -104,6 +108,8 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
     encoder.append(revealWindow)
     encoder.append(challengeWindow)
     encoder.append(challengerShare)
+    encoder.append(delegationMultiple)
+    encoder.append(minimumDelegation)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
@@ -127,5 +133,7 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
     revealWindow = try decoder.integer()
     challengeWindow = try decoder.integer()
     challengerShare = try decoder.record()
+    delegationMultiple = try decoder.integer()
+    minimumDelegation = try decoder.record()
   }
 }

@@ -28,7 +28,10 @@ package struct LeaseTerms: Hashable, Sendable {
   package let assurance: SliceAssurance
   package let price: Price
   package let fee: Amount
+  /// All of it, whosever.
   package let stake: Amount
+  /// The part of the stake that is the prover's delegators'.
+  package let delegated: Amount
   package let keyRecord: Digest
   /// Which of the market's parameters, counted from the genesis, hold for it to its end.
   package let parameters: UInt32
@@ -82,6 +85,8 @@ package struct Challenge: Hashable, Sendable, CanonicalCodable {
 /// One slice of one request given to one bid.
 package struct Lease: Sendable {
   package let terms: LeaseTerms
+  /// What is left of its stake, by whose money it is.
+  package var parts: StakeParts
   package var state: LeaseState = .leased
   /// Digests of the inputs it was begun with.
   package var inputs: [Digest] = []
@@ -111,11 +116,15 @@ package struct Lease: Sendable {
   package var challenge: Challenge?
   /// Run again for an audit or a challenge, and right.
   package var isAudited = false
-  /// What it has lost of its stake for a nonce that it did not reveal.
-  package var forfeited: Amount = .zero
+
+  package init(terms: LeaseTerms) {
+    self.terms = terms
+    parts = StakeParts(
+      own: terms.stake.saturatingSubtract(terms.delegated), delegated: terms.delegated)
+  }
 
   package var id: LeaseID { terms.id }
   package var isAttested: Bool { terms.assurance.assurance == .attested }
   /// What is left of its stake.
-  package var stake: Amount { terms.stake.saturatingSubtract(forfeited) }
+  package var stake: Amount { parts.own.adding(parts.delegated) ?? .maximum }
 }

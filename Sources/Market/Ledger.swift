@@ -8,7 +8,7 @@ package enum Purpose: UInt8, Sendable, Hashable, CaseIterable, Comparable, Custo
   case feeHold = 2
   /// A prover's own bond: the head-room from which stakes are held.
   case bond = 3
-  /// A prover's stake behind its live leases.
+  /// A prover's own stake behind its live leases.
   case stakeHold = 4
   /// Slashed money set aside for compensation and replacement until the payee is known.
   case slashEscrow = 5
@@ -20,6 +20,11 @@ package enum Purpose: UInt8, Sendable, Hashable, CaseIterable, Comparable, Custo
   case unbonding = 9
   /// A challenger's deposits, held until their challenges are decided.
   case challengeHold = 10
+  /// What is delegated to a prover and not behind a lease, its delegators' sums on their way out
+  /// included.
+  case delegated = 11
+  /// The delegated part of a prover's stakes behind its live leases.
+  case delegatedHold = 12
 
   package static func < (left: Purpose, right: Purpose) -> Bool { left.rawValue < right.rawValue }
 
@@ -35,6 +40,8 @@ package enum Purpose: UInt8, Sendable, Hashable, CaseIterable, Comparable, Custo
     case .external: "external"
     case .unbonding: "unbonding"
     case .challengeHold: "challenge hold"
+    case .delegated: "delegated"
+    case .delegatedHold: "delegated hold"
     }
   }
 }
@@ -63,6 +70,13 @@ package struct Account: Hashable, Comparable, Sendable, CanonicalCodable {
   }
   package static func challengeHold(_ owner: PublicKey) -> Account {
     Account(owner: owner, purpose: .challengeHold)
+  }
+  /// Of the prover to which it is delegated.
+  package static func delegated(_ prover: PublicKey) -> Account {
+    Account(owner: prover, purpose: .delegated)
+  }
+  package static func delegatedHold(_ prover: PublicKey) -> Account {
+    Account(owner: prover, purpose: .delegatedHold)
   }
   package static let slashEscrow = Account(owner: nil, purpose: .slashEscrow)
   package static let treasury = Account(owner: nil, purpose: .treasury)

@@ -1,4 +1,4 @@
-import Primitives
+package import Primitives
 import Statements
 
 /// Money in and out, models, keys.
@@ -40,6 +40,10 @@ extension Market {
     guard provers[author]?.openBids ?? 0 == 0 || left >= parameters.minimumBond else {
       throw .bidsOpen(minimum: parameters.minimumBond)
     }
+    let needed = bondNeeded(by: author)
+    guard provers[author]?.openBids ?? 0 == 0 || left >= needed else {
+      throw .bondBehindDelegation(needed: needed)
+    }
     guard provers[author]?.unbondings.count ?? 0 < Prover.unbondingLimit else {
       throw .tooManyUnbondings(limit: Prover.unbondingLimit)
     }
@@ -58,8 +62,8 @@ extension Market {
     }
   }
 
-  /// Bond and stake holds together.
-  func bonded(by prover: PublicKey) -> Amount {
+  /// All that is the prover's own: bond and its part of stake holds.
+  package func bonded(by prover: PublicKey) -> Amount {
     Amount(
       microcredits: ledger.amount(.bond(prover)).microcredits
         + ledger.amount(.stakeHold(prover)).microcredits)

@@ -147,9 +147,9 @@ extension Market {
         let count = UInt64(late.count)
         let part = Amount(microcredits: (costs + count - 1) / count)
         let penalty = min(part, lease.stake)
-        emit(
-          .revealMissed(lease.id, penalty: penalty),
-          Posting.move(penalty, from: .stakeHold(lease.terms.prover), to: .treasury))
+        let lost = bear(penalty, of: lease)
+        emit(.revealMissed(lease.id, penalty: penalty), stakeLoss(lease, lost, to: .treasury))
+        freed.append(lease.terms.prover)
       }
     }
     drawAudits(of: id, by: nil, isCharged: reveals.requester == nil)

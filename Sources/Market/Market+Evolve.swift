@@ -11,6 +11,36 @@ extension Market {
     try ledger.apply(event.postings)
     switch event.body {
     case .deposited, .withdrawn, .bonded: break
+    case .commissionSet(let prover, let commission):
+      pools[prover, default: DelegationPool()].commission = commission
+    case .delegated(let prover, let holder, let amount):
+      let since = leaseCount
+      try changePool(of: prover) { pool throws(MarketError) in
+        try pool.add(amount, of: holder, since: since)
+      }
+    case .undelegating(let prover, let holder, let amount, let until):
+      try changePool(of: prover) { pool throws(MarketError) in
+        try pool.leave(amount, of: holder, until: until)
+      }
+      schedule(.undelegating(prover), at: until)
+    case .undelegated(let prover, let holder, let amount, let until):
+      try changePool(of: prover) { pool throws(MarketError) in
+        try pool.pay(Prover.Unbonding(amount: amount, until: until), of: holder)
+      }
+    case .delegatorsPaid(let id, let paid, let tick):
+      guard let prover = leases[id]?.terms.prover else {
+        throw .impossibleEvent("there is no lease \(id)")
+      }
+      try changePool(of: prover) { $0.earn(paid, with: id, at: tick) }
+    case .firstLossTaken(let id, let bond, let unbonding):
+      try takeFirstLoss(id, bond, unbonding)
+    case .delegatorsLost(let id, let losses, let tick):
+      guard let prover = leases[id]?.terms.prover else {
+        throw .impossibleEvent("there is no lease \(id)")
+      }
+      try changePool(of: prover) { pool throws(MarketError) in
+        try pool.lose(losses, at: tick)
+      }
     case .unbonding(let prover, let amount, let until):
       provers[prover, default: Prover()].unbondings.append(
         Prover.Unbonding(amount: amount, until: until))
@@ -172,7 +202,11 @@ extension Market {
       schedule(.reveal(id), at: deadline)
     case .nonceRevealed(let owner, let nonce): try reveal(nonce, of: owner)
     case .revealMissed(let id, let penalty):
-      try change(id) { $0.forfeited = $0.forfeited.adding(penalty) ?? .maximum }
+      try change(id) { lease in
+        let missing = penalty.saturatingSubtract(lease.parts.own)
+        lease.parts.own = lease.parts.own.saturatingSubtract(penalty)
+        lease.parts.delegated = lease.parts.delegated.saturatingSubtract(missing)
+      }
     case .auditsDrawn(let id, let seed, let audited, let spared, let fees):
       try change(id) {
         $0.isDrawn = true
@@ -191,6 +225,31 @@ extension Market {
         $0.deadline = .never
       }
     }
+  }
+
+  private mutating func changePool(
+    of prover: PublicKey, _ body: (inout DelegationPool) throws(MarketError) -> Void
+  ) throws(MarketError) {
+    guard var pool = pools.removeValue(forKey: prover) else {
+      throw .impossibleEvent("nothing is delegated to \(prover.short)")
+    }
+    defer { pools[prover] = pool }
+    try body(&pool)
+  }
+
+  private mutating func takeFirstLoss(
+    _ id: LeaseID, _ bond: Amount, _ unbonding: Amount
+  ) throws(MarketError) {
+    guard let lease = leases[id], let taken = bond.adding(unbonding),
+      let delegated = lease.parts.delegated.subtracting(taken),
+      let own = lease.parts.own.adding(taken)
+    else { throw .impossibleEvent("lease \(id) has not so much delegated stake") }
+    if unbonding > .zero {
+      guard provers[lease.terms.prover]?.unbondings.take(unbonding) == true else {
+        throw .impossibleEvent("\(lease.terms.prover.short) does not unbond so much")
+      }
+    }
+    try change(id) { $0.parts = StakeParts(own: own, delegated: delegated) }
   }
 
   private mutating func reveal(_ nonce: AuditNonce, of owner: NonceOwner) throws(MarketError) {
@@ -232,6 +291,12 @@ extension Market {
         let until = provers[prover]?.unbondings[index].until.advanced(by: milliseconds) ?? .never
         provers[prover]?.unbondings[index].until = until
         schedule(.unbonding(prover), at: until)
+      }
+    }
+    for prover in pools.keys.sorted() {
+      pools[prover]?.shift(by: milliseconds)
+      for position in pools[prover]?.positions ?? [] {
+        for sum in position.leaving { schedule(.undelegating(prover), at: sum.until) }
       }
     }
   }
@@ -313,7 +378,7 @@ extension Market {
     guard let request = requests[terms.request], request.terms.model == terms.model,
       request.slices.indices.contains(terms.slice), request.slices[terms.slice].lease == nil,
       request.terms.assurances[terms.slice] == terms.assurance,
-      parameterSets.indices.contains(Int(terms.parameters))
+      parameterSets.indices.contains(Int(terms.parameters)), terms.delegated <= terms.stake
     else { throw .impossibleEvent("lease \(terms.id) is of no slice that is free") }
     leaseCount += 1
     leases[terms.id] = Lease(terms: terms)

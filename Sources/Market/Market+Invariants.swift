@@ -20,12 +20,14 @@ extension Market {
 
   private func checkHolds(_ violations: inout [String]) {
     var stakes: [PublicKey: UInt64] = [:]
+    var delegated: [PublicKey: UInt64] = [:]
     var fees: [PublicKey: UInt64] = [:]
     var deposits: [PublicKey: UInt64] = [:]
     var escrow: UInt64 = 0
     for lease in sortedLeases where !lease.state.isFinal {
       // Wrapping sums: amounts of a hostile journal must not trap, and cannot hide, here.
-      stakes[lease.terms.prover, default: 0] &+= lease.stake.microcredits
+      stakes[lease.terms.prover, default: 0] &+= lease.parts.own.microcredits
+      delegated[lease.terms.prover, default: 0] &+= lease.parts.delegated.microcredits
       if let challenge = lease.challenge {
         deposits[challenge.challenger, default: 0] &+= challenge.deposit.microcredits
       }
@@ -47,6 +49,12 @@ extension Market {
       if account.purpose == .stakeHold, held != stakes[owner, default: 0] {
         violations.append("the stake hold of \(owner.short) is not that of its leases")
       }
+      if account.purpose == .delegatedHold, held != delegated[owner, default: 0] {
+        violations.append("the delegated hold of \(owner.short) is not that of its leases")
+      }
+      if account.purpose == .delegated || account.purpose == .delegatedHold {
+        checkPool(of: owner, &violations)
+      }
       let unbonding = provers[owner]?.unbondings.reduce(0) { $0 &+ $1.amount.microcredits } ?? 0
       if account.purpose == .unbonding, held != unbonding {
         violations.append("what \(owner.short) unbonds is not what is on its way")
@@ -60,6 +68,24 @@ extension Market {
     }
     if ledger.amount(.slashEscrow).microcredits != escrow {
       violations.append("the slash escrow is not what is owed from it")
+    }
+  }
+
+  /// What delegators have behind a prover, and what of it is leaving, is what is in its accounts.
+  private func checkPool(of prover: PublicKey, _ violations: inout [String]) {
+    let pool = pools[prover] ?? DelegationPool()
+    var (active, leaving): (UInt64, UInt64) = (0, 0)
+    for position in pool.positions {
+      active &+= position.stake.microcredits
+      leaving &+= position.leavingSum.microcredits
+    }
+    let inside =
+      ledger.amount(.delegated(prover)).microcredits
+      + ledger.amount(.delegatedHold(prover)).microcredits
+    if active &+ leaving != inside || active != pool.active.microcredits
+      || leaving != pool.leaving.microcredits
+    {
+      violations.append("what is delegated to \(prover.short) is not its delegators'")
     }
   }
 

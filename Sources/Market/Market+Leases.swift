@@ -290,14 +290,14 @@ extension Market {
   private mutating func pay(_ lease: Lease, bonus: Amount, by requester: PublicKey) {
     let prover = lease.terms.prover
     let kept = lease.terms.fee.share(parameters(of: lease).feeShare)
+    let paid = payDelegators(of: lease, lease.terms.fee.saturatingSubtract(kept), by: requester)
     emit(
       .leaseSettled(lease.id, bonus: bonus),
-      Posting.move(
-        lease.terms.fee.saturatingSubtract(kept), from: .feeHold(requester),
-        to: .available(prover))
-        + Posting.move(kept, from: .feeHold(requester), to: .treasury)
+      Posting.move(paid.prover, from: .feeHold(requester), to: .available(prover))
+        + Posting.move(
+          kept.adding(paid.leftOver) ?? kept, from: .feeHold(requester), to: .treasury)
         + Posting.move(bonus, from: .slashEscrow, to: .available(prover))
-        + Posting.move(lease.stake, from: .stakeHold(prover), to: .bond(prover)))
+        + stakeReturn(lease))
     freed.append(prover)
   }
 
@@ -312,7 +312,7 @@ extension Market {
     emit(
       .leaseReleased(
         lease.id, reason, compensation: compensated ? lease.compensation : reservation),
-      Posting.move(lease.stake, from: .stakeHold(prover), to: .bond(prover))
+      stakeReturn(lease)
         + lease.depositReturn
         + Posting.move(
           lease.compensation, from: .slashEscrow,
@@ -327,12 +327,11 @@ extension Market {
   mutating func lapse(_ lease: Lease, penalty: Amount? = nil) {
     let prover = lease.terms.prover
     let penalty = penalty ?? latenessPenalty(lease)
+    let lost = bear(penalty, of: lease)
     emit(
       .leaseLapsed(lease.id, penalty: penalty),
-      Posting.move(penalty, from: .stakeHold(prover), to: .burned)
-        + Posting.move(
-          lease.stake.saturatingSubtract(penalty), from: .stakeHold(prover),
-          to: .bond(prover))
+      stakeLoss(lease, lost, to: .burned)
+        + stakeReturn(leases[lease.id] ?? lease, less: lost)
         + Posting.move(lease.compensation, from: .slashEscrow, to: .burned))
     freed.append(prover)
     returned.append(lease.terms.request)
@@ -362,10 +361,11 @@ extension Market {
 
   /// Takes the whole stake, once. Those who consumed the output are released, and compensated
   /// before anyone else is given a share, then whoever challenged it, then the replacement; at most
-  /// half is given away, the treasury takes its share, the rest is burned.
+  /// half of the prover's own part is given away, the treasury takes its share, the rest is burned.
   mutating func slash(_ lease: Lease, _ reason: SlashReason) {
     let stake = lease.stake
-    let giveable = Amount(microcredits: stake.microcredits / 2)
+    let lost = bear(stake, of: lease)
+    let giveable = Amount(microcredits: lost.own.microcredits / 2)
     let consumers = lease.isOrphaned || lease.commitment == nil ? [] : consumers(of: lease)
     var compensations: [Amount] = []
     var given = Amount.zero
@@ -385,9 +385,13 @@ extension Market {
       ? min(stake.share(parameters(of: lease).replacementShare), giveable.saturatingSubtract(given))
       : .zero
     given = given.adding(bonus) ?? giveable
-    let treasury = min(
-      stake.share(parameters(of: lease).treasuryShare), stake.saturatingSubtract(given))
-    let burned = stake.saturatingSubtract(given).saturatingSubtract(treasury)
+    let kept = lost.own.saturatingSubtract(given)
+    let share = parameters(of: lease).treasuryShare
+    let treasury = StakeParts(
+      own: min(lost.own.share(share), kept), delegated: lost.delegated.share(share))
+    let burned = StakeParts(
+      own: kept.saturatingSubtract(treasury.own),
+      delegated: lost.delegated.saturatingSubtract(treasury.delegated))
     let hold = Account.stakeHold(lease.terms.prover)
     emit(
       .leaseSlashed(lease.id, reason, bonus: bonus),
@@ -396,10 +400,11 @@ extension Market {
           Posting.move(reward, from: hold, to: .available($0.challenger))
         } ?? [])
         + lease.depositReturn
-        + Posting.move(treasury, from: hold, to: .treasury)
-        + Posting.move(burned, from: hold, to: .burned)
+        + stakeLoss(lease, treasury, to: .treasury)
+        + stakeLoss(lease, burned, to: .burned)
         + Posting.move(lease.compensation, from: .slashEscrow, to: .burned))
     returned.append(lease.terms.request)
+    freed.append(lease.terms.prover)
     if requests[lease.terms.request]?.state == .answered, !lease.isOrphaned {
       emit(.answerWithdrawn(lease.terms.request))
     }

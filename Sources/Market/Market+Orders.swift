@@ -217,12 +217,15 @@ extension Market {
   /// What a greedy plan has promised so far and the state does not show yet.
   struct Tally {
     var leases: [BidID: UInt32] = [:]
-    var stakes: [PublicKey: UInt64] = [:]
+    var stakes: [PublicKey: StakeParts] = [:]
     var slices: [PublicKey: UInt32] = [:]
 
-    mutating func add(_ bid: Bid, stake: Amount) {
+    mutating func add(_ bid: Bid, stake: StakeParts) {
       leases[bid.id, default: 0] += 1
-      stakes[bid.prover, default: 0] += stake.microcredits
+      var drawn = stakes[bid.prover, default: StakeParts()]
+      drawn.own = drawn.own.adding(stake.own) ?? .maximum
+      drawn.delegated = drawn.delegated.adding(stake.delegated) ?? .maximum
+      stakes[bid.prover] = drawn
       slices[bid.prover, default: 0] += 1
     }
   }
@@ -232,8 +235,10 @@ extension Market {
     var tally = Tally()
     var plan: [(slice: Int, bid: Bid)] = []
     for slice in request.slices.indices {
-      guard let bid = bestBid(for: request, slice, tally) else { continue }
-      tally.add(bid, stake: stake(for: request, slice))
+      guard let bid = bestBid(for: request, slice, tally),
+        let drawn = parts(for: request, slice, by: bid.prover, tally)
+      else { continue }
+      tally.add(bid, stake: drawn)
       plan.append((slice, bid))
     }
     return plan
@@ -265,11 +270,7 @@ extension Market {
     {
       return .reputation
     }
-    let (needed, overflow) = tally.stakes[bid.prover, default: 0].addingReportingOverflow(
-      stake(for: request, slice).microcredits)
-    guard !overflow, needed <= ledger.amount(.bond(bid.prover)).microcredits else {
-      return .stakeTooSmall
-    }
+    guard parts(for: request, slice, by: bid.prover, tally) != nil else { return .stakeTooSmall }
     guard request.terms.spread > 0 else { return nil }
     var held = tally.slices[bid.prover, default: 0]
     for other in request.slices {
@@ -287,6 +288,14 @@ extension Market {
       request.slices[slice].limitFee.multiplied(by: multiple) ?? .maximum)
   }
 
+  func parts(
+    for request: Request, _ slice: Int, by prover: PublicKey, _ tally: Tally = Tally()
+  ) -> StakeParts? {
+    parts(
+      of: stake(for: request, slice), by: prover,
+      after: tally.stakes[prover, default: StakeParts()])
+  }
+
   /// Capacity, stake and slice in one event; the fee has been held since the request opened.
   private mutating func lease(
     _ request: Request, _ slice: Int, to bid: Bid, at price: Price
@@ -295,17 +304,18 @@ extension Market {
     let subject = KeySubject(
       model: request.terms.model, slice: slice, backend: assurance.backend)
     guard let fee = price.fee(for: request.slices[slice].cost),
-      let keyRecord = keyRecords[subject]
-    else { preconditionFailure("the request was opened with a key and a fee that fits") }
-    let stake = stake(for: request, slice)
+      let keyRecord = keyRecords[subject], let drawn = parts(for: request, slice, by: bid.prover)
+    else { preconditionFailure("the bid is eligible, and the request was opened with a key") }
     emit(
       .leased(
         LeaseTerms(
           id: LeaseID(ordinal: leaseCount + 1), request: request.id, model: request.terms.model,
           slice: slice, bid: bid.id, prover: bid.prover, assurance: assurance, price: price,
-          fee: fee, stake: stake, keyRecord: keyRecord.digest,
-          parameters: UInt32(parameterSets.count - 1))),
-      Posting.move(stake, from: .bond(bid.prover), to: .stakeHold(bid.prover)))
+          fee: fee, stake: stake(for: request, slice), delegated: drawn.delegated,
+          keyRecord: keyRecord.digest, parameters: UInt32(parameterSets.count - 1))),
+      Posting.move(drawn.own, from: .bond(bid.prover), to: .stakeHold(bid.prover))
+        + Posting.move(
+          drawn.delegated, from: .delegated(bid.prover), to: .delegatedHold(bid.prover)))
   }
 
   // MARK: Matching again
@@ -319,6 +329,7 @@ extension Market {
       matchSlices(of: id)
     }
     for (index, prover) in freed.enumerated() where !freed[..<index].contains(prover) {
+      payLeaving(of: prover)
       for bid in book.bids(of: prover).sorted(by: Bid.precedes) {
         var last: Order?
         while let bid = book.bid(bid.id), let order = firstOrder(for: bid, after: last) {
@@ -377,7 +388,7 @@ package enum Ineligibility: UInt8, Sendable, Hashable, CaseIterable, CustomStrin
     case .ownRequest: "its prover made the request"
     case .closed: "it is closed or has expired"
     case .failedBefore: "its prover failed on this slice before"
-    case .stakeTooSmall: "its prover's free bond is below the stake"
+    case .stakeTooSmall: "its prover's free stake is too small"
     case .spreadUsedUp: "its prover has as many slices as the spread permits"
     case .requestEnded: "the request takes no more leases"
     case .paused: "the exchange is paused"

@@ -18,8 +18,9 @@ package struct Quote: Sendable {
     package let fee: Amount?
     /// The slice's stake.
     package let stake: Amount
-    /// Wrong work on it pays only where it gains more than this: the part of the stake that is
-    /// burned at least, times the probability that the slice is checked.
+    /// Wrong work on it pays only where it gains more than this: what is burned at least of the
+    /// taker's own part of the stake, times the probability that the slice is checked. Where nobody
+    /// takes it, all of the stake counts as own.
     package let deterred: Amount
     /// The first in the order of the queue. Full bids stand in no queue and are not among them.
     package let candidates: [Candidate]
@@ -53,15 +54,16 @@ extension Market {
     for slice in request.slices.indices {
       let stake = stake(for: request, slice)
       let best = bestBid(for: request, slice, tally)
+      let drawn = best.flatMap { parts(for: request, slice, by: $0.prover, tally) }
       let candidates = candidates(for: request, slice, tally)
       slices.append(
         Quote.Slice(
           taken: best.map { Quote.Candidate($0, nil) },
           fee: best?.terms.price.fee(for: request.slices[slice].cost), stake: stake,
-          deterred: parameters.burned(of: stake).share(
+          deterred: parameters.burned(of: drawn?.own ?? stake).share(
             terms.assurances[slice].assurance == .attested ? terms.auditRate : .whole),
           candidates: candidates))
-      if let best { tally.add(best, stake: stake) }
+      if let best, let drawn { tally.add(best, stake: drawn) }
     }
     return Quote(slices: slices, held: request.held)
   }

@@ -7,7 +7,7 @@ import Statements
 /// build that cannot read one does without.
 extension Market {
   /// Goes up with every change of what a snapshot holds, or of how it is encoded.
-  package static let snapshotVersion: UInt32 = 1
+  package static let snapshotVersion: UInt32 = 2
 
   /// One digest over all that decides what comes next: equal states, equal digests. Left out are
   /// the latest tick and the queue of deadlines, which differ after a recovery without consequence.
@@ -50,6 +50,7 @@ extension Market {
     case .lease(let id): leases[id].map { !$0.state.isFinal } ?? false
     case .change: !announced.isEmpty
     case .unbonding(let prover): provers[prover].map { !$0.unbondings.isEmpty } ?? false
+    case .undelegating(let prover): pools[prover].map { $0.leaving > .zero } ?? false
     }
   }
 
@@ -69,6 +70,11 @@ extension Market {
     for (key, prover) in provers.sorted(by: { $0.key < $1.key }) {
       encoder.append(key)
       encoder.append(prover)
+    }
+    encoder.append(UInt32(pools.count))
+    for (prover, pool) in pools.sorted(by: { $0.key < $1.key }) {
+      encoder.append(prover)
+      encoder.append(pool)
     }
     encoder.append(sortedRequests)
     encoder.append(sortedLeases)
@@ -92,6 +98,10 @@ extension Market {
     for _ in 0..<(try decoder.count(limit: .max, elementSize: 32)) {
       let key = try decoder.record(PublicKey.self)
       provers[key] = try decoder.record()
+    }
+    for _ in 0..<(try decoder.count(limit: .max, elementSize: 32)) {
+      let prover = try decoder.record(PublicKey.self)
+      pools[prover] = try decoder.record()
     }
     for request in try decoder.all(of: Request.self) { requests[request.id] = request }
     for lease in try decoder.all(of: Lease.self) { leases[lease.id] = lease }
@@ -285,7 +295,7 @@ extension Lease: CanonicalCodable {
     encoder.append(draw?.rawValue ?? 0)
     encoder.append(challenge)
     encoder.append(isAudited)
-    encoder.append(forfeited)
+    encoder.append(parts)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
@@ -308,7 +318,7 @@ extension Lease: CanonicalCodable {
     draw = try decoder.choice(orNone: AuditDraw.self)
     challenge = try decoder.optional()
     isAudited = try decoder.bool()
-    forfeited = try decoder.record()
+    parts = try decoder.record()
   }
 }
 
@@ -353,6 +363,9 @@ extension Deadline.Subject: CanonicalCodable {
     case .unbonding(let prover):
       encoder.append(UInt8(8))
       encoder.append(prover)
+    case .undelegating(let prover):
+      encoder.append(UInt8(9))
+      encoder.append(prover)
     }
   }
 
@@ -367,6 +380,7 @@ extension Deadline.Subject: CanonicalCodable {
     case 6: self = .lease(try decoder.record())
     case 7: self = .change
     case 8: self = .unbonding(try decoder.record())
+    case 9: self = .undelegating(try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Deadline.Subject"))
     }
   }

@@ -13,6 +13,8 @@ struct Deadline: Comparable, Sendable {
     case lease(LeaseID)
     case change
     case unbonding(PublicKey)
+    /// Sums that leave the stake delegated to a prover.
+    case undelegating(PublicKey)
   }
 
   let tick: Tick
@@ -69,6 +71,12 @@ extension Market {
     case .unbonding(let prover):
       guard provers[prover]?.unbondings.first?.until == deadline.tick else { return false }
       freeUnbonded(prover)
+    case .undelegating(let prover):
+      let isDue = pools[prover]?.positions.contains { position in
+        position.leaving.contains { $0.until == deadline.tick }
+      }
+      guard isDue == true else { return false }
+      payLeaving(of: prover)
     case .change:
       guard announced.first?.effective == deadline.tick else { return false }
       makeAnnouncedChanges()

@@ -22,6 +22,8 @@ package struct Market: Sendable {
   package var requests: [RequestID: Request] = [:]
   package var leases: [LeaseID: Lease] = [:]
   package var provers: [PublicKey: Prover] = [:]
+  /// What is delegated, by prover.
+  package var pools: [PublicKey: DelegationPool] = [:]
   /// Bids and requests so far: the next one's ordinal.
   package var arrivals: UInt64 = 0
   package var leaseCount: UInt64 = 0
@@ -128,6 +130,9 @@ package struct Market: Sendable {
       try commitNonce(request, commitment, by: author)
     case .revealNonce(let owner, let nonce): try revealNonce(nonce, of: owner, by: author)
     case .challenge(let lease, let deposit): try challenge(lease, deposit, by: author)
+    case .delegate(let prover, let amount): try delegate(amount, to: prover, by: author)
+    case .undelegate(let prover, let amount): try undelegate(amount, from: prover, by: author)
+    case .setCommission(let rate): try setCommission(rate, by: author)
     }
   }
 
@@ -163,6 +168,13 @@ package enum Refused: CodedError, Hashable {
   case tooManyBids(limit: UInt32)
   case bidsOpen(minimum: Amount)
   case tooManyUnbondings(limit: Int)
+  case bondBehindDelegation(needed: Amount)
+  case notDelegable
+  case ownProver
+  case notDelegated
+  case tooManyDelegators(limit: Int)
+  case delegationTooSmall(minimum: Amount)
+  case delegationTooLarge(room: Amount)
   case unknownBid
   case invalidRequest(String)
   case unknownRequest
@@ -204,6 +216,13 @@ package enum Refused: CodedError, Hashable {
     case .tooManyBids: "too-many-bids"
     case .bidsOpen: "bids-open"
     case .tooManyUnbondings: "too-many-unbondings"
+    case .bondBehindDelegation: "bond-behind-delegation"
+    case .notDelegable: "not-delegable"
+    case .ownProver: "own-prover"
+    case .notDelegated: "not-delegated"
+    case .tooManyDelegators: "too-many-delegators"
+    case .delegationTooSmall: "delegation-too-small"
+    case .delegationTooLarge: "delegation-too-large"
     case .unknownBid: "unknown-bid"
     case .invalidRequest: "invalid-request"
     case .unknownRequest: "unknown-request"
@@ -251,7 +270,19 @@ package enum Refused: CodedError, Hashable {
     case .bidsOpen(let minimum):
       "While you have bids open your bond must stay at \(minimum) micro-credits; cancel them first."
     case .tooManyUnbondings(let limit):
-      "\(limit) sums are on their way out of your bond already; wait until one is free."
+      "\(limit) sums of yours are on their way out already; wait until one is free."
+    case .bondBehindDelegation(let needed):
+      "While you have bids open your bond must stay at \(needed) micro-credits for what is delegated to you; cancel them first."
+    case .notDelegable:
+      "The prover takes no delegations; it must offer a commission first, with `bourse stake commission`."
+    case .ownProver: "A prover cannot delegate to itself; bond instead."
+    case .notDelegated: "You have delegated nothing to this prover; see `bourse stake show`."
+    case .tooManyDelegators(let limit):
+      "The prover has \(limit) delegators, which is the most; choose another prover."
+    case .delegationTooSmall(let minimum):
+      "A delegation is at least \(minimum) micro-credits, or nothing; delegate more, or undelegate all."
+    case .delegationTooLarge(let room):
+      "The prover's own bond has room for \(room) micro-credits more behind it; delegate less."
     case .unknownBid: "No such bid is open."
     case .invalidRequest(let what): "The request is not usable: \(what)."
     case .unknownRequest: "No such request is known."

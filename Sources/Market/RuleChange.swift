@@ -73,6 +73,7 @@ extension Parameters {
     }
     if minimumStake == .zero { return "minimumStake is zero" }
     if lapseLimit == 0 { return "lapseLimit is 0" }
+    if delegationMultiple > 100 { return "delegationMultiple is above 100" }
     return nil
   }
 }

@@ -40,6 +40,13 @@ package struct Amount: Hashable, Comparable, Sendable, CanonicalCodable, CustomS
     return Amount(microcredits: UInt64(1_000_000).dividingFullWidth(wide).quotient)
   }
 
+  /// floor(self × part / whole); zero where the whole is. No part is more than the whole.
+  package func portion(_ part: Amount, of whole: Amount) -> Amount {
+    guard whole > .zero else { return .zero }
+    let wide = microcredits.multipliedFullWidth(by: min(part, whole).microcredits)
+    return Amount(microcredits: whole.microcredits.dividingFullWidth(wide).quotient)
+  }
+
   package var description: String { "\(microcredits)" }
 
   package func encode(into encoder: inout CanonicalEncoder) { encoder.append(microcredits) }

@@ -13,7 +13,8 @@ struct GoldenJournalWriter {
     // The history of so many commands that has the most kinds of events.
     for seed in UInt64(1)...60 {
       var simulator = Simulator(
-        seed: seed, checks: false, isJournal: true, isCalm: seed.isMultiple(of: 2))
+        seed: seed, checks: false, isJournal: true, isCalm: seed.isMultiple(of: 2),
+        isThin: seed.isMultiple(of: 3))
       for _ in 0..<240 { try simulator.step() }
       if simulator.events.count > best?.events.count ?? 0 { best = simulator }
     }

@@ -27,6 +27,9 @@ struct HostileBytesTests {
       .revealNonce(.broker(.zero), F.nonce(of: F.alice)),
       .revealNonce(.lessee(lease.id), F.nonce(of: lease)),
       .challenge(lease.id, deposit: Amount(50)),
+      .delegate(F.paula.publicKey, amount: Amount(10_000)),
+      .undelegate(F.paula.publicKey, amount: Amount(1)),
+      .setCommission(PartsPerMillion(clamping: 5)), .setCommission(nil),
     ]
   }
 
@@ -84,7 +87,7 @@ struct HostileBytesTests {
   @Test(arguments: [UInt64(1), 2, 3])
   func mutatedEventsThrowOrApplyButNeverTrap(seed: UInt64) throws {
     var simulator = Simulator(seed: seed, checks: false)
-    for _ in 0..<150 { try simulator.step() }
+    for _ in 0..<200 { try simulator.step() }
     let history = simulator.history
     var generator = SeededGenerator(seed: seed)
     var market = try Market(genesis: simulator.live.genesis)

@@ -78,6 +78,22 @@ struct InvariantTests {
     #expect(!market.invariantViolations().isEmpty)
   }
 
+  @Test func noticesDelegatedStakeThatIsNobodys() throws {
+    let (f, _) = running()
+    var market = f.market
+    let (paula, bob) = (F.paula.publicKey, F.bob.publicKey)
+    try market.evolve(
+      Event(
+        .commissionSet(prover: paula, Commission(rate: .whole)),
+        Posting.move(Amount(7), from: .available(bob), to: .delegated(paula))))
+    #expect(!market.invariantViolations().isEmpty)
+
+    market = f.market
+    try market.evolve(Event(.commissionSet(prover: paula, Commission(rate: .whole))))
+    try market.evolve(Event(.delegated(prover: paula, holder: bob, amount: Amount(7))))
+    #expect(!market.invariantViolations().isEmpty)
+  }
+
   // MARK: Postings
 
   @Test func refusesPostingsThatDoNotSumToZero() {

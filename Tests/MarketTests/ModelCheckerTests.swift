@@ -47,6 +47,11 @@ struct ModelCheckerTests {
       execute(.deposit(owner: key.publicKey, amount: Amount(100_000)), by: F.operatorKey)
     }
     for key in F.provers { execute(.bond(amount: Amount(20_000)), by: key) }
+    // Quinn's leases are carried by Alice and Bob too.
+    execute(.setCommission(PartsPerMillion(clamping: 100_000)), by: F.quinn)
+    for key in [F.alice, F.bob] {
+      execute(.delegate(F.quinn.publicKey, amount: Amount(30_000)), by: key)
+    }
     for (key, price) in zip(F.provers, [50, 60, 70] as [UInt64]) {
       execute(
         .placeBid(
@@ -131,6 +136,11 @@ struct ModelCheckerTests {
           (.challenge(lease.id, deposit: lease.terms.fee), F.key(of: request.requester)))
       }
     }
+    if let stake = market.pools[F.quinn.publicKey]?.position(of: F.bob.publicKey)?.stake,
+      stake > .zero
+    {
+      moves.append((.undelegate(F.quinn.publicKey, amount: stake), F.bob))
+    }
     for bid in market.book.bids where !bid.isClosed {
       moves.append((.cancelBid(bid.id), F.key(of: bid.prover)))
     }
@@ -179,7 +189,7 @@ struct ModelCheckerTests {
       && state.market.leases.values.allSatisfy { $0.state.isFinal }
       && state.market.balances.allSatisfy { account, balance in
         balance == 0
-          || ![Purpose.feeHold, .stakeHold, .slashEscrow, .challengeHold]
+          || ![Purpose.feeHold, .stakeHold, .slashEscrow, .challengeHold, .delegatedHold]
             .contains(account.purpose)
       }
       && state.market.book.orders.isEmpty

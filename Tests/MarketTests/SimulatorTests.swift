@@ -8,7 +8,8 @@ import Testing
 struct SimulatorTests {
   @Test(arguments: Array(UInt64(1)...8))
   func whateverHappensMoneyIsConservedAndReplayAgrees(seed: UInt64) throws {
-    var simulator = Simulator(seed: seed, isCalm: seed.isMultiple(of: 3))
+    var simulator = Simulator(
+      seed: seed, isCalm: seed.isMultiple(of: 3), isThin: seed.isMultiple(of: 4))
     for _ in 0..<400 { try simulator.step() }
     try simulator.runToTheEnd()
     #expect(simulator.violations == [])
@@ -17,11 +18,12 @@ struct SimulatorTests {
     #expect(market.leases.values.allSatisfy { $0.state.isFinal })
     for (account, balance) in market.balances {
       switch account.purpose {
-      case .feeHold, .stakeHold, .slashEscrow, .unbonding, .challengeHold:
+      case .feeHold, .stakeHold, .slashEscrow, .unbonding, .challengeHold, .delegatedHold:
         #expect(balance == 0, "\(account)")
-      case .available, .bond, .treasury, .burned, .external: break
+      case .available, .bond, .delegated, .treasury, .burned, .external: break
       }
     }
+    #expect(market.pools.values.allSatisfy { $0.leaving == .zero })
     #expect(market.book.orders.isEmpty)
     #expect(market.book.bids.allSatisfy { $0.leases == 0 && !$0.isClosed })
   }
@@ -31,15 +33,16 @@ struct SimulatorTests {
     var events: Set<UInt8> = []
     var refusals: Set<String> = []
     var ends: Set<RequestState> = []
-    for seed in UInt64(101)...116 {
-      var simulator = Simulator(seed: seed, checks: false, isCalm: seed > 107)
+    for seed in UInt64(101)...126 {
+      var simulator = Simulator(
+        seed: seed, checks: false, isCalm: seed > 108 && seed < 119, isThin: seed > 118)
       for _ in 0..<700 { try simulator.step() }
       try simulator.runToTheEnd()
       events.formUnion(simulator.events)
       refusals.formUnion(simulator.refusals)
       ends.formUnion(simulator.live.requests.values.map(\.state))
     }
-    let missing = Set(UInt8(1)...41).subtracting(events)
+    let missing = Set(UInt8(1)...48).subtracting(events)
     #expect(missing.isEmpty, "event tags never reached: \(missing)")
     #expect(ends == [.final, .unmatched, .cancelled, .failed])
     let known: Set<String> = [
@@ -50,6 +53,8 @@ struct SimulatorTests {
       "deposit-too-small", "not-yours", "unknown-lease", "lease-not-in-state", "lease-late",
       "invalid-commitment", "invalid-batch", "verdict-not-awaited", "duplicate",
       "no-outage", "bids-open", "market-paused", "unknown-rules", "invalid-parameters",
+      "not-delegable", "own-prover", "not-delegated", "delegation-too-small",
+      "delegation-too-large", "bond-behind-delegation",
     ]
     #expect(refusals == known, "\(known.symmetricDifference(refusals)) differ")
   }
@@ -79,6 +84,8 @@ struct Simulator {
   private let isJournal: Bool
   /// Time passes slowly, and most slices are attested: few of their requests end well otherwise.
   private let isCalm: Bool
+  /// Bonds are small and stakes large, so that delegators' stake is reached.
+  private let isThin: Bool
   private(set) var entries: [(envelope: Envelope, tick: Tick, outcome: Outcome)] = []
   /// Digests of bids and requests.
   private var orders: [Digest] = []
@@ -90,11 +97,15 @@ struct Simulator {
   private let requesters = [F.alice, F.bob]
   private let backends = [BackendID.reexec, F.sumcheck, BackendID("ezkl")!]
 
-  init(seed: UInt64, checks: Bool = true, isJournal: Bool = false, isCalm: Bool = false) {
+  init(
+    seed: UInt64, checks: Bool = true, isJournal: Bool = false, isCalm: Bool = false,
+    isThin: Bool = false
+  ) {
     generator = SeededGenerator(seed: seed)
     self.checks = checks
     self.isJournal = isJournal
     self.isCalm = isCalm
+    self.isThin = isThin
     var parameters = Parameters()
     parameters.inconclusiveRetries = UInt32(generator.below(3))
     parameters.lapseLimit = UInt32(1 + generator.below(3))
@@ -105,6 +116,8 @@ struct Simulator {
     parameters.noticePeriod = UInt64(generator.below(20_000))
     parameters.challengeWindow = 20_000
     parameters.challengerShare = PartsPerMillion(clamping: generator.pick([0, 100_000, 1_000_000]))
+    parameters.minimumDelegation = Amount(generator.pick([1, isThin ? 500 : 10_000]))
+    if isThin { parameters.minimumBond = Amount(500) }
     let genesis = Genesis(
       network: F.network, operator: F.operatorKey.publicKey, broker: F.broker.publicKey,
       parameters: parameters)
@@ -205,7 +218,7 @@ struct Simulator {
     case 0..<3: (.publishModel(manifests[index]), F.broker)
     case 3..<6:
       (.deposit(owner: F.provers[index - 3].publicKey, amount: Amount(3_000_000)), F.operatorKey)
-    case 6..<9: (.bond(amount: Amount(1_000_000)), F.provers[index - 6])
+    case 6..<9: (.bond(amount: Amount(isThin ? 15_000 : 1_000_000)), F.provers[index - 6])
     case 9..<11:
       (.deposit(owner: requesters[index - 9].publicKey, amount: Amount(5_000_000)), F.operatorKey)
     default: (.publishKey(F.keyRecord(F.chain, index % 3, .reexec)), F.broker)
@@ -214,12 +227,18 @@ struct Simulator {
 
   private mutating func anything() -> (Command, SigningKey) {
     if generator.chance(40), let duty = assurance() { return duty }
+    if generator.chance(isCalm ? 5 : 10) { return delegation() }
     switch generator.below(100) {
     case 0..<4:
       let owner = generator.pick(F.provers + requesters).publicKey
       return (.deposit(owner: owner, amount: amount()), author(F.operatorKey))
     case 4..<6: return (.withdraw(amount: amount()), generator.pick(F.everyone))
-    case 6..<8: return (.bond(amount: amount()), generator.pick(F.provers))
+    case 6..<8:
+      let isSmall = isThin && generator.chance(90)
+      return (
+        .bond(amount: isSmall ? Amount(UInt64(generator.below(8_000))) : amount()),
+        generator.pick(F.provers)
+      )
     case 8:
       let prover = generator.pick(F.provers)
       let all = live.ledger.amount(.bond(prover.publicKey))
@@ -259,6 +278,28 @@ struct Simulator {
     }
   }
 
+  private mutating func delegation() -> (Command, SigningKey) {
+    let prover = generator.pick(F.provers)
+    let holder = generator.pick(F.provers + requesters)
+    let position = live.pools[prover.publicKey]?.position(of: holder.publicKey)
+    switch generator.below(8) {
+    case 0..<2:
+      let rate = PartsPerMillion(clamping: UInt32(generator.below(1_000_000)))
+      return (.setCommission(generator.chance(10) ? nil : rate), prover)
+    case 2..<4:
+      let all = position?.stake ?? .zero
+      return (
+        .undelegate(prover.publicKey, amount: generator.chance(50) ? all : amount()), holder
+      )
+    default:
+      let own = min(live.bonded(by: prover.publicKey).microcredits, 1 << 40)
+      let part = Amount(UInt64(generator.below(Int(own) * 4 + 1)))
+      return (
+        .delegate(prover.publicKey, amount: generator.chance(80) ? part : Amount(1)), holder
+      )
+    }
+  }
+
   /// What operator and broker do with the exchange itself.
   private mutating func exchange() -> (Command, SigningKey) {
     switch generator.below(8) {
@@ -289,7 +330,7 @@ struct Simulator {
     let begun = live.sortedLeases.filter {
       $0.state == .begun && live.requests[$0.terms.request]?.terms.isAttested == true
     }
-    switch generator.below(16) {
+    switch generator.below(20) {
     case 0..<4:
       guard let id = open?.id else { return nil }
       let nonce = F.nonce(of: id).commitment(by: F.broker.publicKey)
@@ -306,11 +347,11 @@ struct Simulator {
 
   private mutating func reveal(_ request: Request) -> (Command, SigningKey)? {
     guard let reveals = request.reveals else { return nil }
-    if generator.chance(4) {
+    if generator.chance(8) {
       return (.revealNonce(.broker(request.id), AuditNonce(.zero)), F.broker)
     }
     let lessees = reveals.leases.filter { live.leases[$0]?.nonce == nil }
-    switch generator.below(2 + lessees.count) {
+    switch reveals.requester == nil ? 0 : generator.below(2 + lessees.count) {
     case 0:
       let requester = F.key(of: request.requester)
       return (
@@ -332,9 +373,10 @@ struct Simulator {
     guard !leases.isEmpty else { return nil }
     let lease = generator.pick(leases)
     let fee = lease.terms.fee.microcredits
-    let deposit = generator.chance(30) ? fee / 2 : max(1, fee)
+    let deposit = generator.chance(50) ? fee / 2 : max(1, fee)
     let requester = live.requests[lease.terms.request]?.requester ?? F.alice.publicKey
-    return (.challenge(lease.id, deposit: Amount(deposit)), author(F.key(of: requester)))
+    let challenger = generator.chance(25) ? generator.pick(F.everyone) : F.key(of: requester)
+    return (.challenge(lease.id, deposit: Amount(deposit)), challenger)
   }
 
   /// Usually the right author, sometimes anyone.
@@ -445,7 +487,7 @@ struct Simulator {
             : SliceAssurance(.proven, by: generator.chance(10) ? self.backend() : backend)
         },
         limitPrice: limit, ramp: ramp(limit),
-        stakeMultiple: generator.chance(3) ? .max : UInt32(1 + generator.below(40)),
+        stakeMultiple: generator.chance(3) ? .max : UInt32(1 + generator.below(isThin ? 80 : 40)),
         spread: UInt32(generator.below(4)), reputation: reputation(),
         disclosure: generator.pick([.parties, .everyone]),
         auditors: generator.chance(50) ? [F.bob.publicKey] : [],
@@ -532,8 +574,8 @@ struct Simulator {
     let lease = generator.pick(leases)
     let verdict: Verdict =
       switch generator.below(20) {
-      case 0..<3: .invalid
-      case 3..<7: .inconclusive
+      case 0..<(isThin ? 10 : 3): .invalid
+      case 3..<7 where !isThin: .inconclusive
       default: .valid
       }
     return VerdictRecord(
