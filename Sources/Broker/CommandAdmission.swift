@@ -63,8 +63,9 @@ struct CommandAdmission: Sendable {
       }
     case .tick, .resume, .recordVerdict, .publishKey, .commitNonce, .revealNonce(.broker, _):
       throw BrokerError.reservedForBroker(command.name)
-    case .deposit, .withdraw, .bond, .unbond, .placeBid, .amendBid, .cancelBid, .cancelRequest,
-      .declareUnprovable, .reportRangeFault, .setParameters, .pause, .revealNonce, .challenge:
+    case .deposit, .withdraw, .bond, .unbond, .delegate, .undelegate, .setCommission, .placeBid,
+      .amendBid, .cancelBid, .cancelRequest, .declareUnprovable, .reportRangeFault,
+      .setParameters, .pause, .revealNonce, .challenge:
       break
     }
   }
@@ -119,6 +120,6 @@ extension Market {
         .challengeHold(key),
       ].contains {
         balance($0) > 0
-      }
+      } || pools.values.contains { $0.position(of: key) != nil }
   }
 }

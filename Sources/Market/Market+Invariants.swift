@@ -52,8 +52,8 @@ extension Market {
       if account.purpose == .delegatedHold, held != delegated[owner, default: 0] {
         violations.append("the delegated hold of \(owner.short) is not that of its leases")
       }
-      if account.purpose == .delegated || account.purpose == .delegatedHold {
-        checkPool(of: owner, &violations)
+      if account.purpose == .delegated, held > 0, pools[owner] == nil {
+        violations.append("what is delegated to \(owner.short) is nobody's")
       }
       let unbonding = provers[owner]?.unbondings.reduce(0) { $0 &+ $1.amount.microcredits } ?? 0
       if account.purpose == .unbonding, held != unbonding {
@@ -66,6 +66,7 @@ extension Market {
         violations.append("the fee hold of \(owner.short) is not that of its requests")
       }
     }
+    for prover in pools.keys.sorted() { checkPool(of: prover, &violations) }
     if ledger.amount(.slashEscrow).microcredits != escrow {
       violations.append("the slash escrow is not what is owed from it")
     }

@@ -69,6 +69,8 @@ struct RulesCommand: AsyncParsableCommand {
       .share("auditShare", \.auditShare), .milliseconds("revealWindow", \.revealWindow),
       .milliseconds("challengeWindow", \.challengeWindow),
       .share("challengerShare", \.challengerShare),
+      .count("delegationMultiple", \.delegationMultiple),
+      .amount("minimumDelegation", \.minimumDelegation),
     ]
   }
 
