@@ -86,6 +86,7 @@ let package = Package(
     library("Replay", ["Primitives", "MerkleLog", "Statements", "Market", "Journal"]),
     library("ProverHost", ["CBourseProver", "CLinux", "Primitives", "Statements", logging]),
     library("PluginCheck", ["Primitives", "Statements", "FixedPoint", "ProverHost"]),
+    library("Verdicts", ["Primitives", "Statements", "ProverHost"]),
     library(
       "Wire",
       ["CZeroMQ", "Primitives", "MerkleLog", "Statements", "Market", "CSodium", deque, logging]),
@@ -93,7 +94,12 @@ let package = Package(
       "Broker",
       [
         "Primitives", "MerkleLog", "Statements", "FixedPoint", "Market", "Journal", "ProverHost",
-        "Wire", deque, logging, serviceLifecycle,
+        "Verdicts", "Wire", deque, logging, serviceLifecycle,
+      ]),
+    library(
+      "VerifierWorker",
+      [
+        "Primitives", "Statements", "ProverHost", "Verdicts", "Wire", logging, serviceLifecycle,
       ]),
     library(
       "Prover",
@@ -103,15 +109,18 @@ let package = Package(
       ]),
     library("Requester", ["Primitives", "Statements", "Slicing", "Market", "Wire"]),
     library(
-      "Auditor", ["Primitives", "MerkleLog", "Statements", "FixedPoint", "Market", "ProverHost"]),
+      "Auditor",
+      [
+        "Primitives", "MerkleLog", "Statements", "FixedPoint", "Market", "Journal", "Replay",
+        "ProverHost", "Verdicts",
+      ]),
     .executableTarget(
       name: "bourse",
       dependencies: [
         "Primitives", "MerkleLog", "Statements", "ModelGraph", "TensorFiles", "FixedPoint",
         "Quantization", "Slicing", "Market", "Journal", "Replay", "ProverHost", "PluginCheck",
-        "Wire",
-        "Broker", "Prover", "Requester", "Auditor", argumentParser, logging, serviceLifecycle,
-        unixSignals,
+        "Verdicts", "Wire", "Broker", "VerifierWorker", "Prover", "Requester", "Auditor",
+        argumentParser, logging, serviceLifecycle, unixSignals,
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
@@ -163,9 +172,9 @@ let package = Package(
     tests(
       "Exchange",
       [
-        "Broker", "Prover", "Requester", "Auditor", "Slicing", "Quantization", "ModelGraph",
-        "Wire", "Journal", "Replay", "ProverHost", "Market", "FixedPoint", "MerkleLog",
-        "Statements", "Primitives", logging, serviceLifecycle,
+        "Broker", "VerifierWorker", "Prover", "Requester", "Auditor", "Slicing", "Quantization",
+        "ModelGraph", "Verdicts", "Wire", "Journal", "Replay", "ProverHost", "Market",
+        "FixedPoint", "MerkleLog", "Statements", "Primitives", logging, serviceLifecycle,
       ]),
     tests("SumcheckKernels", ["CSumcheckKernels"]),
     tests("Sumcheck", ["CSumcheckKernels", "Sumcheck", "FixedPoint", "Statements", "Primitives"]),

@@ -1,14 +1,15 @@
-import Journal
-import Primitives
+package import Journal
+package import Primitives
+import Verdicts
 
-extension BlobStore {
+extension BlobStore: BlobSource {
   /// Nil where the blob is not held.
   func byteCount(of digest: Digest) throws(BlobError) -> Int? {
     contains(digest) ? Int(try size(of: digest)) : nil
   }
 
   /// The whole blob, whose size was bounded when it was staged.
-  func read(_ digest: Digest) throws(BlobError) -> [UInt8] {
+  package func read(_ digest: Digest) throws(BlobError) -> [UInt8] {
     let total = Int(try size(of: digest))
     var bytes: [UInt8] = []
     bytes.reserveCapacity(total)

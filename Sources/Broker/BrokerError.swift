@@ -15,6 +15,10 @@ package enum BrokerError: CodedError, Equatable {
   case unsupportedSemantics(String)
   case notDisclosed(Digest)
   case helloNeeded
+  case notAVerifier(PublicKey)
+  case tooManySlots(limit: UInt32)
+  case verdictNotAwaited(LeaseID)
+  case verdictContradicted(LeaseID)
   case unknownModel(ModelID)
   case unknownRequest(RequestID)
   case unknownLease(LeaseID)
@@ -38,6 +42,10 @@ package enum BrokerError: CodedError, Equatable {
     case .unsupportedSemantics: "unsupported-semantics"
     case .notDisclosed: "not-disclosed"
     case .helloNeeded: "hello-needed"
+    case .notAVerifier: "not-a-verifier"
+    case .tooManySlots: "too-many-slots"
+    case .verdictNotAwaited: "verdict-not-awaited"
+    case .verdictContradicted: "verdict-contradicted"
     case .unknownModel: "unknown-model"
     case .unknownRequest: "unknown-request"
     case .unknownLease: "unknown-lease"
@@ -73,6 +81,13 @@ package enum BrokerError: CodedError, Equatable {
     case .notDisclosed(let digest):
       "Blob \(digest.short) is not disclosed to you; only its request's parties may read it."
     case .helloNeeded: "Say hello with your key first; this answer is for its owner only."
+    case .notAVerifier(let key):
+      "Key \(key.short) is no verifier here, or has been dropped as one; ask the operator to name it with --verifier."
+    case .tooManySlots(let limit): "A verifier has at most \(limit) workers; start fewer."
+    case .verdictNotAwaited(let lease):
+      "No such verdict on lease \(lease) is awaited of this verifier; ask for the next job."
+    case .verdictContradicted(let lease):
+      "The broker finds another verdict on lease \(lease) and takes none of this verifier any more; ask the operator."
     case .unknownModel(let model): "No model \(model.short) is published here."
     case .unknownRequest(let request): "No request \(request.short) is known here."
     case .unknownLease(let lease): "No lease \(lease) was ever made here; see `bourse trades`."

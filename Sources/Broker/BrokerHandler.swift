@@ -12,6 +12,7 @@ struct BrokerHandler: WireHandler {
   let sequencer: Sequencer
   let history: History
   let blobs: BlobStore
+  let desk: VerificationDesk
   let logger: Logger
 
   func command(_ envelope: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal> {
@@ -42,9 +43,9 @@ struct BrokerHandler: WireHandler {
     _ digest: Digest, offset: UInt64, limit: Int, from peer: Peer
   ) async -> Result<BlobChunk, WireRefusal> {
     await refusing {
-      guard await sequencer.mayRead(digest, peer.identity) else {
-        throw BrokerError.notDisclosed(digest)
-      }
+      var isDisclosed = await sequencer.mayRead(digest, peer.identity)
+      if !isDisclosed { isDisclosed = await desk.mayRead(digest, peer.identity) }
+      guard isDisclosed else { throw BrokerError.notDisclosed(digest) }
       guard let total = try await blobs.byteCount(of: digest) else {
         throw BrokerError.blobMissing(digest)
       }
@@ -89,6 +90,9 @@ struct BrokerHandler: WireHandler {
         try await history.page(of: subject, after: sequence).canonicalBytes
       case .outlook(let subject, let leases):
         await sequencer.outlook(of: subject, leases: leases).canonicalBytes
+      case .verificationJob(let slot):
+        Records([try await desk.job(for: peer.identity, slot)].compactMap { $0 }).canonicalBytes
+      case .verdict(let word): try await desk.take(word).canonicalBytes
       }
     }
   }

@@ -21,7 +21,6 @@ package struct ServedBackend: Sendable {
 package struct BrokerService: Service {
   /// How often the clock looks for a passed deadline.
   private static let tickInterval = Duration.milliseconds(50)
-  private static let verificationWorkers = 2
   /// Entries after which a running broker writes a snapshot; what a start after a crash applies
   /// anew at most.
   private static let snapshotInterval: UInt64 = 250_000
@@ -34,7 +33,7 @@ package struct BrokerService: Service {
   private let server: WireServer
   private let feed: FeedServer
   private let history: History
-  private let verifier: Verifier
+  private let desk: VerificationDesk
   private let keyPublisher: KeyPublisher
   private let nonceKeeper: NonceKeeper
   private let logger: Logger
@@ -47,12 +46,14 @@ package struct BrokerService: Service {
   ///   - curveKeys: The broker's CURVE identity, which clients know from its card.
   ///   - backends: By which leases can be verified, in the order in which a model's keys are
   ///     published; `reexec` decides in every doubt.
+  ///   - verification: Who verifies.
   ///   - onReady: Called with the card that clients need, once they can connect.
   package init(
     network: NetworkID, key: SigningKey, operatorKey: PublicKey, endpoint: String,
     feedEndpoint: String, curveKeys: CurveKeyPair, sequencer: Sequencer,
     historyIndex: HistoryIndex, blobs: BlobStore,
-    backends: [ServedBackend], logger: Logger,
+    backends: [ServedBackend], verification: VerificationOptions = VerificationOptions(),
+    logger: Logger,
     onReady: @escaping @Sendable (BrokerCard) -> Void
   ) {
     self.network = network
@@ -62,15 +63,15 @@ package struct BrokerService: Service {
     self.onReady = onReady
     feed = FeedServer(endpoint: feedEndpoint, curve: curveKeys, logger: logger)
     history = History(sequencer: sequencer, feed: feed, index: historyIndex, logger: logger)
+    desk = VerificationDesk(
+      network: network, sequencer: sequencer, blobs: blobs, backends: backends.map(\.backend),
+      options: verification, key: key, logger: logger)
     let handler = BrokerHandler(
       admission: CommandAdmission(network: network, sequencer: sequencer, blobs: blobs),
-      sequencer: sequencer, history: history, blobs: blobs, logger: logger)
+      sequencer: sequencer, history: history, blobs: blobs, desk: desk, logger: logger)
     server = WireServer(
       endpoint: endpoint, curve: curveKeys, network: network, brokerKey: key.publicKey,
       operatorKey: operatorKey, logger: logger, handler: handler)
-    verifier = Verifier(
-      network: network, sequencer: sequencer, blobs: blobs,
-      sessions: SessionCache(backends), key: key, logger: logger)
     keyPublisher = KeyPublisher(
       network: network, sequencer: sequencer, blobs: blobs, backends: backends, key: key,
       logger: logger)
@@ -87,14 +88,12 @@ package struct BrokerService: Service {
     let card = try await server.start(feed: try await feed.start())
     logger.info("serving network '\(network)' at \(card.endpoint)")
     onReady(card)
-    let (jobs, queue) = AsyncStream.makeStream(of: Verifier.Job.self)
-    for job in await verifier.outstanding() { queue.yield(job) }
     let (models, modelQueue) = AsyncStream.makeStream(of: ModelID.self)
     let (nonces, nonceQueue) = AsyncStream.makeStream(of: RequestID.self)
     await cancelWhenGracefulShutdown {
       await withTaskGroup(of: Void.self) { group in
         group.addTask {
-          await route(commits, jobs: queue, models: modelQueue, nonces: nonceQueue)
+          await route(commits, models: modelQueue, nonces: nonceQueue)
         }
         group.addTask { await history.follow(published) }
         group.addTask { await keepTime() }
@@ -107,11 +106,10 @@ package struct BrokerService: Service {
           await nonceKeeper.catchUp()
           for await request in nonces { await nonceKeeper.act(on: request) }
         }
-        group.addTask { await work(off: jobs) }
+        group.addTask { await desk.run() }
         // Any part that ends, ends the broker.
         await group.next()
         group.cancelAll()
-        queue.finish()
         modelQueue.finish()
         nonceQueue.finish()
       }
@@ -127,17 +125,18 @@ package struct BrokerService: Service {
   /// and hints to clients.
   private func route(
     _ commits: AsyncStream<Sequencer.Committed>,
-    jobs: AsyncStream<Verifier.Job>.Continuation, models: AsyncStream<ModelID>.Continuation,
-    nonces: AsyncStream<RequestID>.Continuation
+    models: AsyncStream<ModelID>.Continuation, nonces: AsyncStream<RequestID>.Continuation
   ) async {
     for await group in commits {
       var provers: Set<PublicKey> = []
       var requests: Set<RequestID> = []
+      var isVerifying = false
       for event in group.events {
         switch event.body {
         case .modelPublished(_, let manifest): models.yield(manifest.id)
-        case .verificationWanted(let lease, let purpose, let attempt, _):
-          jobs.yield(Verifier.Job(lease: lease, purpose: purpose, attempt: attempt))
+        case .verificationWanted(let lease, _, let attempt, _):
+          await desk.pool.add(VerificationPool.Ticket(lease: lease, attempt: attempt))
+          isVerifying = true
         case .requestOpened(let id, _, let terms): if terms.isAttested { nonces.yield(id) }
         case .revealsWanted(let id, let leases, _):
           nonces.yield(id)
@@ -158,6 +157,7 @@ package struct BrokerService: Service {
         }
       }
       for prover in provers { await server.notify(prover, .work) }
+      if isVerifying { await notifyVerifiers() }
       for id in requests {
         if let requester = await sequencer.read({ $0.requests[id]?.requester }) {
           await server.notify(requester, .request(id))
@@ -172,6 +172,7 @@ package struct BrokerService: Service {
       if await sequencer.isTickDue(at: .now) {
         await sequencer.perform(.tick, network: network, signedBy: key, logger)
       }
+      if await desk.pool.reassignOverdue() { await notifyVerifiers() }
     }
   }
 
@@ -192,17 +193,7 @@ package struct BrokerService: Service {
     }
   }
 
-  private func work(off jobs: AsyncStream<Verifier.Job>) async {
-    await withTaskGroup(of: Void.self) { group in
-      var running = 0
-      for await job in jobs {
-        if running == Self.verificationWorkers {
-          await group.next()
-          running -= 1
-        }
-        group.addTask { await verifier.run(job) }
-        running += 1
-      }
-    }
+  private func notifyVerifiers() async {
+    for verifier in desk.options.verifiers { await server.notify(verifier, .work) }
   }
 }

@@ -37,24 +37,6 @@ package struct LeaseTerms: Hashable, Sendable {
   package let parameters: UInt32
 }
 
-/// Why re-execution or a backend's `verify` is asked for.
-package enum VerificationPurpose: UInt8, Sendable, Hashable {
-  /// The lease's own assurance.
-  case receipt = 1
-  /// The backend's verifier stayed inconclusive; re-execution decides.
-  case fallback = 2
-  /// The lease is late after its commitment; re-execution tells wrong from merely late.
-  case late = 3
-  /// The lessee claims that the program faults on its inputs.
-  case rangeFault = 4
-  /// The lessee says that no proof of its output verifies; re-execution tells wrong from right.
-  case unprovable = 5
-  /// An attested lease whose audit is drawn, or due in any case.
-  case audit = 6
-  /// Somebody holds an attested output for wrong.
-  case challenge = 7
-}
-
 /// What was decided about the audit of an attested lease.
 package enum AuditDraw: UInt8, Sendable, Hashable {
   case audited = 1

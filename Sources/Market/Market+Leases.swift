@@ -1,5 +1,5 @@
 import MerkleLog
-import Primitives
+package import Primitives
 package import Statements
 
 /// The lives of leases: begin, commitment, receipt, verdict, and what each verdict moves.
@@ -116,6 +116,19 @@ extension Market {
       model: lease.terms.model, slice: lease.terms.slice, inputs: lease.inputs,
       outputs: lease.commitment?.outputs ?? [], backend: lease.terms.assurance.backend,
       keyRecord: lease.terms.keyRecord, prover: lease.terms.prover)
+  }
+
+  /// What is to be verified of the lease; nil where no verdict is awaited.
+  package func verificationJob(of id: LeaseID) -> VerificationJob? {
+    guard let lease = leases[id], let purpose = lease.verification,
+      let record = keyRecords[
+        KeySubject(
+          model: lease.terms.model, slice: lease.terms.slice,
+          backend: lease.terms.assurance.backend)]
+    else { return nil }
+    return VerificationJob(
+      statement: statement(of: lease), purpose: purpose, attempt: lease.attempt,
+      proof: lease.receipt?.proof ?? Digest.of([]), keyRecord: record)
   }
 
   mutating func submitBatch(_ batch: Batch, by author: PublicKey) throws(Refused) {

@@ -1,5 +1,6 @@
 import HeapModule
 package import Primitives
+import Statements
 
 /// When a tick must look at a lease, a request or a bid again. Stale entries are ignored when they
 /// come up: the subject's own deadline decides.

@@ -76,6 +76,7 @@ package struct HashDomain: Hashable, Sendable {
   package static let nonceCommitment = HashDomain("bourse/nonce-commitment/1")
   package static let auditSeed = HashDomain("bourse/audit-seed/1")
   package static let auditDraw = HashDomain("bourse/audit-draw/1")
+  package static let verdict = HashDomain("bourse/verdict/1")
 }
 
 /// Streaming SHA-256 over libsodium.

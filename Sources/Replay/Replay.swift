@@ -3,7 +3,7 @@ package import Journal
 package import Market
 import MerkleLog
 package import Primitives
-import Statements
+package import Statements
 
 /// What a replay found.
 package struct ReplayReport: Sendable {
@@ -22,6 +22,15 @@ package struct ReplayReport: Sendable {
   package let divergence: Divergence?
 
   package var isSound: Bool { divergence == nil }
+}
+
+/// A verdict as a journal records it, and what the replayed market wanted it on.
+package struct RecordedVerdict: Sendable {
+  /// Of its entry.
+  package let sequence: UInt64
+  package let record: VerdictRecord
+  package let job: VerificationJob
+  package let slice: Manifest.Slice
 }
 
 /// Decides every command of a journal anew and compares what came of it, trusting nothing that the
@@ -45,6 +54,7 @@ package struct Replay {
 
   private let source: any JournalSource
   private let options: Options
+  private let onVerdict: (RecordedVerdict) -> Void
   private let genesis: Genesis
   private var market: Market
   private var frontier = MerkleFrontier()
@@ -57,18 +67,21 @@ package struct Replay {
 
   /// Replays the journal at `path`: a directory that holds `journal.sqlite`, or an export.
   ///
+  /// - Parameter onVerdict: Called with every verdict that the market takes, in order.
   /// - Throws: a `JournalError` only where there is nothing to replay: no journal, one in use, one
   ///   of a newer schema, rules this build lacks, or a genesis that is none. Everything else is the
   ///   report's divergence.
   package static func run(
     path: String, options: Options = Options(),
+    onVerdict: @escaping (RecordedVerdict) -> Void = { _ in },
     progress: (_ done: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(JournalError) -> ReplayReport {
     if JournalExport.isOne(at: path) {
-      return try run(JournalExport(path: path), options, progress) { _ throws(JournalError) in }
+      let export = try JournalExport(path: path)
+      return try run(export, options, onVerdict, progress) { _ throws(JournalError) in }
     }
     let reader = try JournalReader(directory: path)
-    return try run(reader, options, progress) { replay throws(JournalError) in
+    return try run(reader, options, onVerdict, progress) { replay throws(JournalError) in
       try replay.checkProjection(reader)
       try replay.checkFile(reader)
     }
@@ -76,10 +89,11 @@ package struct Replay {
 
   private static func run(
     _ source: some JournalSource, _ options: Options,
+    _ onVerdict: @escaping (RecordedVerdict) -> Void,
     _ progress: (_ done: UInt64, _ total: UInt64) -> Void,
     finally check: (Replay) throws(JournalError) -> Void
   ) throws(JournalError) -> ReplayReport {
-    var replay = try Replay(source, options)
+    var replay = try Replay(source, options, onVerdict)
     do throws(JournalError) {
       try replay.checkEntries(progress)
       try replay.checkInvariants(replay.frontier.count - 1)
@@ -91,9 +105,13 @@ package struct Replay {
     }
   }
 
-  private init(_ source: some JournalSource, _ options: Options) throws(JournalError) {
+  private init(
+    _ source: some JournalSource, _ options: Options,
+    _ onVerdict: @escaping (RecordedVerdict) -> Void
+  ) throws(JournalError) {
     self.source = source
     self.options = options
+    self.onVerdict = onVerdict
     let stored = try source.genesis()
     do {
       genesis = try Genesis(canonicalBytes: stored.record)
@@ -207,6 +225,7 @@ package struct Replay {
     do { command = try Command(canonicalBytes: envelope.body) } catch {
       throw Self.diverged(entry.sequence, "command", "canonical bytes", error.sentence)
     }
+    let verdict = recordedVerdict(command, entry.sequence)
     let outcome = market.execute(
       command, by: envelope.author, digest: envelope.digest, at: entry.tick)
     guard outcome.canonicalBytes == entry.outcome else {
@@ -215,7 +234,17 @@ package struct Replay {
         entry.sequence, "outcome of \(command.name)", Self.describe(outcome),
         got ?? "bytes that are no outcome")
     }
+    if let verdict, case .accepted = outcome { onVerdict(verdict) }
     return outcome
+  }
+
+  /// What the market wants the verdict on, before it takes it; nil where it wants none.
+  private func recordedVerdict(_ command: Command, _ sequence: UInt64) -> RecordedVerdict? {
+    guard case .recordVerdict(let record) = command,
+      let job = market.verificationJob(of: record.lease),
+      let slice = market.models[job.statement.model]?.slices[job.statement.slice]
+    else { return nil }
+    return RecordedVerdict(sequence: sequence, record: record, job: job, slice: slice)
   }
 
   private mutating func checkPostings(

@@ -4,6 +4,9 @@ package import Primitives
 package import Statements
 
 /// What a client may ask. Answers are read from the sequencer's state and change nothing.
+///
+/// Jobs and verdicts of verifiers are asked for and told in the same way: they change who works on
+/// what, and the broker's own command then records a verdict.
 package enum Query: Hashable, Sendable {
   case status
   case models
@@ -37,6 +40,11 @@ package enum Query: Hashable, Sendable {
   case history(HistorySubject, after: UInt64)
   /// Where a subject stands; of a request, the leases beside its current ones may be named.
   case outlook(HistorySubject, leases: [LeaseID])
+  /// A verification for one of the peer's workers, counted from 0: at most one, and the same one
+  /// until its verdict is in. The peer must have said hello with a verifier's key.
+  case verificationJob(slot: UInt32)
+  /// A verifier's word on a job that it holds.
+  case verdict(SignedVerdict)
 }
 
 /// Where the exchange stands.
@@ -287,6 +295,12 @@ extension Query: CanonicalCodable {
       encoder.append(UInt8(25))
       encoder.append(subject)
       encoder.append(leases)
+    case .verificationJob(let slot):
+      encoder.append(UInt8(30))
+      encoder.append(slot)
+    case .verdict(let word):
+      encoder.append(UInt8(31))
+      encoder.append(word)
     }
   }
 
@@ -315,6 +329,8 @@ extension Query: CanonicalCodable {
       self = .outlook(
         try decoder.record(),
         leases: try decoder.list(limit: Outlook.leaseLimit, elementSize: 8))
+    case 30: self = .verificationJob(slot: try decoder.integer())
+    case 31: self = .verdict(try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Query"))
     }
   }

@@ -176,6 +176,23 @@ extension WireClient {
     return try FeedEntry(canonicalBytes: bytes)
   }
 
+  /// A verification for one of this verifier's workers; the same one until its verdict is in.
+  package func verificationJob(slot: UInt32) async throws -> VerificationJob? {
+    try await answer(to: .verificationJob(slot: slot), as: Records<VerificationJob>.self)
+      .records.first
+  }
+
+  /// Returns once the verdict is recorded. The broker may find it again itself before.
+  package func submit(_ word: SignedVerdict) async throws {
+    let bytes = try await ask(
+      Query.verdict(word).canonicalBytes, deadline: Self.verdictDeadline)
+    guard try Digest(canonicalBytes: bytes) == word.evidence else {
+      throw WireError.unexpectedAnswer("the digest of another verdict")
+    }
+  }
+
+  private static var verdictDeadline: Duration { .seconds(300) }
+
   private func check(_ checkpoint: Checkpoint) throws {
     guard checkpoint.network == card.network, checkpoint.broker == card.brokerKey,
       checkpoint.isAuthentic

@@ -1,11 +1,16 @@
 import ArgumentParser
+import Auditor
+import Broker
 import Foundation
 import Journal
+import Logging
 import Market
 import MerkleLog
 import Primitives
+import ProverHost
 import Replay
 import Statements
+import Synchronization
 import Wire
 
 struct AuditCommand: AsyncParsableCommand {
@@ -19,17 +24,35 @@ struct AuditCommand: AsyncParsableCommand {
       commandName: "replay",
       abstract: "Decide every command of a journal anew and compare events, money and signatures.",
       discussion: """
-        Works on a copy of a broker's directory, on a stopped broker's, or on an export of one. \
-        Exits with 1 at the first divergence.
+        Works on a copy of a broker's directory, on a stopped broker's, or on an export of one.
+
+        With --verify it also finds verdicts again: it takes a verdict's evidence, compares it with \
+        what the replayed market wanted verified, compiles the key from the slice's program where \
+        keys are deterministic, verifies the proof or runs the program, and compares. `all` does so \
+        beside the replay, on all processors. Unless told, it takes a sample of 100 where the blobs \
+        are there, which a broker that lied in 1 of 20 verdicts escapes once in 170 times, and none \
+        where they are not. The sample is drawn by a seed that is new each time, so that no broker \
+        can have known it, and is printed, so that anyone can draw the same again.
+
+        Exits with 1 at the first divergence; with 2 where all that was decided again holds, and \
+        some of the chosen verdicts could not be verified, for a missing blob or plugin.
 
         EXAMPLES
           bourse audit replay ./broker
-          bourse audit replay journal.export
-          bourse audit replay ./copy --invariants-every 1000 --json
+          bourse audit replay journal.export --verify all
+          bourse audit replay journal.export --verify sample:1000 --seed 5c0d…
+          bourse audit replay ./copy --invariants-every 1000 --verify none --json
         """)
 
     @Argument(help: "The directory that holds journal.sqlite, or an export's file.")
     var journal: String
+
+    @Option(
+      help: ArgumentHelp("Which verdicts to find again.", valueName: "all|sample:N|none"))
+    var verify: VerdictAudit.Choice?
+
+    @Option(help: "Draws the sample: 64 hexadecimal digits; new unless told.")
+    var seed: String?
 
     @Flag(help: "Leave the signatures out: quicker, and shows nothing about who wrote it.")
     var withoutSignatures = false
@@ -37,22 +60,65 @@ struct AuditCommand: AsyncParsableCommand {
     @Option(help: "Check the market's invariants after every so many entries, and after the last.")
     var invariantsEvery: UInt64 = 1
 
+    @OptionGroup var backends: BackendOptions
     @OptionGroup var output: JSONOption
 
     func run() async throws {
+      let seed = try self.seed.map { text in
+        guard let digest = Digest(hexadecimal: text) else {
+          throw ValidationError("'\(text)' is no seed; give 64 hexadecimal digits.")
+        }
+        return digest
+      }
       let start = ContinuousClock.now
       let progress = Progress(isShown: !output.json)
-      let report = try Replay.run(
+      let blobs = try BlobReader(path: journal)
+      let choice = verify ?? (blobs == nil ? .none : .sample(Self.sampleSize))
+      let opened =
+        choice == .none || blobs == nil
+        ? [] : try await backends.open(nil, Logger(label: "bourse.audit", level: .error))
+      let lines = ProgressLines(progress)
+      let (report, verdicts) = try await VerdictAudit(
+        reading: blobs, verifyingWith: opened.map(\.backend)
+      ).run(
         path: journal,
-        options: .init(
-          invariantsEvery: invariantsEvery, checksSignatures: !withoutSignatures)
-      ) { done, total in
-        progress.show("\(done) of \(total) entries")
+        options: .init(invariantsEvery: invariantsEvery, checksSignatures: !withoutSignatures),
+        choice: choice, seed: seed ?? Digest.of(Nonce.random().canonicalBytes)
+      ) { done, total, what in
+        lines.show("\(done) of \(total) \(what)")
       }
-      progress.finish()
-      let summary = Summary(report, seconds: (.now - start) / .seconds(1))
+      for served in opened { await served.backend.close() }
+      lines.finish()
+      let summary = Summary(report, verdicts, seconds: (.now - start) / .seconds(1))
       output.json ? try printJSON(summary) : summary.show()
-      if !report.isSound { throw ExitCode(1) }
+      if !summary.sound { throw ExitCode(1) }
+      if verdicts.unverifiedCount > 0 { throw ExitCode(2) }
+    }
+
+    private static let sampleSize = 100
+  }
+}
+
+/// A line of progress that the replay's thread and the verifying tasks take turns to show.
+private final class ProgressLines: Sendable {
+  private let progress: Mutex<Progress>
+
+  init(_ progress: sending Progress) { self.progress = Mutex(progress) }
+
+  func show(_ text: String) { progress.withLock { $0.show(text) } }
+  func finish() { progress.withLock { $0.finish() } }
+}
+
+extension VerdictAudit.Choice: ExpressibleByArgument {
+  public init?(argument: String) {
+    let parts = argument.split(separator: ":", omittingEmptySubsequences: false)
+    switch (parts.first, parts.count) {
+    case ("all", 1): self = .all
+    case ("none", 1): self = .none
+    case ("sample", 2):
+      guard let count = Int(parts[1]), 1...1_000_000 ~= count else { return nil }
+      self = .sample(count)
+    default: return nil
     }
   }
 }
@@ -67,13 +133,21 @@ extension AuditCommand {
         Works on a copy of a broker's directory, or on a stopped broker's. The export holds every \
         command, what came of it and the broker's signed answer; replay it to check it.
 
+        With --evidence it also carries the blobs by which verdicts are found again: evidence, \
+        programs, keys, proofs, and the tensors of all requests, those too that are disclosed to \
+        their parties alone. Hand it to whom you would show these.
+
         EXAMPLES
           bourse audit export ./broker -o journal.export
           bourse audit replay journal.export
+          bourse audit export ./broker --evidence -o full.export
+          bourse audit replay full.export --verify all
         """)
 
     @Argument(help: "The directory that holds journal.sqlite.")
     var directory: String
+    @Flag(help: "Carry the blobs that `audit replay --verify` needs.")
+    var evidence = false
     @Option(name: .shortAndLong, help: "The file to write.")
     var output: String
     @OptionGroup var format: JSONOption
@@ -81,21 +155,34 @@ extension AuditCommand {
     private struct Shown: Encodable {
       let file: String
       let entries: UInt64
+      let blobs: UInt64
+      /// Blobs that verdicts rest on and that the broker does not hold.
+      let missingBlobs: UInt64
       let bytes: Int
     }
 
     func run() async throws {
       let progress = Progress(isShown: !format.json)
-      let entries = try JournalExport.write(
-        try JournalReader(directory: directory), to: output
-      ) { done, total in
-        progress.show("\(done) of \(total) entries")
+      let blobs = evidence ? try BlobReader(path: directory) : nil
+      guard blobs != nil || !evidence else {
+        throw ValidationError("'\(directory)' holds no blobs; leave out --evidence.")
+      }
+      let contents = try JournalExport.write(
+        try JournalReader(directory: directory), evidence: blobs, to: output
+      ) { done, total, what in
+        progress.show("\(done) of \(total) \(what)")
       }
       progress.finish()
       let attributes = try FileManager.default.attributesOfItem(atPath: output)
-      let shown = Shown(file: output, entries: entries, bytes: attributes[.size] as? Int ?? 0)
+      let shown = Shown(
+        file: output, entries: contents.entries, blobs: contents.blobs,
+        missingBlobs: contents.missing, bytes: attributes[.size] as? Int ?? 0)
       if format.json { return try printJSON(shown) }
-      print("\(shown.entries) entries, \(shown.bytes) bytes in \(output)")
+      let carried = evidence ? ", \(shown.blobs) blobs" : ""
+      print("\(shown.entries) entries\(carried), \(shown.bytes) bytes in \(output)")
+      if shown.missingBlobs > 0 {
+        print("\(shown.missingBlobs) blobs that verdicts rest on are not held or are damaged")
+      }
     }
   }
 }
@@ -248,11 +335,31 @@ extension AuditCommand {
     let stateDigest: String
     let balances: [Balance]
     let divergence: Divergence?
+    let verdicts: Verdicts
     let seconds: Double
 
-    init(_ report: ReplayReport, seconds: Double) {
+    struct Verdicts: Encodable {
+      let verify: String
+      let seed: String
+      let recorded: UInt64
+      let chosen: UInt64
+      let proofsVerified: UInt64
+      let reexecuted: UInt64
+      let inconclusive: UInt64
+      let unverified: UInt64
+      let firstUnverified: [VerdictAudit.Unverified]
+    }
+
+    init(_ report: ReplayReport, _ found: VerdictAudit.Report, seconds: Double) {
       network = report.network.name
-      sound = report.isSound
+      // A verdict is of an entry that holds, so it comes before where the replay stopped.
+      divergence = found.divergence ?? report.divergence
+      sound = divergence == nil
+      verdicts = Verdicts(
+        verify: found.choice.description, seed: found.seed.description, recorded: found.recorded,
+        chosen: found.chosen, proofsVerified: found.proofs, reexecuted: found.reexecutions,
+        inconclusive: found.inconclusive, unverified: found.unverifiedCount,
+        firstUnverified: found.unverified)
       entries = report.entries
       accepted = report.accepted
       rejected = report.rejected
@@ -264,7 +371,6 @@ extension AuditCommand {
           owner: $0.account.owner?.description, purpose: $0.account.purpose.description,
           microcredits: $0.balance)
       }
-      divergence = report.divergence
       self.seconds = seconds
     }
 
@@ -282,11 +388,31 @@ extension AuditCommand {
         ])
       }
       print(table.text)
+      showVerdicts()
       if let divergence {
         print("DIVERGED at \(divergence)")
       } else {
         print("sound: every event, posting, balance and acknowledgement is as decided again")
       }
+    }
+
+    private func showVerdicts() {
+      guard verdicts.chosen > 0 else {
+        return print("verdicts \(verdicts.recorded) recorded, none verified again")
+      }
+      print(
+        """
+        verdicts \(verdicts.recorded) recorded, \(verdicts.chosen) chosen (\(verdicts.verify)\
+        , seed \(verdicts.seed))
+                 \(verdicts.proofsVerified) proofs verified again, \(verdicts.reexecuted) programs \
+        run again, \(verdicts.inconclusive) inconclusive
+        """)
+      guard verdicts.unverified > 0 else { return }
+      print("         \(verdicts.unverified) NOT VERIFIED:")
+      for one in verdicts.firstUnverified {
+        print("           entry \(one.sequence), lease \(one.lease): \(one.reason)")
+      }
+      if verdicts.unverified > UInt64(verdicts.firstUnverified.count) { print("           …") }
     }
   }
 }

@@ -21,9 +21,10 @@ struct Bourse: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      BrokerCommand.self, ProverCommand.self, RequestCommand.self, ModelCommand.self,
-      AccountCommand.self, BidCommand.self, BookCommand.self, TradesCommand.self,
-      WatchCommand.self, ExplainCommand.self, QuoteCommand.self, ProversCommand.self,
+      BrokerCommand.self, ProverCommand.self, VerifierCommand.self, RequestCommand.self,
+      ModelCommand.self, AccountCommand.self, BidCommand.self, BookCommand.self,
+      TradesCommand.self, WatchCommand.self, ExplainCommand.self, QuoteCommand.self,
+      ProversCommand.self,
       RulesCommand.self, ChallengeCommand.self, KeysCommand.self, PluginCommand.self,
       AuditCommand.self,
       VerifyCommand.self, DemoCommand.self, BenchCommand.self,

@@ -22,13 +22,15 @@ struct BrokerCommand: AsyncParsableCommand {
         clients need. Stop it with Ctrl-C; what was acknowledged is on the disk. Copy the \
         directory while it is stopped to back it up.
 
-        Slices are verified by reexec and sumcheck, and by the plugins that --plugin adds.
+        Slices are verified by reexec and sumcheck, and by the plugins that --plugin adds, here \
+        and by the verifiers that --verifier names (`bourse verifier run`).
 
         EXAMPLES
           bourse broker run --data ./broker
           bourse broker run --data ./broker --plugin ./libmine.so
           bourse broker run --data ./broker --endpoint tcp://127.0.0.1:7400 --network test
           bourse broker run --data ./broker --endpoint tcp://0.0.0.0:7400 --feed tcp://0.0.0.0:7500
+          bourse broker run --data ./broker --verifier 5c0d… --local-workers 0 --cross-check 50000
         """)
 
     @Option(name: .long, help: "The broker's directory; made where it is missing.")
@@ -46,9 +48,38 @@ struct BrokerCommand: AsyncParsableCommand {
     var executeWindow: UInt64?
     @Option(name: .long, help: "Milliseconds from an output to its receipt (first start only).")
     var proveWindow: UInt64?
+    @Option(
+      name: .customLong("verifier"),
+      help: ArgumentHelp(
+        "The public key, or key file, of a verifier elsewhere whose verdicts count. Repeatable.",
+        valueName: "key"))
+    var verifiers: [String] = []
+    @Option(
+      name: .long,
+      help: "Verifications at a time in this process; 0 leaves them to the verifiers.")
+    var localWorkers = 2
+    @Option(
+      name: .long,
+      help: ArgumentHelp(
+        "How many of a verifier's verdicts 'valid' are found again here, drawn at random; others always are.",
+        valueName: "ppm"))
+    var crossCheck: UInt32 = 100_000
     @OptionGroup var backends: BackendOptions
     @Flag(name: .shortAndLong, help: "Log every step to standard error.")
     var verbose = false
+
+    func validate() throws {
+      guard 0...64 ~= localWorkers else {
+        throw ValidationError("--local-workers takes 0 to 64; give another number.")
+      }
+      guard localWorkers > 0 || !verifiers.isEmpty else {
+        throw ValidationError(
+          "Nobody would verify; name a --verifier, or leave out --local-workers 0.")
+      }
+      guard crossCheck <= 1_000_000 else {
+        throw ValidationError("--cross-check takes parts per million, up to 1000000.")
+      }
+    }
 
     func run() async throws {
       let logger = Logger(label: "bourse.broker", level: verbose ? .debug : .notice)
@@ -56,6 +87,7 @@ struct BrokerCommand: AsyncParsableCommand {
         throw ValidationError(
           "'\(network)' is no network's name; use 1 to 64 of a-z, 0-9, '-' and '.'.")
       }
+      let verification = try verification()
       try FileManager.default.createDirectory(
         atPath: data, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
       let key = try KeyFile.readOrCreate(data + "/broker.key")
@@ -89,7 +121,7 @@ struct BrokerCommand: AsyncParsableCommand {
         endpoint: endpoint, feedEndpoint: try feed ?? Self.nextPort(after: endpoint),
         curveKeys: curve, sequencer: sequencer,
         historyIndex: try HistoryIndex(directory: data), blobs: blobs,
-        backends: backends, logger: logger
+        backends: backends, verification: verification, logger: logger
       ) { card in
         do {
           try card.write(to: cardPath)
@@ -126,6 +158,14 @@ struct BrokerCommand: AsyncParsableCommand {
         throw BackendChoiceError.foreignSemantics(descriptor.id, descriptor.semantics)
       }
       return served
+    }
+
+    private func verification() throws -> VerificationOptions {
+      var options = VerificationOptions()
+      options.localWorkers = localWorkers
+      options.verifiers = Set(try verifiers.map { try publicKey($0) })
+      options.crossChecked = PartsPerMillion(clamping: crossCheck)
+      return options
     }
 
     private func parameters() -> Parameters {

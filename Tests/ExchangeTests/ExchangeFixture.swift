@@ -31,6 +31,7 @@ final class Exchange {
   private(set) var card: BrokerCard
   private let genesis: Genesis
   private let backends: [BackendID]
+  private let verification: VerificationOptions
   private let curve = CurveKeyPair.random()
   private var broker: RunningService?
   private var sequencer: Sequencer?
@@ -41,9 +42,10 @@ final class Exchange {
   /// it did, the journal must then replay to the balances that the live broker had.
   static func run(
     _ parameters: Parameters = Parameters(), backends: [BackendID] = [.reexec],
+    verification: VerificationOptions = VerificationOptions(),
     _ body: (Exchange) async throws -> Void
   ) async throws {
-    let exchange = try await Exchange(parameters, backends)
+    let exchange = try await Exchange(parameters, backends, verification)
     defer { try? FileManager.default.removeItem(atPath: exchange.directory) }
     do {
       try await body(exchange)
@@ -60,8 +62,11 @@ final class Exchange {
     #expect(balances.values.reduce(0, +) == 0)
   }
 
-  private init(_ parameters: Parameters, _ backends: [BackendID]) async throws {
+  private init(
+    _ parameters: Parameters, _ backends: [BackendID], _ verification: VerificationOptions
+  ) async throws {
     self.backends = backends
+    self.verification = verification
     directory = NSTemporaryDirectory() + "bourse-exchange-\(UUID().uuidString)"
     card = BrokerCard(
       network: network, endpoint: "tcp://127.0.0.1:0", curveKey: curve.publicKey,
@@ -116,7 +121,7 @@ final class Exchange {
       network: network, key: brokerKey, operatorKey: operatorKey.publicKey,
       endpoint: card.endpoint, feedEndpoint: card.feed ?? "tcp://127.0.0.1:0", curveKeys: curve,
       sequencer: sequencer, historyIndex: try HistoryIndex(directory: directory), blobs: blobs,
-      backends: served, logger: quiet
+      backends: served, verification: verification, logger: quiet
     ) { ready.yield($0) }
     let running = RunningService(service) { ready.finish() }
     guard let card = await cards.first(where: { _ in true }) else {
@@ -148,6 +153,13 @@ final class Exchange {
 
   func replay() async throws -> ReplayReport {
     try await onceReleased { try Replay.run(path: directory) }
+  }
+
+  /// A copy of the broker's directory as it is now, for the caller to remove.
+  func copy() throws -> String {
+    let copy = NSTemporaryDirectory() + "bourse-copy-\(UUID().uuidString)"
+    try FileManager.default.copyItem(atPath: directory, toPath: copy)
+    return copy
   }
 
   /// The journal's file is free once the last task of the stopped broker has gone.
@@ -283,6 +295,17 @@ enum SharedBackend {
 
   private static func open(_ id: BackendID) async throws -> ServedBackend {
     let plugin = id == fault ? try compileFault() : installed.plugin(id.name)
+    return try await open(id, of: plugin)
+  }
+
+  /// One that calls itself `reexec`, copies its input, and gives a wrong output from the second run
+  /// in the life of its process on.
+  static func forgetfulReexec() async throws -> Backend {
+    let plugin = try compileFault("RUNS_RIGHTLY_ONCE", ["FAULT_ID=\"reexec\""])
+    return try await open(.reexec, of: plugin).backend
+  }
+
+  private static func open(_ id: BackendID, of plugin: String) async throws -> ServedBackend {
     let digest = Digest.of([UInt8](try Data(contentsOf: URL(filePath: plugin))))
     let backend = try await Backend(
       Backend.Configuration(
@@ -291,16 +314,19 @@ enum SharedBackend {
   }
 
   /// A plugin with a fault of `Fixtures/fault.c`; that of `NONE` has a semantics of its own.
-  static func compileFault(_ fault: String = "TIRES") throws -> String {
+  static func compileFault(
+    _ fault: String = "TIRES", _ definitions: [String] = []
+  ) throws -> String {
     let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     let output = "\(installed.directory)/fault-\(fault)-exchange-\(getpid()).so"
     let compiler = Process()
     compiler.executableURL = URL(filePath: "/usr/bin/env")
-    compiler.arguments = [
-      "cc", "-shared", "-fPIC", "-DFAULT_\(fault)", "-I",
-      tests.appending(path: "../Sources/CBourseProver/include").path(),
-      tests.appending(path: "ProverHostTests/Fixtures/fault.c").path(), "-o", output,
-    ]
+    compiler.arguments =
+      [
+        "cc", "-shared", "-fPIC", "-DFAULT_\(fault)", "-I",
+        tests.appending(path: "../Sources/CBourseProver/include").path(),
+        tests.appending(path: "ProverHostTests/Fixtures/fault.c").path(), "-o", output,
+      ] + definitions.map { "-D\($0)" }
     try compiler.run()
     compiler.waitUntilExit()
     guard compiler.terminationStatus == 0 else { throw FixtureError.notCompiled }

@@ -14,7 +14,8 @@ import Testing
     try journal.close()
     let file = fixture.directory.path + "/journal.export"
     #expect(
-      try JournalExport.write(JournalReader(directory: fixture.directory.path), to: file) == 30)
+      try JournalExport.write(JournalReader(directory: fixture.directory.path), to: file).entries
+        == 30)
     return (fixture, file)
   }
 

@@ -17,9 +17,9 @@ enum Layout {
     ["Journal"],
     ["Replay"],
     ["ProverHost"],
-    ["PluginCheck"],
+    ["PluginCheck", "Verdicts"],
     ["Wire"],
-    ["Broker", "Prover", "Requester", "Auditor"],
+    ["Broker", "VerifierWorker", "Prover", "Requester", "Auditor"],
     ["bourse", "bourse-prover-host"],
   ]
 

@@ -53,6 +53,16 @@ static bourse_status execute(
   while (!c->is_cancelled(c)) usleep(1000);
   return BOURSE_CANCELLED;
 #endif
+#ifdef FAULT_RUNS_RIGHTLY_ONCE
+  /* In the life of its process. */
+  static int executed;
+  if (executed++ > 0) {
+    uint8_t wrong = i->inputs[0]->data[0] ^ 1;
+    outputs[0]->write(outputs[0], &wrong, 1);
+    outputs[0]->write(outputs[0], i->inputs[0]->data + 1, length - 1);
+    return BOURSE_OK;
+  }
+#endif
   outputs[0]->write(outputs[0], i->inputs[0]->data, length);
   return BOURSE_OK;
 }
@@ -152,8 +162,11 @@ static const void *get_extension(const bourse_backend *b, const char *id) {
 #else
 #define SEMANTICS "none"
 #endif
+#ifndef FAULT_ID
+#define FAULT_ID "fault"
+#endif
 static const bourse_backend fault = {
-    sizeof(bourse_backend), 0, "fault", "1", SEMANTICS, "Goes wrong.", supports, estimate, compile,
+    sizeof(bourse_backend), 0, FAULT_ID, "1", SEMANTICS, "Goes wrong.", supports, estimate, compile,
     session_open, session_close, execute, prove, verify, get_extension};
 
 #ifdef FAULT_CRASH_IN_CONSTRUCTOR
