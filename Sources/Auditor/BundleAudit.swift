@@ -101,11 +101,24 @@ package struct BundleAudit: Sendable {
       acknowledgement.network == bundle.network, acknowledgement.rejection == nil,
       broker == nil || broker == acknowledgement.broker
     else { throw .falseSignature("the broker's acknowledgement") }
+    try checkEntry()
     guard terms.model == bundle.manifest.id else { throw .foreignManifest }
     guard terms.inputs.count == bundle.manifest.inputs.count,
       terms.assurances.count == bundle.manifest.slices.count
     else { throw .foreignManifest }
     return terms
+  }
+
+  /// The request's entry stands in the journal that the broker signed.
+  private func checkEntry() throws(BundleError) {
+    let (checkpoint, entry) = (bundle.checkpoint, bundle.entry)
+    guard checkpoint.isAuthentic, checkpoint.network == bundle.network,
+      checkpoint.broker == bundle.acknowledgement.broker
+    else { throw .falseSignature("the broker's checkpoint") }
+    guard entry.index == bundle.acknowledgement.sequence, entry.size == checkpoint.size,
+      entry.verifies(
+        leafHash: MerkleTree.leafHash(bundle.acknowledgement.head.bytes), root: checkpoint.root)
+    else { throw .notJournaled }
   }
 
   /// Everything about a slice but the work itself; gives what the work is about.
@@ -256,6 +269,7 @@ package struct BundleAudit: Sendable {
 package enum BundleError: CodedError, Equatable {
   case falseSignature(String)
   case notARequest
+  case notJournaled
   case foreignManifest
   case sliceCount(expected: Int, got: Int)
   case falseStatement(slice: String)
@@ -273,6 +287,7 @@ package enum BundleError: CodedError, Equatable {
     switch self {
     case .falseSignature: "bundle-false-signature"
     case .notARequest: "bundle-not-a-request"
+    case .notJournaled: "bundle-not-journaled"
     case .foreignManifest: "bundle-foreign-manifest"
     case .sliceCount: "bundle-slice-count"
     case .falseStatement: "bundle-false-statement"
@@ -293,6 +308,8 @@ package enum BundleError: CodedError, Equatable {
     case .falseSignature(let what):
       "The signature of \(what) does not hold; do not rely on this bundle."
     case .notARequest: "The signed command is no request; do not rely on this bundle."
+    case .notJournaled:
+      "The request's entry is not in the journal that the broker signed; keep the bundle, whose acknowledgement says that it is."
     case .foreignManifest:
       "The manifest is not the one that the request names; do not rely on this bundle."
     case .sliceCount(let expected, let got):

@@ -134,7 +134,7 @@ package struct VerdictAudit: Sendable {
     return (replay, report)
   }
 
-  /// A backend does one verification after the other, so more than its processors' worth only waits.
+  /// Verdicts under way: enough to keep each backend's process busy, which does one at a time.
   private static let width = 4
 
   // MARK: One verdict

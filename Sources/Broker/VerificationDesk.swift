@@ -16,8 +16,9 @@ package struct VerificationOptions: Sendable {
   /// How many of their `valid` verdicts the broker finds again itself. Every other verdict it finds
   /// again in any case: `invalid` takes a stake.
   package var crossChecked = PartsPerMillion(clamping: 100_000)
-  /// How long a verifier may hold a job before it goes to another.
-  package var patience = Duration.seconds(120)
+  /// How long a verifier may hold a job before it goes to another: half as long as the market waits
+  /// under its first parameters.
+  package var patience = Duration.seconds(15)
 
   package init() {}
 }

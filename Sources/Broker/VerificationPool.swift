@@ -96,8 +96,8 @@ actor VerificationPool {
     }
   }
 
-  /// Gives up the job that the word is about, for its taker to finish. Nil where the word's verifier
-  /// does not hold such a job.
+  /// Gives up the job that the word is about, for its taker to finish. Nil where the word's
+  /// verifier does not hold such a job.
   func release(_ word: SignedVerdict) -> VerificationJob? {
     let found = held.first { place, holding in
       place.verifier == word.verifier && holding.job.lease == word.lease

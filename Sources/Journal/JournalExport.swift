@@ -314,8 +314,8 @@ extension UInt64 {
   }
 }
 
-/// The blobs that a journal's verdicts rest on, each once, in the order in which they are named: all
-/// that finding a verdict again takes.
+/// The blobs that a journal's verdicts rest on, each once, in the order in which they are named:
+/// all that finding a verdict again takes.
 private struct EvidenceList {
   private(set) var digests: [Digest] = []
   private let blobs: BlobReader

@@ -136,20 +136,7 @@ package struct ProverService: Service {
   private func serve(_ worker: LeaseWorker) async {
     let (working, revealing) = (LeaseProgress(), LeaseProgress())
     await withDiscardingTaskGroup { group in
-      let (wakes, wake) = AsyncStream.makeStream(
-        of: Void.self, bufferingPolicy: .bufferingNewest(1))
-      let notices = client.notices()
-      group.addTask {
-        for await _ in notices { wake.yield() }
-      }
-      group.addTask {
-        while !Task.isCancelled {
-          wake.yield()
-          try? await Task.sleep(for: .seconds(1))
-        }
-        wake.finish()
-      }
-      for await _ in wakes {
+      for await _ in client.wakes(every: .seconds(1)) {
         if Task.isCancelled { break }
         let items: [WorkItem]
         do {

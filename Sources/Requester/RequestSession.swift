@@ -116,21 +116,8 @@ package struct RequestSession: Sendable {
   package func follow(
     _ request: RequestID, onChange: (RequestReport) -> Void
   ) async throws -> RequestReport {
-    let (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-    let notices = client.notices()
-    let listener = Task { for await _ in notices { wake.yield() } }
-    let timer = Task {
-      while !Task.isCancelled {
-        wake.yield()
-        try? await Task.sleep(for: .milliseconds(500))
-      }
-    }
-    defer {
-      listener.cancel()
-      timer.cancel()
-    }
     var seen: [UInt8] = []
-    for await _ in wakes {
+    for await _ in client.wakes(every: .milliseconds(500)) {
       let report = try await client.report(on: request)
       let bytes = report.canonicalBytes
       if bytes != seen { onChange(report) }
@@ -187,10 +174,11 @@ package struct RequestSession: Sendable {
     for digest in digests.sorted() {
       blobs.append(try await client.download(digest, byteLimit: Bundle.blobLimit))
     }
+    let entry = try await client.inclusion(of: performed.acknowledgement.sequence)
     return Bundle(
       network: client.card.network, request: performed.envelope,
-      acknowledgement: performed.acknowledgement, manifest: manifest, slices: slices,
-      jobRoot: jobRoot, blobs: blobs)
+      acknowledgement: performed.acknowledgement, checkpoint: entry.checkpoint, entry: entry.proof,
+      manifest: manifest, slices: slices, jobRoot: jobRoot, blobs: blobs)
   }
 }
 

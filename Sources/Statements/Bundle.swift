@@ -1,8 +1,9 @@
 package import MerkleLog
 package import Primitives
 
-/// Everything needed to check one finished request offline: who asked for what, who answered each
-/// slice under which signature, and the bytes behind every digest.
+/// Everything needed to check one finished request offline: who asked for what, that the broker's
+/// journal has it, who answered each slice under which signature, and the bytes behind each
+/// digest.
 package struct Bundle: Sendable, CanonicalCodable {
   /// A bundle above this is refused before it is read.
   package static let byteLimit = 1 << 30
@@ -49,6 +50,10 @@ package struct Bundle: Sendable, CanonicalCodable {
   package let request: Envelope
   /// The broker's word that the request is in its journal.
   package let acknowledgement: Acknowledgement
+  /// The broker's signature over the journal, as it stood when the bundle was made.
+  package let checkpoint: Checkpoint
+  /// That the request's entry, whose hash the acknowledgement names, is in that journal.
+  package let entry: InclusionProof
   package let manifest: Manifest
   /// One per slice of the manifest, in its order.
   package let slices: [Slice]
@@ -58,12 +63,15 @@ package struct Bundle: Sendable, CanonicalCodable {
   package let blobs: [[UInt8]]
 
   package init(
-    network: NetworkID, request: Envelope, acknowledgement: Acknowledgement, manifest: Manifest,
-    slices: [Slice], jobRoot: Digest, blobs: [[UInt8]]
+    network: NetworkID, request: Envelope, acknowledgement: Acknowledgement,
+    checkpoint: Checkpoint, entry: InclusionProof, manifest: Manifest, slices: [Slice],
+    jobRoot: Digest, blobs: [[UInt8]]
   ) {
     self.network = network
     self.request = request
     self.acknowledgement = acknowledgement
+    self.checkpoint = checkpoint
+    self.entry = entry
     self.manifest = manifest
     self.slices = slices
     self.jobRoot = jobRoot
@@ -71,10 +79,12 @@ package struct Bundle: Sendable, CanonicalCodable {
   }
 
   package func encode(into encoder: inout CanonicalEncoder) {
-    encoder.append(fixed: Array("BRSBNDL1".utf8))
+    encoder.append(fixed: Array("BRSBNDL2".utf8))
     encoder.append(network)
     encoder.append(request)
     encoder.append(acknowledgement)
+    encoder.append(checkpoint)
+    encoder.append(entry)
     encoder.append(manifest)
     encoder.append(slices)
     encoder.append(jobRoot)
@@ -84,12 +94,14 @@ package struct Bundle: Sendable, CanonicalCodable {
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     let start = decoder
-    guard try decoder.fixed(count: 8) == Array("BRSBNDL1".utf8) else {
+    guard try decoder.fixed(count: 8) == Array("BRSBNDL2".utf8) else {
       throw start.failure(.invalid("the file is no bundle"))
     }
     network = try decoder.record()
     request = try decoder.record()
     acknowledgement = try decoder.record()
+    checkpoint = try decoder.record()
+    entry = try decoder.record()
     manifest = try decoder.record()
     slices = try decoder.list(limit: Manifest.sliceLimit, elementSize: 400)
     jobRoot = try decoder.record()

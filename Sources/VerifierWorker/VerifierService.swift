@@ -59,22 +59,9 @@ package struct VerifierService: Service {
     await client.close()
   }
 
-  /// Asks at every notice and once a second; notices may be lost.
+  /// Asks until nothing is left, at every notice and once a second.
   private func work(_ slot: UInt32) async throws {
-    let (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-    let notices = client.notices()
-    let listener = Task { for await _ in notices { wake.yield() } }
-    let timer = Task {
-      while !Task.isCancelled {
-        wake.yield()
-        try? await Task.sleep(for: .seconds(1))
-      }
-    }
-    defer {
-      listener.cancel()
-      timer.cancel()
-    }
-    for await _ in wakes {
+    for await _ in client.wakes(every: .seconds(1)) {
       do {
         while let job = try await client.verificationJob(slot: slot) {
           try await answer(job)

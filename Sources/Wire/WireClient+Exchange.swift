@@ -96,10 +96,10 @@ extension WireClient {
     return answer.checkpoint
   }
 
-  /// Shows that entry `sequence` is in the journal under a signed checkpoint, and gives both.
+  /// Shows that entry `sequence` is in the journal under a signed checkpoint, and gives its proof.
   package func inclusion(
     of sequence: UInt64
-  ) async throws -> (entryHash: Digest, checkpoint: Checkpoint) {
+  ) async throws -> InclusionAnswer {
     let answer = try await answer(to: .inclusion(sequence), as: InclusionAnswer.self)
     try check(answer.checkpoint)
     guard answer.proof.index == sequence, answer.proof.size == answer.checkpoint.size,
@@ -112,7 +112,7 @@ extension WireClient {
           "The proof does not show entry \(sequence) under the broker's own checkpoint; keep its acknowledgement of that entry as evidence."
       )
     }
-    return (answer.entryHash, answer.checkpoint)
+    return answer
   }
 
   /// The books, and the point of the journal at which they were so.

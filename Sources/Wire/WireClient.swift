@@ -65,6 +65,25 @@ package actor WireClient {
   /// not read.
   package nonisolated func notices() -> AsyncStream<Notice> { noticeBoard.subscribe() }
 
+  /// Wakes whoever waits for a change: at every hint, and after each `interval`, since hints may be
+  /// lost. Wakes that are not waited for count as one.
+  package nonisolated func wakes(every interval: Duration) -> AsyncStream<Void> {
+    let (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    let notices = notices()
+    let listener = Task { for await _ in notices { wake.yield() } }
+    let timer = Task {
+      while !Task.isCancelled {
+        wake.yield()
+        try? await Task.sleep(for: interval)
+      }
+    }
+    wake.onTermination = { _ in
+      listener.cancel()
+      timer.cancel()
+    }
+    return wakes
+  }
+
   package nonisolated var unownedExecutor: UnownedSerialExecutor {
     executor.asUnownedSerialExecutor()
   }

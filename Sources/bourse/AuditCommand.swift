@@ -26,13 +26,13 @@ struct AuditCommand: AsyncParsableCommand {
       discussion: """
         Works on a copy of a broker's directory, on a stopped broker's, or on an export of one.
 
-        With --verify it also finds verdicts again: it takes a verdict's evidence, compares it with \
-        what the replayed market wanted verified, compiles the key from the slice's program where \
-        keys are deterministic, verifies the proof or runs the program, and compares. `all` does so \
-        beside the replay, on all processors. Unless told, it takes a sample of 100 where the blobs \
-        are there, which a broker that lied in 1 of 20 verdicts escapes once in 170 times, and none \
-        where they are not. The sample is drawn by a seed that is new each time, so that no broker \
-        can have known it, and is printed, so that anyone can draw the same again.
+        With --verify it also finds verdicts again: it takes a verdict's evidence, compares it \
+        with what the replayed market wanted verified, compiles the key from the slice's program \
+        where keys are deterministic, verifies the proof or runs the program, and compares. `all` \
+        does so beside the replay, on all processors. Unless told, it takes a sample of 100 where \
+        the blobs are there, which a broker that lied in 1 of 20 verdicts escapes once in 170 \
+        times, and none where they are not. The sample is drawn by a seed that is new each time, \
+        so that no broker can have known it, and is printed, so that anyone can draw it again.
 
         Exits with 1 at the first divergence; with 2 where all that was decided again holds, and \
         some of the chosen verdicts could not be verified, for a missing blob or plugin.
@@ -291,7 +291,8 @@ extension AuditCommand {
         return digest
       }
       let client = try await brokerOptions.connect(as: nil)
-      let (hash, checkpoint) = try await client.inclusion(of: sequence)
+      let answer = try await client.inclusion(of: sequence)
+      let (hash, checkpoint) = (answer.entryHash, answer.checkpoint)
       await client.close()
       if let expected, expected != hash {
         throw Rejection(

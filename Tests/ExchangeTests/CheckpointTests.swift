@@ -63,9 +63,9 @@ extension ExchangeTests.CheckpointTests {
       let performed = try await exchange.client(key).perform(
         .bond(amount: Amount(microcredits: 5_000_000)), signedBy: key)
       let sequence = performed.acknowledgement.sequence
-      let (hash, checkpoint) = try await exchange.client(nil).inclusion(of: sequence)
-      #expect(hash == performed.acknowledgement.head)
-      #expect(checkpoint.size > sequence)
+      let shown = try await exchange.client(nil).inclusion(of: sequence)
+      #expect(shown.entryHash == performed.acknowledgement.head)
+      #expect(shown.checkpoint.size > sequence)
     }
   }
 }

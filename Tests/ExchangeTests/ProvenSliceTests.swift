@@ -256,8 +256,9 @@ extension Bundle {
     var slices = slices
     slices[index] = slice
     return Bundle(
-      network: network, request: request, acknowledgement: acknowledgement, manifest: manifest,
-      slices: slices, jobRoot: MerkleTree(leaves: slices.map(\.receipt.canonicalBytes)).root,
+      network: network, request: request, acknowledgement: acknowledgement,
+      checkpoint: checkpoint, entry: entry, manifest: manifest, slices: slices,
+      jobRoot: MerkleTree(leaves: slices.map(\.receipt.canonicalBytes)).root,
       blobs: self.blobs + blobs)
   }
 }
@@ -273,7 +274,8 @@ func refusesEveryMutation(
   }
   var sizes = [
     8, bundle.network.canonicalBytes.count, bundle.request.canonicalBytes.count,
-    bundle.acknowledgement.canonicalBytes.count, bundle.manifest.canonicalBytes.count, 4,
+    bundle.acknowledgement.canonicalBytes.count, bundle.checkpoint.canonicalBytes.count,
+    bundle.entry.canonicalBytes.count, bundle.manifest.canonicalBytes.count, 4,
   ]
   for slice in bundle.slices {
     sizes += [

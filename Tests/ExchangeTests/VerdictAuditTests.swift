@@ -74,6 +74,8 @@ extension ExchangeTests.VerdictAuditTests {
         JournalReader(directory: path), evidence: try BlobReader(path: path), to: full)
       #expect(contents.missing == 0)
       #expect(contents.blobs > found.recorded)
+      let run = try await Run(["audit", "export", path, "--evidence", "-o", full, "--json"])
+      #expect(run.status == 0, "\(run.errors)")
       _ = try JournalExport.write(JournalReader(directory: path), to: bare)
       try FileManager.default.removeItem(atPath: path)
       let again = try await Self.audit(full, .all)
@@ -81,11 +83,25 @@ extension ExchangeTests.VerdictAuditTests {
       #expect([again.proofs, again.reexecutions] == [found.proofs, found.reexecutions])
       #expect(again.unverifiedCount == 0)
 
+      let shown = try await Run(["audit", "replay", full, "--verify", "all", "--json"])
+      #expect(shown.status == 0, "\(shown.errors)")
+      let summary = try #require(
+        try JSONSerialization.jsonObject(with: shown.output) as? [String: Any])
+      let verdicts = try #require(summary["verdicts"] as? [String: Any])
+      #expect(verdicts["proofsVerified"] as? UInt64 == found.proofs)
+      #expect(verdicts["unverified"] as? UInt64 == 0)
+
       // What is not there is never called verified.
       #expect(try BlobReader(path: bare) == nil)
       let nothing = try await Self.audit(bare, .all)
       #expect(nothing.unverifiedCount == nothing.recorded)
       #expect(nothing.proofs + nothing.reexecutions == 0)
+      let unverified = try await Run(["audit", "replay", bare, "--verify", "all"])
+      #expect(unverified.status == 2)
+      #expect(unverified.text.contains("\(found.recorded) NOT VERIFIED"))
+      let unasked = try await Run(["audit", "replay", bare])
+      #expect(unasked.status == 0)
+      #expect(unasked.text.contains("none verified again"))
 
       // A sample is the same for the same seed, and another for another.
       let samples = try await [

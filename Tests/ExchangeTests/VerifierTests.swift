@@ -5,6 +5,7 @@ import Journal
 import Market
 import Primitives
 import Prover
+import ProverHost
 import Replay
 import Requester
 import Statements
@@ -177,6 +178,45 @@ extension ExchangeTests.VerifierTests {
       let verifier = try await exchange.verifier(key)
       #expect(try await first.end().state == .final)
       try await verifier.stop()
+    }
+  }
+
+  /// The built program, as whoever verifies runs it.
+  @Test func toolVerifiesForABrokerThatNamesItsKey() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await withFolder { folder in
+      let made = try await Run(["keys", "new", folder + "/verifier.key", "--json"])
+      let fields = try #require(
+        try JSONSerialization.jsonObject(with: made.output) as? [String: String])
+      let key = try PublicKey(hexadecimal: try #require(fields["publicKey"]))
+      var options = Self.options([], crossChecked: 0)
+      options.verifiers = [key]
+      try await Exchange.run(verification: options) { exchange in
+        try exchange.card.write(to: folder + "/broker.json")
+        #expect(try await Run(["keys", "new", folder + "/other.key"]).status == 0)
+        let stranger = try await Run([
+          "verifier", "run", "--key", folder + "/other.key", "--broker", folder + "/broker.json",
+        ])
+        #expect(stranger.status == 1)
+        #expect(stranger.errors.contains("not-a-verifier: "), "\(stranger.errors)")
+
+        try await exchange.publish(sample)
+        _ = try await exchange.prover(price: 1_000)
+        let verifier = Process()
+        verifier.executableURL = URL(filePath: SharedBackend.installed.directory + "/bourse")
+        verifier.arguments = [
+          "verifier", "run", "--key", folder + "/verifier.key", "--broker",
+          folder + "/broker.json",
+        ]
+        verifier.standardError = FileHandle.nullDevice
+        try verifier.run()
+        let asked = try await exchange.ask(sample, try sample.input())
+        #expect(try await asked.end().state == .final)
+        #expect(try exchange.evidence().allSatisfy { $0.word?.verifier == key })
+        verifier.terminate()
+        verifier.waitUntilExit()
+        #expect(verifier.terminationStatus == 0)
+      }
     }
   }
 
