@@ -67,7 +67,7 @@ struct BrokerHandler: WireHandler {
       case .bids(let prover): await sequencer.read { $0.openBids(of: prover) }.canonicalBytes
       case .work:
         if let prover = peer.identity {
-          await sequencer.read { $0.work(of: prover) }.canonicalBytes
+          await sequencer.work(of: prover).canonicalBytes
         } else {
           throw BrokerError.helloNeeded
         }
@@ -118,7 +118,7 @@ struct BrokerHandler: WireHandler {
   }
 
   private func report(_ id: RequestID) async throws -> RequestReport {
-    guard let report = await sequencer.read({ $0.report(on: id) }) else {
+    guard let report = await sequencer.report(on: id) else {
       throw BrokerError.unknownRequest(id)
     }
     return report
@@ -168,9 +168,10 @@ extension Market {
     Records(provers.sorted { $0.key < $1.key }.map { ProverRecord($0.key, $0.value) })
   }
 
-  func work(of prover: PublicKey) -> Records<WorkItem> {
+  /// What their lessees must do about these leases.
+  func work(on leases: [LeaseID]) -> Records<WorkItem> {
     Records(
-      sortedLeases.filter { $0.terms.prover == prover }.compactMap { lease in
+      leases.compactMap { self.leases[$0] }.compactMap { lease in
         let duty = nonceDuty(of: lease)
         // A lease that has ended may still owe its nonce.
         guard !lease.state.isFinal || duty == .now else { return nil }
@@ -189,9 +190,10 @@ extension Market {
     return reveals.leases.contains(lease.id) ? .now : .none
   }
 
-  func report(on id: RequestID) -> RequestReport? {
+  /// `leases` are all of the request's, in the order they were made.
+  func report(on id: RequestID, leases: [LeaseID]) -> RequestReport? {
     guard let request = requests[id] else { return nil }
-    let leases = sortedLeases.filter { $0.terms.request == id }
-    return RequestReport(request, leases: leases.map(LeaseReport.init))
+    return RequestReport(
+      request, leases: leases.compactMap { self.leases[$0] }.map(LeaseReport.init))
   }
 }

@@ -41,6 +41,7 @@ package actor Sequencer {
   private var market: Market
   private let journal: Journal
   private var disclosure: DisclosureIndex
+  private var leases: LeaseIndex
   private var waiting: [Waiting] = []
   private var positions: [Digest: Int] = [:]
   private var lastTick: Tick
@@ -58,6 +59,7 @@ package actor Sequencer {
     self.journal = journal
     self.market = market
     disclosure = DisclosureIndex(of: market)
+    leases = LeaseIndex(of: market)
     lastTick = journal.lastTick
   }
 
@@ -134,7 +136,10 @@ package actor Sequencer {
   }
 
   private func publish(_ committed: Committed) {
-    for event in committed.events { disclosure.note(event, in: market) }
+    for event in committed.events {
+      disclosure.note(event, in: market)
+      leases.note(event, in: market)
+    }
     subscribers.forEach { $0.yield(committed) }
   }
 
@@ -155,6 +160,16 @@ package actor Sequencer {
     FeedHead(
       network: market.genesis.network, sequence: journal.count - 1, hash: journal.head,
       tick: lastTick)
+  }
+
+  /// The leases that the prover must act on, or may owe a nonce for.
+  package func work(of prover: PublicKey) -> Records<WorkItem> {
+    market.work(on: leases.openLeases(of: prover))
+  }
+
+  /// Nil where there is no such request.
+  package func report(on request: RequestID) -> RequestReport? {
+    market.report(on: request, leases: leases.leases(of: request))
   }
 
   /// The books as they are at the last entry.

@@ -28,6 +28,8 @@ package struct Upcoming: Hashable, Sendable {
     case waitsForInputs = 22
     case waitsForDraw = 23
     case waitsForUpstream = 24
+    /// A bid that never expires.
+    case rests = 25
   }
 
   package let action: Action
@@ -66,8 +68,9 @@ extension Market {
   }
 
   package func upcoming(forBid id: BidID) -> [Upcoming] {
-    guard let bid = book.bid(id), !bid.isClosed, bid.terms.expiry < .never else { return [] }
-    return [Upcoming(.bidExpires, at: bid.terms.expiry)]
+    guard let bid = book.bid(id), !bid.isClosed else { return [] }
+    let expiry = bid.terms.expiry
+    return [expiry == .never ? Upcoming(.rests) : Upcoming(.bidExpires, at: expiry)]
   }
 
   private func upcoming(for request: Request) -> [Upcoming] {

@@ -53,6 +53,10 @@ struct LeaseWorker: Sendable {
 
   /// Reveals what the commitment of the lease's outputs has promised.
   func reveal(_ item: WorkItem) async throws {
+    if misbehaviour == .withholdNonce {
+      logger.warning("misbehaving: keeping the nonce of lease \(item.terms.id)")
+      return
+    }
     try await client.perform(
       .revealNonce(.lessee(item.terms.id), nonce(of: item)), signedBy: key)
     logger.info("lease \(item.terms.id): revealed its nonce")

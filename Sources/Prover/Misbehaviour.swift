@@ -12,4 +12,6 @@ package enum Misbehaviour: String, Sendable, CaseIterable {
   case late
   /// Takes leases and never answers.
   case silent
+  /// Works rightly, and keeps the nonce that it committed to.
+  case withholdNonce = "withhold-nonce"
 }

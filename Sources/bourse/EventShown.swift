@@ -94,17 +94,20 @@ extension Event.Body {
       let extra =
         bonus > .zero ? ", \(bonus) of them for replacing one that was slashed" : ""
       return
-        "paid: \(postings.gained(.available)) to the prover\(extra), \(postings.gained(.treasury)) to the treasury; its stake of \(postings.gained(.bond)) is free"
+        "paid: \(postings.gained(.available)) to the prover\(extra), \(postings.gained(.treasury)) to the treasury; its stake of \(postings.freed) is free"
     case .leaseSlashed(_, let reason, _):
+      let challenger = postings.gained(.available)
+      let extra =
+        challenger > 0 ? "; \(challenger) to whoever challenged it, its deposit among them" : ""
       return
-        "slashed, because \(reason): \(postings.lost(.stakeHold)) of stake, of which \(postings.gained(.burned)) burned, \(postings.gained(.treasury)) to the treasury, \(postings.gained(.slashEscrow)) set aside for those it harmed and its replacement"
+        "slashed, because \(reason): \(postings.lost(.stakeHold) + postings.lost(.delegatedHold)) of stake, of which \(postings.gained(.burned)) burned, \(postings.gained(.treasury)) to the treasury, \(postings.gained(.slashEscrow)) set aside for those it harmed and its replacement\(extra)"
     case .leaseReleased(_, let reason, let compensation):
       let extra = compensation > .zero ? "; \(compensation) for its trouble" : ""
       return
-        "released without fault, because \(reason)\(extra); its stake of \(postings.gained(.bond)) is free"
+        "released without fault, because \(reason)\(extra); its stake of \(postings.freed) is free"
     case .leaseLapsed(_, let penalty):
       return
-        "late: \(penalty) of its stake burned, the larger of a share of it and what the replacement costs more, capped; \(postings.gained(.bond)) are free"
+        "late: \(penalty) of its stake burned, the larger of a share of it and what the replacement costs more, capped; \(postings.freed) are free"
     case .leaseOrphaned(_, let compensation):
       return
         "an output that it consumed is invalid: its slice is given away again; \(compensation) are set aside in case its own work is right"
@@ -138,6 +141,28 @@ extension Event.Body {
     case .challenged(_, let challenge):
       return "\(challenge.challenger.short) challenges it with \(challenge.deposit)"
     case .leaseAttested: return "nobody has challenged it in time"
+    case .delegatorsPaid(_, let paid, _):
+      return "\(paid) of its fee go to the prover's delegators, by what each stakes"
+    case .firstLossTaken(_, let bond, let unbonding):
+      return
+        "the prover loses first: \(bond) of its bond and \(unbonding) on their way out take the place of delegated stake"
+    case .delegatorsLost(_, let losses, _):
+      return
+        "its \(losses.count) delegators lose \(losses.map { $0.stake.microcredits + $0.leaving.microcredits }.reduce(0, +)), each its part"
+    case .commissionSet(let prover, let commission):
+      return
+        "\(prover.short) keeps \(describe(share: Double(commission.rate.parts) / 1_000_000)) of what its delegators' stake earns"
+    case .delegated(let prover, let holder, let amount):
+      return "\(holder.short) delegates \(amount) to \(prover.short)"
+    case .undelegating(let prover, let holder, let amount, let until):
+      return
+        "\(holder.short) takes \(amount) from \(prover.short), free after \(describe(until))"
+    case .undelegated(_, let holder, let amount, _):
+      return "\(holder.short) has \(amount) back"
+    case .bonded(let prover, let amount): return "\(prover.short) bonds \(amount)"
+    case .unbonding(let prover, let amount, let until):
+      return "\(prover.short) takes \(amount) out of its bond, free after \(describe(until))"
+    case .unbonded(let prover, let amount): return "\(amount) of \(prover.short) are free"
     case .deposited(let owner, let amount): return "\(amount) come in for \(owner.short)"
     case .withdrawn(let owner, let amount): return "\(amount) of \(owner.short) leave"
     case .modelPublished(let publisher, let manifest):
@@ -145,7 +170,6 @@ extension Event.Body {
     case .keyPublished(let record):
       return
         "the key of \(record.backend) for slice \(record.slice) of model \(record.model.short) is published"
-    default: return name
     }
   }
 
@@ -171,6 +195,9 @@ extension [Posting] {
   fileprivate func gained(_ purpose: Purpose) -> Int64 {
     filter { $0.account.purpose == purpose && $0.delta > 0 }.map(\.delta).reduce(0, +)
   }
+
+  /// Stake that is behind nothing any more.
+  fileprivate var freed: Int64 { gained(.bond) + gained(.delegated) }
 
   fileprivate func lost(_ purpose: Purpose) -> Int64 {
     -filter { $0.account.purpose == purpose && $0.delta < 0 }.map(\.delta).reduce(0, +)

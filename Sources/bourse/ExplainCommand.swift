@@ -194,6 +194,7 @@ extension Upcoming {
     case .waitsForBrokerNonce: "no work begins before the broker has committed to its nonce"
     case .waitsForInputs: "it begins once its inputs exist and every slice is taken"
     case .waitsForDraw: "it waits for the draw of audits"
+    case .rests: "it stays in the book until its prover cancels it"
     case .waitsForUpstream: "its work is right: it is paid once what it consumed is"
     }
   }

@@ -49,7 +49,8 @@ struct ProverCommand: AsyncParsableCommand {
     @Option(
       name: .long,
       help:
-        "CHEAT ON PURPOSE, for demonstrations: wrong-output, bad-proof, bad-root, late or silent.")
+        "CHEAT ON PURPOSE, for demonstrations: \(Misbehaviour.allCases.map(\.rawValue).joined(separator: ", "))."
+    )
     var misbehave: Misbehaviour?
     @OptionGroup var backends: BackendOptions
     @Flag(name: .shortAndLong, help: "Log every step to standard error.")

@@ -171,11 +171,15 @@ struct RequestCommand: AsyncParsableCommand {
     _ names: ClassNames?
   ) async throws -> RequestReportShown {
     var shown = RequestReportShown(id, report, manifest)
-    if let source = manifest.outputs.first,
-      let tensors = try await session.answer(report, manifest)
-    {
-      shown.setAnswer(
-        try BoundaryValues.floats(tensors[0], as: manifest.specification(of: source)), names)
+    do {
+      if let source = manifest.outputs.first,
+        let tensors = try await session.answer(report, manifest)
+      {
+        shown.setAnswer(
+          try BoundaryValues.floats(tensors[0], as: manifest.specification(of: source)), names)
+      }
+    } catch let refusal as WireRefusal where refusal.code == "not-disclosed" {
+      shown.withholdAnswer()
     }
     return shown
   }

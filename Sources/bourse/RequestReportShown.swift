@@ -44,6 +44,8 @@ struct RequestReportShown: Codable {
   private(set) var answer: Int?
   /// What the class of that index is called.
   private(set) var answerName: String?
+  /// There is an answer, and the key that asks may not read it.
+  private(set) var isAnswerWithheld = false
   var timings: Timings?
 
   init(_ id: RequestID, _ report: RequestReport, _ manifest: Manifest) {
@@ -70,6 +72,8 @@ struct RequestReportShown: Codable {
     seed = report.seed?.description
     isRevealWanted = report.isRevealWanted
   }
+
+  mutating func withholdAnswer() { isAnswerWithheld = true }
 
   /// `outputs` is the model's first output.
   mutating func setAnswer(_ outputs: [Float], _ names: ClassNames?) {
@@ -98,6 +102,9 @@ struct RequestReportShown: Codable {
   var text: String {
     var lines = ["request \(request)", "state   \(state)"]
     if let answer { lines.append("answer  \(answer)\(answerName.map { " (\($0))" } ?? "")") }
+    if isAnswerWithheld {
+      lines.append("answer  not disclosed to this key: only the request's parties may read it")
+    }
     lines.append(leaseTable.text)
     if !untaken.isEmpty {
       lines.append(
@@ -124,7 +131,9 @@ extension LeaseReport {
   fileprivate var audit: String? {
     guard terms.assurance.assurance == .attested else { return nil }
     if let challenger { return "challenged by \(challenger.short)" }
-    if let challengeableUntil { return "open to challenges until \(challengeableUntil)" }
+    if let challengeableUntil {
+      return "open to challenges until \(describe(challengeableUntil)) UTC"
+    }
     if isAudited { return "audited" }
     return switch draw {
     case .audited: "drawn"

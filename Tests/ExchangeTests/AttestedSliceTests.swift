@@ -157,4 +157,56 @@ extension ExchangeTests.AttestedSliceTests {
       #expect(start[.feeHold(requester)] ?? 0 > fees)
     }
   }
+
+  @Test func brokerRevealsAfterARestartWhatItCommittedToBefore() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await Exchange.run(Self.parameters(challengeWindow: 200)) { exchange in
+      try await exchange.publish(sample)
+      let asked = try await exchange.ask(sample, try sample.input(), auditRate: 0)
+      let id = asked.id
+      let deadline = ContinuousClock.now + .seconds(10)
+      var commitment: Digest?
+      while commitment == nil, ContinuousClock.now < deadline {
+        try await Task.sleep(for: .milliseconds(5))
+        commitment = try await exchange.read { $0.requests[id]?.brokerCommitment }
+      }
+      #expect(commitment != nil)
+      try await exchange.restartKeepingClients()
+      #expect(try await exchange.read { $0.requests[id]?.brokerCommitment } == commitment)
+      try await exchange.prover(try await exchange.party(), price: 1_000)
+      let report = try await asked.end()
+      #expect(report.state == .final)
+      #expect(report.seed != nil, "the broker has revealed the nonce of before")
+    }
+  }
+
+  @Test func lesseeThatKeepsItsNoncePaysForTheAuditsOutOfItsStake() async throws {
+    let sample = try SampleModel.mlp.get()
+    var parameters = Parameters()
+    parameters.revealWindow = 400
+    try await Exchange.run(parameters) { exchange in
+      try await exchange.publish(sample)
+      let key = try await exchange.party()
+      try await exchange.prover(key, price: 1_000, .withholdNonce)
+      let asked = try await exchange.ask(sample, try sample.input(), auditRate: 0)
+      let report = try await asked.end()
+      #expect(report.state == .final && report.seed == nil)
+      #expect(report.coverage?.audited == 3)
+      let fees = (0..<3).map { sample.fee($0, price: 1_000).whole }.reduce(0, +)
+      let balances = await exchange.balances()
+      // Its work was right, and is paid; the audits are on it alone.
+      #expect(balances[.available(asked.requester.publicKey)] == Exchange.deposit - fees)
+      let lost = Exchange.bond - (balances[.bond(key.publicKey)] ?? 0)
+      #expect(lost > 0)
+      let history = try await exchange.client(nil).history(of: .request(asked.id)).entries
+      let penalties = history.flatMap(\.events).compactMap { event -> Int64? in
+        if case .revealMissed(_, let penalty) = event.body {
+          Int64(penalty.microcredits)
+        } else {
+          nil
+        }
+      }
+      #expect(penalties.count == 3 && penalties.reduce(0, +) == lost)
+    }
+  }
 }

@@ -73,6 +73,44 @@ extension ExchangeTests.HistoryTests {
     }
   }
 
+  @Test func theToolShowsBooksTradesAndTheLifeOfARequest() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await Exchange.run { exchange in
+      try await exchange.publish(sample)
+      try await exchange.prover(try await exchange.party(), price: 1_000)
+      let asked = try await exchange.ask(sample, try sample.input())
+      #expect(try await asked.end().state == .final)
+      _ = try await settledTrades(exchange.client(nil), exchange)
+      let card = exchange.directory + "/broker.json"
+      try exchange.card.write(to: card)
+      func object(_ arguments: String...) async throws -> [String: Any] {
+        let run = try await Run(arguments + ["--broker", card, "--json"])
+        #expect(run.status == 0, "\(run.errors)")
+        return try #require(
+          try JSONSerialization.jsonObject(with: run.output) as? [String: Any])
+      }
+      let trades = try await object("trades", "--limit", "2")["trades"] as? [[String: Any]]
+      #expect(trades?.map { $0["lease"] as? Int } == [3, 2])
+      let books = try await object("book", "--backend", "reexec")["books"] as? [[String: Any]]
+      #expect(books?.first?["bestBid"] as? Int == 1_000)
+      #expect(books?.first?["spread"] is NSNull)
+      let life = try await object("explain", asked.id.description)
+      #expect((life["entries"] as? [Any])?.isEmpty == false)
+      #expect((life["next"] as? [Any])?.isEmpty == true)
+      let lease = try await Run(["explain", "2", "--money", "--broker", card])
+      #expect(lease.status == 0 && lease.text.contains("lease 2: paid: "), "\(lease.text)")
+      #expect(lease.text.contains("  fee hold of ") && !lease.text.contains("lease 3"))
+      // A stranger sees the request, and not its answer.
+      #expect(try await Run(["keys", "new", exchange.directory + "/a.key"]).status == 0)
+      let stranger = try await Run([
+        "request", "show", asked.id.description, "--key", exchange.directory + "/a.key",
+        "--broker", card,
+      ])
+      #expect(stranger.status == 0 && stranger.text.contains("answer  not disclosed"))
+      #expect(try await Run(["explain", "9", "--broker", card]).errors.contains("unknown-lease"))
+    }
+  }
+
   @Test func whoWaitsLearnsWhyAndUntilWhen() async throws {
     let sample = try SampleModel.mlp.get()
     try await Exchange.run { exchange in
