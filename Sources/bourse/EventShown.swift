@@ -162,7 +162,6 @@ extension Event.Body {
     case .bonded(let prover, let amount): return "\(prover.short) bonds \(amount)"
     case .unbonding(let prover, let amount, let until):
       return "\(prover.short) takes \(amount) out of its bond, free after \(describe(until))"
-    case .unbonded(let prover, let amount): return "\(amount) of \(prover.short) are free"
     case .deposited(let owner, let amount): return "\(amount) come in for \(owner.short)"
     case .withdrawn(let owner, let amount): return "\(amount) of \(owner.short) leave"
     case .modelPublished(let publisher, let manifest):
@@ -170,6 +169,8 @@ extension Event.Body {
     case .keyPublished(let record):
       return
         "the key of \(record.backend) for slice \(record.slice) of model \(record.model.short) is published"
+    // Whose name says it.
+    default: return name
     }
   }
 
