@@ -21,7 +21,7 @@ package struct Trade: Hashable, Sendable {
   }
 }
 
-/// All books, or some, at one point of the journal. A follower that starts at `head` misses nothing.
+/// All books, or some, at one point of the journal. Who follows it from `head` on misses nothing.
 package struct BookSnapshot: Hashable, Sendable {
   package let head: FeedHead
   package let isPaused: Bool

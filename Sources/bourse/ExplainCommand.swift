@@ -9,9 +9,9 @@ struct ExplainCommand: AsyncParsableCommand {
     commandName: "explain",
     abstract: "Tell what happened to a request, a lease or a bid, why, and what comes next.",
     discussion: """
-      One timeline out of the journal: when, who, what, and why, with every amount that moved. Then \
-      what its deadlines will do unless somebody acts before, and, for a slice that nobody has \
-      taken, why each bid that covers it has not.
+      One timeline out of the journal: when, who, what, and why, with every amount that moved. \
+      Then what its deadlines will do unless somebody acts before, and, for a slice that nobody \
+      has taken, why each bid that covers it has not.
 
       A lease is named by its number, a request or a bid by its whole id.
 
