@@ -10,6 +10,7 @@ import Wire
 struct BrokerHandler: WireHandler {
   let admission: CommandAdmission
   let sequencer: Sequencer
+  let feed: JournalFeed
   let history: History
   let blobs: BlobStore
   let desk: VerificationDesk
@@ -79,9 +80,9 @@ struct BrokerHandler: WireHandler {
       case .provers: await sequencer.read { $0.proverRecords() }.canonicalBytes
       case .checkpoint(let since): try await sequencer.checkpoint(since: since).canonicalBytes
       case .inclusion(let sequence): try await sequencer.inclusion(of: sequence).canonicalBytes
-      case .entries(let sequence): try await history.entries(from: sequence).canonicalBytes
+      case .entries(let sequence): try await feed.entries(from: sequence).canonicalBytes
       case .entryPart(let sequence, let offset):
-        try await history.part(of: sequence, from: offset).canonicalBytes
+        try await feed.part(of: sequence, from: offset).canonicalBytes
       case .book(let backend, let model, let levels):
         await sequencer.book(on: backend, of: model, levels: Int(clamping: levels)).canonicalBytes
       case .trades(let before, let limit):

@@ -31,7 +31,8 @@ package struct BrokerService: Service {
   private let key: SigningKey
   private let sequencer: Sequencer
   private let server: WireServer
-  private let feed: FeedServer
+  private let feedServer: FeedServer
+  private let feed: JournalFeed
   private let history: History
   private let desk: VerificationDesk
   private let keyPublisher: KeyPublisher
@@ -61,14 +62,15 @@ package struct BrokerService: Service {
     self.sequencer = sequencer
     self.logger = logger
     self.onReady = onReady
-    feed = FeedServer(endpoint: feedEndpoint, curve: curveKeys, logger: logger)
-    history = History(sequencer: sequencer, feed: feed, index: historyIndex, logger: logger)
+    feedServer = FeedServer(endpoint: feedEndpoint, curve: curveKeys, logger: logger)
+    feed = JournalFeed(sequencer: sequencer, server: feedServer)
+    history = History(sequencer: sequencer, index: historyIndex, logger: logger)
     desk = VerificationDesk(
       network: network, sequencer: sequencer, blobs: blobs, backends: backends.map(\.backend),
       options: verification, key: key, logger: logger)
     let handler = BrokerHandler(
       admission: CommandAdmission(network: network, sequencer: sequencer, blobs: blobs),
-      sequencer: sequencer, history: history, blobs: blobs, desk: desk, logger: logger)
+      sequencer: sequencer, feed: feed, history: history, blobs: blobs, desk: desk, logger: logger)
     server = WireServer(
       endpoint: endpoint, curve: curveKeys, network: network, brokerKey: key.publicKey,
       operatorKey: operatorKey, logger: logger, handler: handler)
@@ -80,12 +82,12 @@ package struct BrokerService: Service {
 
   package func run() async throws {
     let commits = await sequencer.commits()
-    let published = await history.start()
+    let published = await feed.start()
     // While the broker was away nobody could meet a deadline, so they move before anyone is let in.
     if await sequencer.wasAway(at: .now) {
       await sequencer.perform(.resume, network: network, signedBy: key, logger)
     }
-    let card = try await server.start(feed: try await feed.start())
+    let card = try await server.start(feed: try await feedServer.start())
     logger.info("serving network '\(network)' at \(card.endpoint)")
     onReady(card)
     let (models, modelQueue) = AsyncStream.makeStream(of: ModelID.self)
@@ -95,7 +97,8 @@ package struct BrokerService: Service {
         group.addTask {
           await route(commits, models: modelQueue, nonces: nonceQueue)
         }
-        group.addTask { await history.follow(published) }
+        group.addTask { await feed.follow(published) }
+        group.addTask { await history.follow() }
         group.addTask { await keepTime() }
         group.addTask { await keepSnapshots() }
         group.addTask {
@@ -116,7 +119,7 @@ package struct BrokerService: Service {
     }
     logger.info("closing")
     await server.shutdown()
-    await feed.shutdown()
+    await feedServer.shutdown()
     await writeSnapshot(ifBehind: Self.snapshotThreshold)
     if let failure = await sequencer.failureIfAny() { throw failure }
   }

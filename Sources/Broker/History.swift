@@ -1,4 +1,3 @@
-import DequeModule
 import Journal
 import Logging
 import Market
@@ -6,124 +5,54 @@ import Primitives
 import Statements
 import Wire
 
-/// The journal as strangers see it: published as it grows, and given out again to whoever missed a
-/// part. It runs beside the sequencer; what it cannot keep up with, it leaves out, and fetches from
-/// the journal when somebody asks.
+/// What happened, by request, lease and bid. It keeps an index of the journal up to date beside the
+/// sequencer; what it cannot keep up with, it reads from the journal afterwards.
 actor History {
-  /// Entries kept in memory for subscribers that missed some.
-  private static let recentLimit = 1 << 16
-  private static let recentByteLimit = 16 << 20
-  /// Groups that wait to be published.
+  /// Groups that wait to be indexed.
   private static let groupLimit = 256
   /// Rows of one read from the disk.
   private static let rowLimit = 256
+  /// How long a question waits for what was committed before it.
+  private static let patience = Duration.seconds(2)
 
   private let sequencer: Sequencer
-  private let feed: FeedServer
   private let index: HistoryIndex
   private let logger: Logger
-  /// The latest entries, without a gap; the last is that of sequence `last`.
-  private var recent = Deque<FeedEntry>()
-  private var recentBytes = 0
-  private var last: UInt64 = 0
   /// The last entry that the index has.
   private var indexed: UInt64 = 0
   /// The requests of leases that live, so that indexing need not ask for them.
   private var requestOfLease: [LeaseID: RequestID] = [:]
 
-  init(sequencer: Sequencer, feed: FeedServer, index: HistoryIndex, logger: Logger) {
+  init(sequencer: Sequencer, index: HistoryIndex, logger: Logger) {
     self.sequencer = sequencer
-    self.feed = feed
     self.index = index
     self.logger = logger
   }
 
-  /// What is committed from now on, for `follow`.
-  func start() async -> AsyncStream<Sequencer.Committed> {
+  /// Indexes what is not indexed yet, and then each group of entries once it is durable. Where the
+  /// index cannot be written it stays as it is until the next start.
+  func follow() async {
     let commits = await sequencer.commits(groupLimit: Self.groupLimit)
-    let head = await sequencer.feedHead()
-    last = head.sequence
-    await feed.publish([], head: head)
-    await checkIndex()
-    return commits
-  }
-
-  /// Publishes each group of entries once it is durable.
-  func follow(_ commits: AsyncStream<Sequencer.Committed>) async {
-    await catchUp(to: last)
-    for await group in commits {
-      let entries = zip(group.entries, group.acknowledgements).map { entry, acknowledgement in
-        FeedEntry(
-          envelope: entry.envelope.canonicalBytes, outcome: entry.outcome.canonicalBytes,
-          acknowledgement: acknowledgement)
-      }
-      guard let newest = group.entries.last else { continue }
-      keep(entries, from: group.firstSequence)
-      await feed.publish(
-        entries,
-        head: FeedHead(
-          network: newest.envelope.network, sequence: group.lastSequence, hash: group.head,
-          tick: newest.tick))
-      await catchUp(to: group.firstSequence - 1)
-      await add(
-        zip(group.firstSequence..., group.entries).map { sequence, entry in
+    var isUsable = true
+    do {
+      try await check()
+      try await catchUp(to: await sequencer.feedHead().sequence)
+    } catch {
+      isUsable = false
+      logger.error("the history cannot be indexed: \(error)")
+    }
+    for await group in commits where isUsable {
+      do {
+        try await catchUp(to: group.firstSequence - 1)
+        let entries = zip(group.firstSequence..., group.entries).map { sequence, entry in
           Indexable(
             sequence: sequence, tick: entry.tick, envelope: entry.envelope, outcome: entry.outcome)
-        }, hash: group.head)
-    }
-  }
-
-  private func keep(_ entries: [FeedEntry], from first: UInt64) {
-    if first != last + 1 { (recent, recentBytes) = ([], 0) }
-    for entry in entries {
-      recent.append(entry)
-      recentBytes += entry.byteCount
-    }
-    last = first + UInt64(entries.count) - 1
-    while recent.count > Self.recentLimit || recentBytes > Self.recentByteLimit,
-      let oldest = recent.popFirst()
-    {
-      recentBytes -= oldest.byteCount
-    }
-  }
-
-  // MARK: What is asked for again
-
-  /// One page of entries from `sequence` on.
-  func entries(from sequence: UInt64) async throws -> EntryPage {
-    guard sequence > 0, sequence <= last else { return EntryPage(last: last, entries: []) }
-    var bytes = 0
-    let candidates = try await candidates(from: sequence)
-    let entries = candidates.prefix { entry in
-      bytes += entry.byteCount
-      return bytes <= EntryPage.byteLimit
-    }
-    return EntryPage(
-      last: last, entries: Array(entries),
-      largeByteCount: entries.isEmpty ? UInt64(candidates.first?.byteCount ?? 0) : 0)
-  }
-
-  /// A part of an entry that is larger than a page.
-  func part(of sequence: UInt64, from offset: UInt64) async throws -> EntryPart {
-    guard sequence > 0, sequence <= last, let entry = try await candidates(from: sequence).first
-    else { throw JournalError.unknownSequence(sequence, size: last + 1) }
-    let bytes = entry.canonicalBytes
-    let start = Int(min(offset, UInt64(bytes.count)))
-    return EntryPart(
-      offset: offset, bytes: Array(bytes[start...].prefix(EntryPage.byteLimit)))
-  }
-
-  /// At least one entry, and a page of them where there are so many.
-  private func candidates(from sequence: UInt64) async throws -> [FeedEntry] {
-    let oldest = last + 1 - UInt64(recent.count)
-    if sequence >= oldest {
-      return Array(recent.dropFirst(Int(sequence - oldest)).prefix(Self.rowLimit * 4))
-    }
-    return try await sequencer.entries(
-      from: sequence, limit: Self.rowLimit, byteLimit: EntryPage.byteLimit
-    ).map {
-      FeedEntry(
-        envelope: $0.command, outcome: $0.outcome, acknowledgement: $0.acknowledgement ?? [])
+        }
+        try await add(entries.filter { $0.sequence > indexed }, hash: group.head)
+      } catch {
+        isUsable = false
+        logger.error("the history cannot be indexed: \(error)")
+      }
     }
   }
 }
@@ -162,48 +91,39 @@ extension History {
   }
 
   /// Begins the index anew where it is not of this journal.
-  private func checkIndex() async {
-    do {
-      guard let extent = try index.extent() else { return }
-      let entry = try await sequencer.entries(
-        from: extent.sequence, limit: 1, byteLimit: EntryPage.byteLimit
-      ).first
-      if let entry, entry.sequence == extent.sequence, entry.hash == extent.hash {
-        indexed = extent.sequence
-      } else {
-        logger.notice("the history's index is of another journal and is made anew")
-        try index.reset()
-      }
-    } catch {
-      logger.error("the history's index cannot be used: \(error)")
+  private func check() async throws {
+    guard let extent = try index.extent() else { return }
+    let entry = try await sequencer.entries(
+      from: extent.sequence, limit: 1, byteLimit: EntryPage.byteLimit
+    ).first
+    if let entry, entry.sequence == extent.sequence, entry.hash == extent.hash {
+      indexed = extent.sequence
+    } else {
+      logger.notice("the history's index is of another journal and is made anew")
+      try index.reset()
     }
   }
 
   /// Indexes from the journal what is not indexed yet, up to an entry.
-  private func catchUp(to sequence: UInt64) async {
+  private func catchUp(to sequence: UInt64) async throws {
     while indexed < sequence, !Task.isCancelled {
-      do {
-        let page = try await sequencer.entries(
-          from: indexed + 1, limit: Self.rowLimit, byteLimit: EntryPage.byteLimit)
-        let wanted = page.prefix { $0.sequence <= sequence }
-        guard let hash = wanted.last.flatMap({ Bytes32($0.hash) }) else { return }
-        await add(try wanted.map(Indexable.init), hash: Digest(hash))
-      } catch {
-        return logger.error("the history cannot be indexed: \(error)")
-      }
+      let page = try await sequencer.entries(
+        from: indexed + 1, limit: Self.rowLimit, byteLimit: EntryPage.byteLimit)
+      let wanted = page.prefix { $0.sequence <= sequence }
+      guard wanted.first?.sequence == indexed + 1,
+        let hash = wanted.last.flatMap({ Bytes32($0.hash) })
+      else { throw JournalError.unknownSequence(indexed + 1, size: sequence + 1) }
+      try await add(try wanted.map(Indexable.init), hash: Digest(hash))
     }
   }
 
-  private func add(_ entries: [Indexable], hash: Digest) async {
-    guard let last = entries.last?.sequence, entries.first?.sequence == indexed + 1 else { return }
-    do {
-      var mentions: [HistoryIndex.Mentions] = []
-      for entry in entries { mentions.append(await self.mentions(in: entry)) }
-      try index.add(mentions, through: last, hash: hash)
-      indexed = last
-    } catch {
-      logger.error("the history cannot be indexed: \(error)")
-    }
+  /// `entries` follow the last one indexed; the last of them has the hash.
+  private func add(_ entries: [Indexable], hash: Digest) async throws {
+    guard let last = entries.last?.sequence else { return }
+    var mentions: [HistoryIndex.Mentions] = []
+    for entry in entries { mentions.append(await self.mentions(in: entry)) }
+    try index.add(mentions, through: last, hash: hash)
+    indexed = last
   }
 
   private func mentions(in entry: Indexable) async -> HistoryIndex.Mentions {
@@ -242,7 +162,7 @@ extension History {
 
   /// The latest leases made, of those below `before`.
   func trades(before: LeaseID, limit: Int) async throws -> Records<Trade> {
-    try requireIndex()
+    try await awaitIndex()
     let found = try index.trades(before: before, limit: min(limit, 1_000))
     let terms = await sequencer.read { market in found.map { market.leases[$0.lease]?.terms } }
     return Records(
@@ -253,7 +173,7 @@ extension History {
 
   /// What happened to the subject after an entry.
   func page(of subject: HistorySubject, after sequence: UInt64) async throws -> HistoryPage {
-    try requireIndex()
+    try await awaitIndex()
     let request: RequestID?
     let key: Digest
     switch subject {
@@ -322,8 +242,17 @@ extension History {
     return try Indexable(stored)
   }
 
-  private func requireIndex() throws {
-    guard indexed >= last else { throw BrokerError.historyBehind(indexed: indexed, of: last) }
+  /// Waits until the index has what was committed when the question came, which takes it some
+  /// milliseconds, and refuses where it takes longer.
+  private func awaitIndex() async throws {
+    let last = await sequencer.feedHead().sequence
+    let deadline = ContinuousClock.now + Self.patience
+    while indexed < last {
+      guard ContinuousClock.now < deadline else {
+        throw BrokerError.historyBehind(indexed: indexed, of: last)
+      }
+      try await Task.sleep(for: .milliseconds(2))
+    }
   }
 }
 
