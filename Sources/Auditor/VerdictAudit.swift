@@ -5,7 +5,7 @@ package import Primitives
 package import ProverHost
 package import Replay
 import Statements
-import Verdicts
+package import Verdicts
 
 /// Finds the verdicts of a journal again, while the journal is replayed: that the broker recorded
 /// what its evidence says, and that its evidence says what is so.
@@ -57,16 +57,16 @@ package struct VerdictAudit: Sendable {
   private static let backlog = 256
 
   private let verifier: Verifier
-  private let blobs: BlobReader?
+  private let blobs: any BlobSource
   private let backends: [BackendID: BackendDescriptor]
   private let keys = KeyChecks()
 
   /// - Parameters:
   ///   - blobs: Those of the journal; without them no verdict can be found again.
   ///   - backends: By which leases are verified; `reexec` runs programs again.
-  package init(reading blobs: BlobReader?, verifyingWith backends: [Backend]) {
-    self.blobs = blobs
-    verifier = Verifier(backends, reading: JournalBlobs(reader: blobs))
+  package init(reading blobs: (any BlobSource)?, verifyingWith backends: [Backend]) {
+    self.blobs = blobs ?? NoBlobs()
+    verifier = Verifier(backends, reading: self.blobs)
     self.backends = Dictionary(backends.map { ($0.descriptor.id, $0.descriptor) }) { first, _ in
       first
     }
@@ -111,19 +111,20 @@ package struct VerdictAudit: Sendable {
       }
     }
     var report = Report(choice: choice, seed: seed)
-    await withTaskGroup(of: Finding.self) { group in
+    await withTaskGroup(of: (RecordedVerdict, Finding?).self) { group in
       var running = 0
-      func note(_ finding: Finding?) {
-        guard let finding else { return }
+      func note(_ found: (RecordedVerdict, Finding?)?) {
+        guard let (verdict, finding) = found else { return }
         running -= 1
         room.signal()
-        report.note(finding)
+        // Without one an earlier verdict does not hold.
+        if let finding { report.note(finding, of: verdict) }
       }
       for await verdict in verdicts {
         report.chosen += 1
         if running == Self.width { note(await group.next()) }
         let isMoot = report.divergence != nil
-        group.addTask { isMoot ? Finding(verdict, .moot) : await find(verdict) }
+        group.addTask { (verdict, isMoot ? nil : await find(verdict)) }
         running += 1
         if case .sample(let count) = choice { progress(report.chosen, UInt64(count), "verdicts") }
       }
@@ -139,47 +140,37 @@ package struct VerdictAudit: Sendable {
 
   // MARK: One verdict
 
-  fileprivate struct Finding: Sendable {
-    enum Kind: Sendable {
-      case proof
-      case reexecution
-      case inconclusive
-      case unverified(String)
-      case diverged(Divergence)
-      /// An earlier verdict does not hold.
-      case moot
-    }
-
-    let verdict: RecordedVerdict
-    let kind: Kind
-
-    init(_ verdict: RecordedVerdict, _ kind: Kind) { (self.verdict, self.kind) = (verdict, kind) }
+  /// What came of finding a verdict again.
+  package enum Finding: Sendable {
+    /// The proof was verified again, with the same verdict.
+    case proof
+    /// The program was run again, with the same verdict.
+    case reexecution
+    /// Nothing was found in the first place.
+    case inconclusive
+    case unverified(String)
+    case diverged(Divergence)
   }
 
-  private func find(_ recorded: RecordedVerdict) async -> Finding {
+  /// Finds one verdict again.
+  package func find(_ recorded: RecordedVerdict) async -> Finding {
     do {
-      if let divergence = try evidenceFault(recorded) {
-        return Finding(recorded, .diverged(divergence))
+      if let divergence = try await evidenceFault(recorded) { return .diverged(divergence) }
+      guard recorded.record.verdict != .inconclusive else { return .inconclusive }
+      if recorded.job.purpose == .receipt, let fault = try await keyFault(recorded) {
+        return fault
       }
-      guard recorded.record.verdict != .inconclusive else {
-        return Finding(recorded, .inconclusive)
-      }
-      if recorded.job.purpose == .receipt, let kind = try await keyFault(recorded) {
-        return Finding(recorded, kind)
-      }
-      let verification = try await verifier.verify(recorded.job, of: recorded.slice)
-      return Finding(recorded, judge(verification, recorded))
+      return judge(try await verifier.verify(recorded.job, of: recorded.slice), recorded)
     } catch {
-      return Finding(recorded, .unverified((error as? any CodedError)?.sentence ?? "\(error)"))
+      return .unverified((error as? any CodedError)?.sentence ?? "\(error)")
     }
   }
 
   /// Where the evidence is not about what the market wanted, or not about what was recorded.
-  private func evidenceFault(_ recorded: RecordedVerdict) throws -> Divergence? {
+  private func evidenceFault(_ recorded: RecordedVerdict) async throws -> Divergence? {
     let (record, job) = (recorded.record, recorded.job)
     guard record.evidence != Digest.of([]) else { throw VerdictAuditError.noEvidence }
-    guard let blobs else { throw VerdictAuditError.noBlobs }
-    let bytes = try blobs.read(record.evidence)
+    let bytes = try await blobs.read(record.evidence)
     func diverged(
       _ what: String, _ expected: some CustomStringConvertible, _ got: some CustomStringConvertible
     ) -> Divergence {
@@ -209,7 +200,7 @@ package struct VerdictAudit: Sendable {
   }
 
   /// A proof shows what its key says, so the key must be the program's.
-  private func keyFault(_ recorded: RecordedVerdict) async throws -> Finding.Kind? {
+  private func keyFault(_ recorded: RecordedVerdict) async throws -> Finding? {
     let record = recorded.job.keyRecord
     let foreign = try await keys.foreignKey(record, of: recorded.slice, verifier)
     guard let foreign else { return nil }
@@ -225,7 +216,7 @@ package struct VerdictAudit: Sendable {
         expected: foreign.compiled, got: record.verifierKey))
   }
 
-  private func judge(_ found: Verification, _ recorded: RecordedVerdict) -> Finding.Kind {
+  private func judge(_ found: Verification, _ recorded: RecordedVerdict) -> Finding {
     let job = recorded.job
     switch found.verdict {
     case .inconclusive: return .unverified(found.reason)
@@ -246,8 +237,8 @@ package struct VerdictAudit: Sendable {
 }
 
 extension VerdictAudit.Report {
-  fileprivate mutating func note(_ finding: VerdictAudit.Finding) {
-    switch finding.kind {
+  fileprivate mutating func note(_ finding: VerdictAudit.Finding, of verdict: RecordedVerdict) {
+    switch finding {
     case .proof: proofs += 1
     case .reexecution: reexecutions += 1
     case .inconclusive: inconclusive += 1
@@ -256,14 +247,12 @@ extension VerdictAudit.Report {
       guard unverified.count < VerdictAudit.unverifiedLimit else { return }
       unverified.append(
         VerdictAudit.Unverified(
-          sequence: finding.verdict.sequence, lease: finding.verdict.job.lease.ordinal,
-          reason: reason))
+          sequence: verdict.sequence, lease: verdict.job.lease.ordinal, reason: reason))
     case .diverged(let found):
       guard let known = divergence?.sequence, known < found.sequence ?? 0 else {
         divergence = found
         return
       }
-    case .moot: break
     }
   }
 }
@@ -320,13 +309,10 @@ private actor KeyChecks {
   }
 }
 
-private struct JournalBlobs: BlobSource {
-  let reader: BlobReader?
+extension BlobReader: BlobSource {}
 
-  func read(_ digest: Digest) async throws -> [UInt8] {
-    guard let reader else { throw VerdictAuditError.noBlobs }
-    return try reader.read(digest)
-  }
+private struct NoBlobs: BlobSource {
+  func read(_ digest: Digest) async throws -> [UInt8] { throw VerdictAuditError.noBlobs }
 }
 
 /// Why a verdict cannot be found again.

@@ -2,6 +2,17 @@ import Market
 import Primitives
 import Statements
 
+extension Market {
+  /// Whether what is decided about the lease is the reader's business too.
+  func discloses(_ id: LeaseID, to reader: PublicKey?) -> Bool {
+    guard let lease = leases[id]?.terms, let request = requests[lease.request] else { return false }
+    if request.terms.disclosure == .everyone { return true }
+    guard let reader else { return false }
+    return reader == lease.prover || reader == request.requester
+      || request.terms.auditors.contains(reader)
+  }
+}
+
 /// Who may read which blob. Programs and keys of published models are open to all; a tensor or a
 /// proof only to the requester, to the auditors that it names and to the lessees whose slices touch
 /// it, unless the request discloses to everyone.

@@ -121,7 +121,7 @@ struct VerificationDesk: Sendable {
     guard slot < VerificationPool.slotLimit else {
       throw BrokerError.tooManySlots(limit: VerificationPool.slotLimit)
     }
-    if let held = await pool.renew(verifier, slot) {
+    if let held = await pool.job(of: verifier, slot) {
       let lease = held.lease
       if await sequencer.read({ $0.verificationJob(of: lease) }) == held { return held }
       await pool.forget(verifier, slot)
@@ -131,7 +131,7 @@ struct VerificationDesk: Sendable {
       guard await pool.hold(job, by: verifier, slot) else {
         // The same question came twice, and the other has its answer.
         await pool.add(ticket)
-        return await pool.renew(verifier, slot)
+        return await pool.job(of: verifier, slot)
       }
       logger.debug("lease \(job.lease): verifier \(verifier.short) looks into it")
       return job

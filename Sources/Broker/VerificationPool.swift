@@ -71,12 +71,9 @@ actor VerificationPool {
     return verifier
   }
 
-  /// What the place holds, for as long again; nil where it holds nothing.
-  func renew(_ verifier: PublicKey, _ slot: UInt32) -> VerificationJob? {
-    let place = Place(verifier: verifier, slot: slot)
-    guard let job = held[place]?.job else { return nil }
-    held[place] = Holding(job: job, until: .now + patience)
-    return job
+  /// What the place holds; asking again does not let it be held for longer.
+  func job(of verifier: PublicKey, _ slot: UInt32) -> VerificationJob? {
+    held[Place(verifier: verifier, slot: slot)]?.job
   }
 
   /// The oldest job that nobody works on.

@@ -31,6 +31,15 @@ package struct RecordedVerdict: Sendable {
   package let record: VerdictRecord
   package let job: VerificationJob
   package let slice: Manifest.Slice
+
+  package init(
+    sequence: UInt64, record: VerdictRecord, job: VerificationJob, slice: Manifest.Slice
+  ) {
+    self.sequence = sequence
+    self.record = record
+    self.job = job
+    self.slice = slice
+  }
 }
 
 /// Decides every command of a journal anew and compares what came of it, trusting nothing that the

@@ -2,6 +2,9 @@ package import Primitives
 
 /// What a verdict rests on: with the blobs that the statement names, anyone can run it again.
 package struct Evidence: Hashable, Sendable, CanonicalCodable {
+  /// Above this a blob is no evidence: a statement names at most as many tensors as a slice has.
+  package static let byteLimit = 1 << 16
+
   package let statement: Statement
   package let proof: Digest
   package let purpose: VerificationPurpose

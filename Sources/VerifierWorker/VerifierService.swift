@@ -30,7 +30,7 @@ package struct VerifierService: Service {
   ) {
     self.client = client
     self.key = key
-    verifier = Verifier(backends, reading: WireBlobs(client: client))
+    verifier = Verifier(backends, reading: client)
     manifests = ManifestCache(client: client)
     self.workers = workers
     self.logger = logger
@@ -99,18 +99,6 @@ package struct VerifierService: Service {
       // It was told twice, or it took too long and is another's now.
       logger.notice("lease \(job.lease): \(refusal.sentence)")
     }
-  }
-}
-
-/// What the broker discloses to the holder of a job.
-private struct WireBlobs: BlobSource {
-  /// A tensor, proof, program or key above this is not read.
-  private static let byteLimit = 1 << 29
-
-  let client: WireClient
-
-  func read(_ digest: Digest) async throws -> [UInt8] {
-    try await client.download(digest, byteLimit: Self.byteLimit, deadline: .seconds(300))
   }
 }
 

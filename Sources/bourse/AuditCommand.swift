@@ -17,7 +17,10 @@ struct AuditCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "audit",
     abstract: "Check what a broker wrote, without trusting it.",
-    subcommands: [ReplayCommand.self, Export.self, CheckpointCommand.self, Inclusion.self])
+    subcommands: [
+      ReplayCommand.self, Export.self, AuditEvidenceCommand.self, CheckpointCommand.self,
+      Inclusion.self,
+    ])
 
   struct ReplayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -114,6 +114,39 @@ extension ExchangeTests.VerdictAuditTests {
     }
   }
 
+  @Test func verdictsOnALeaseAreFoundAgainByWhoMayReadItsTensors() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await withFolder { folder in
+      let made = try await Run(["keys", "new", folder + "/auditor.key", "--json"])
+      let fields = try #require(
+        try JSONSerialization.jsonObject(with: made.output) as? [String: String])
+      let auditor = try PublicKey(hexadecimal: try #require(fields["publicKey"]))
+      try await Exchange.run(backends: Self.backends) { exchange in
+        try await exchange.publish(sample)
+        _ = try await exchange.prover(price: 700, capacity: 1, .badProof, on: [.sumcheck])
+        _ = try await exchange.prover(price: 1_000)
+        let asked = try await exchange.ask(
+          sample, try sample.input(), proving: .slices(["slice-1"]), auditors: [auditor])
+        let report = try await asked.end()
+        let leases = report.leases.filter { $0.terms.assurance.backend == .sumcheck }
+        #expect(leases.map(\.verdict) == [.invalid, .valid])
+        try exchange.card.write(to: folder + "/broker.json")
+        let lease = leases[0].terms.id
+        let arguments = ["audit", "evidence", "\(lease)", "--broker", folder + "/broker.json"]
+        let run = try await Run(arguments + ["--key", folder + "/auditor.key", "--json"])
+        #expect(run.status == 0, "\(run.errors)")
+        let shown = try #require(
+          try JSONSerialization.jsonObject(with: run.output) as? [String: Any])
+        let verdicts = try #require(shown["verdicts"] as? [[String: Any]])
+        #expect(verdicts.map { $0["verdict"] as? String } == ["invalid"])
+        #expect(verdicts.map { $0["found"] as? String } == ["proof verified again"])
+        let stranger = try await Run(arguments)
+        #expect(stranger.status == 2)
+        #expect(stranger.text.contains("NOT VERIFIED"))
+      }
+    }
+  }
+
   @Test func verdictWithoutItsProofOrWithADamagedOneIsNotVerified() async throws {
     let sample = try SampleModel.mlp.get()
     try await Exchange.run(backends: Self.backends) { exchange in
