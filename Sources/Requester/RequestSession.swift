@@ -20,6 +20,10 @@ package struct RequestSession: Sendable {
     /// Keys that may read the tensors and challenge what is attested.
     package var auditors: [PublicKey] = []
     package var attemptsMax: UInt32 = 5
+    /// How the limit rises to `limitPrice`; nil where it stands there from the start.
+    package var ramp: PriceRamp?
+    /// Which provers may work on it; nil for all.
+    package var reputation: ReputationFilter?
     package var disclosure = Disclosure.parties
     package var timeInForce = TimeInForce.goodTillCancelled
     /// Milliseconds from now.
@@ -100,8 +104,9 @@ package struct RequestSession: Sendable {
           ? SliceAssurance(.proven, by: order.backend)
           : SliceAssurance(order.auditRate == nil ? .proven : .attested, by: .reexec)
       },
-      limitPrice: order.limitPrice, stakeMultiple: order.stakeMultiple, spread: order.spread,
-      disclosure: order.disclosure, auditors: order.auditors,
+      limitPrice: order.limitPrice, ramp: order.ramp, stakeMultiple: order.stakeMultiple,
+      spread: order.spread, reputation: order.reputation, disclosure: order.disclosure,
+      auditors: order.auditors,
       auditRate: order.auditRate ?? PartsPerMillion(clamping: 0), nonceCommitment: .zero,
       beginDeadline: now.advanced(by: order.beginWithin),
       finalDeadline: now.advanced(by: order.finalWithin), attemptsMax: order.attemptsMax,

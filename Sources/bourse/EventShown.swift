@@ -134,7 +134,7 @@ extension Event.Body {
     case .auditsDrawn(_, let seed, let audited, let spared, let fees):
       let source = seed.map { "from seed \($0.short)" } ?? "without a seed, which a nonce lacks"
       return
-        "audits are drawn \(source): \(Self.list(audited)) audited, \(Self.list(spared)) spared, \(fees) for them from the requester"
+        "audits are drawn \(source): audited are leases \(Self.list(audited)), spared \(Self.list(spared)); \(fees) for them from the requester"
     case .auditDue(_, let fee): return "it is audited in any case; \(fee) from the requester"
     case .challengeOpened(_, let deadline):
       return "it can be challenged until \(describe(timeOf: deadline))"

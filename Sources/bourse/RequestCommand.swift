@@ -11,7 +11,7 @@ import Wire
 struct RequestCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "request", abstract: "Ask for an inference.",
-    subcommands: [Submit.self, Wait.self, Show.self])
+    subcommands: [Submit.self, Wait.self, Show.self, Cancel.self])
 
   struct Submit: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -29,6 +29,8 @@ struct RequestCommand: AsyncParsableCommand {
             --prove critical:2 --wait --bundle answer.bundle
           bourse request submit --model 8f31… --input digit.json --key me.key \\
             --prove critical:2 --audit-rate 50000 --wait
+          bourse request submit --model 8f31… --input digit.json --key me.key \\
+            --ramp 500:100:2 --limit 1500 --time-in-force gtt:30 --min-settled 10
 
         Where slices are attested, their audits are drawn with a nonce of yours: --wait, or \
         `bourse request wait`, reveals it.
@@ -158,7 +160,7 @@ struct RequestCommand: AsyncParsableCommand {
       + (open > 0 ? ", \(open) open to challenges" : "")
   }
 
-  private static func id(_ text: String) throws -> RequestID {
+  fileprivate static func id(_ text: String) throws -> RequestID {
     guard let id = RequestID(hexadecimal: text) else {
       throw ValidationError("'\(text)' is no request's id: 64 hexadecimal digits.")
     }
@@ -217,6 +219,37 @@ struct RequestCommand: AsyncParsableCommand {
         } else {
           RequestReportShown(id, report, manifest)
         }
+      output.json ? try printJSON(shown) : print(shown.text)
+      await client.close()
+    }
+  }
+}
+
+extension RequestCommand {
+  struct Cancel: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Cancel a request of which no work has begun.",
+      discussion: """
+        All that is held for it comes back at once. A request whose slices are all taken is being \
+        worked on; it can no longer be cancelled, and ends by its deadline at the latest.
+
+        EXAMPLE
+          bourse request cancel 3b1f… --key me.key
+        """)
+
+    @Argument(help: "The request's id.")
+    var request: String
+    @OptionGroup var key: KeyOption
+    @OptionGroup var brokerOptions: BrokerOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+      let id = try RequestCommand.id(request)
+      let key = try key.load()
+      let client = try await brokerOptions.connect(as: key)
+      try await client.perform(.cancelRequest(id), signedBy: key)
+      let report = try await client.report(on: id)
+      let shown = RequestReportShown(id, report, try await client.model(report.terms.model))
       output.json ? try printJSON(shown) : print(shown.text)
       await client.close()
     }

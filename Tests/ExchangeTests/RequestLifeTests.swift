@@ -1,4 +1,5 @@
 import Auditor
+import Foundation
 import Market
 import Primitives
 import Prover
@@ -210,6 +211,60 @@ extension ExchangeTests.RequestLifeTests {
       #expect(answer == (try sample.answer(to: input)))
       #expect(await exchange.balances()[.bond(honest)] == Exchange.bond)
       #expect(try await exchange.faults().count == 1)
+    }
+  }
+
+  @Test func requestIsSubmittedWithEveryTermAndCancelledFromTheCommandLine() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await Exchange.run { exchange in
+      try await exchange.publish(sample)
+      // It takes no work of theirs: nobody has settled a lease yet.
+      _ = try await exchange.prover(price: 1_000)
+      let requester = try await exchange.party()
+      try await withFolder { folder in
+        try exchange.card.write(to: folder + "/broker.json")
+        let key = [
+          "publicKey": requester.publicKey.description,
+          "seed": Hexadecimal.text(requester.seed.bytes),
+        ]
+        try JSONEncoder().encode(key).write(to: URL(filePath: folder + "/me.key"))
+        let common = ["--key", folder + "/me.key", "--broker", folder + "/broker.json", "--json"]
+        let submitted = try await Run(
+          [
+            "request", "submit", "--model", "\(sample.manifest.id)", "--input",
+            SampleModel.models.appending(path: "digits_mlp.vectors.json").path(), "--index", "0",
+            "--ramp", "500:100:1", "--limit", "1500", "--time-in-force", "gtt:40",
+            "--begin-within", "50", "--final-within", "70", "--attempts", "3", "--min-settled", "1",
+            "--max-faults", "1000", "--max-time", "900000",
+          ] + common)
+        #expect(submitted.status == 0, "\(submitted.errors)")
+        let id = try #require(
+          (try JSONSerialization.jsonObject(with: submitted.output) as? [String: Any])?["request"]
+            as? String)
+        let request = try #require(RequestID(hexadecimal: id))
+        let terms = try await exchange.client(requester).report(on: request).terms
+        #expect(
+          terms.ramp.map { [$0.start.ticks, $0.step.ticks, $0.interval] } == [500, 100, 1_000])
+        let filter = ReputationFilter(
+          settled: 1, faults: PartsPerMillion(clamping: 1_000), time95: 900_000)
+        #expect(terms.reputation == filter)
+        #expect(terms.attemptsMax == 3 && terms.limitPrice == Price(ticks: 1_500))
+        #expect(terms.finalDeadline.milliseconds - terms.beginDeadline.milliseconds == 20_000)
+        guard case .goodTill(let tick) = terms.timeInForce else {
+          Issue.record("rests \(terms.timeInForce)")
+          return
+        }
+        // Each is a whole number of seconds after an instant of its own, of the same moment.
+        #expect((10_000...15_000).contains(terms.beginDeadline.milliseconds - tick.milliseconds))
+
+        let cancelled = try await Run(["request", "cancel", id] + common)
+        #expect(cancelled.status == 0, "\(cancelled.errors)")
+        #expect(cancelled.text.contains("cancelled"))
+        #expect(await exchange.balances()[.available(requester.publicKey)] == Exchange.deposit)
+        let again = try await Run(["request", "cancel", id] + common)
+        #expect(again.status == 1)
+        #expect(again.errors.contains("cancel-too-late"), "\(again.errors)")
+      }
     }
   }
 }
