@@ -3,6 +3,7 @@ import Journal
 import Market
 import Primitives
 import Replay
+import Statements
 import Testing
 
 @Suite struct JournalExportTests {
@@ -88,5 +89,90 @@ import Testing
     #expect(
       throws: JournalError.exportDamaged(path: file, "entry 1 claims 4294967295 bytes")
     ) { try Replay.run(path: file) }
+  }
+
+  // MARK: With blobs
+
+  /// An export of a journal with two verdicts, of which one has its evidence kept.
+  private func exportedWithBlobs() async throws -> (
+    fixture: Fixture, file: String, evidence: [UInt8]
+  ) {
+    let fixture = try Fixture()
+    let journal = try fixture.create()
+    let evidence = (0..<1_000).map { UInt8(truncatingIfNeeded: $0) }
+    let blobs = try BlobStore(directory: fixture.directory.path)
+    let kept = try await blobs.put(evidence)
+    for (tick, digest) in [kept, Digest.of([1]), kept].enumerated() {
+      let record = VerdictRecord(
+        lease: LeaseID(ordinal: 1), attempt: 1, verdict: .valid, evidence: digest)
+      _ = try journal.append([
+        fixture.pending(.recordVerdict(record), by: fixture.brokerKey, at: UInt64(5 + tick))
+      ])
+    }
+    try journal.close()
+    let file = fixture.directory.path + "/full.export"
+    var expected = JournalExport.Contents()
+    (expected.entries, expected.blobs, expected.missing) = (3, 1, 1)
+    let contents = try JournalExport.write(
+      JournalReader(directory: fixture.directory.path),
+      evidence: try BlobReader(path: fixture.directory.path), to: file)
+    #expect(contents == expected)
+    return (fixture, file, evidence)
+  }
+
+  @Test func carriesEachBlobOnceAndReplaysBesideThem() async throws {
+    let (fixture, file, evidence) = try await exportedWithBlobs()
+    defer { withExtendedLifetime(fixture) {} }
+    #expect(try Replay.run(path: file).isSound)
+    for path in [file, fixture.directory.path] {
+      let blobs = try #require(try BlobReader(path: path))
+      #expect(try blobs.read(Digest.of(evidence)) == evidence)
+      #expect(throws: BlobError.unknown(Digest.of([1]))) { try blobs.read(Digest.of([1])) }
+    }
+  }
+
+  @Test func refusesBlobsOfADamagedExportAndNeverTraps() async throws {
+    let (fixture, file, evidence) = try await exportedWithBlobs()
+    defer { withExtendedLifetime(fixture) {} }
+    let sound = try Data(contentsOf: URL(fileURLWithPath: file))
+    let copy = TemporaryDirectory()
+    let path = copy.path + "/changed.export"
+    let list = sound.count - 32 - 8 - 48 - 8
+    let places = Array(stride(from: 0, to: list, by: 97)) + Array(list..<sound.count)
+    for index in places {
+      var changed = sound
+      changed[index] ^= 1 << UInt8(index % 8)
+      try changed.write(to: URL(fileURLWithPath: path))
+      #expect((try? Replay.run(path: path))?.isSound != true, "byte \(index)")
+      // A blob is its own bytes, or none.
+      let read = try? BlobReader(path: path)?.read(Digest.of(evidence))
+      #expect(read == nil || read == evidence, "byte \(index)")
+    }
+    for count in stride(from: 0, to: sound.count, by: 211) {
+      try sound.prefix(count).write(to: URL(fileURLWithPath: path))
+      #expect(throws: JournalError.self) { try Replay.run(path: path) }
+      #expect((try? BlobReader(path: path)?.read(Digest.of(evidence))) == nil)
+    }
+  }
+
+  @Test func refusesAListThatClaimsMoreThanThereIs() async throws {
+    let (fixture, file, _) = try await exportedWithBlobs()
+    defer { withExtendedLifetime(fixture) {} }
+    let sound = try Data(contentsOf: URL(fileURLWithPath: file))
+    let list = sound.count - 32 - 8 - 48 - 8
+    // The count, the blob's offset and length, and where the list is.
+    for place in [list, list + 8 + 32, list + 8 + 40, list + 8 + 48] {
+      for value in [UInt64.max, UInt64(Int64.max), 1 << 40] {
+        var changed = sound
+        changed.replaceSubrange(
+          place..<place + 8, with: withUnsafeBytes(of: value.littleEndian) { Data($0) })
+        try changed.write(to: URL(fileURLWithPath: file))
+        #expect {
+          try BlobReader(path: file)
+        } throws: {
+          ($0 as? JournalError)?.code == "export-damaged"
+        }
+      }
+    }
   }
 }
