@@ -41,6 +41,12 @@ struct AuditEvidenceCommand: AsyncParsableCommand {
       let verifier: String?
       let found: String
       let holds: Bool?
+
+      /// For people; the evidence alone tells.
+      var finder: String {
+        guard purpose != nil else { return "-" }
+        return verifier.map { String($0.prefix(8)) } ?? "broker"
+      }
     }
 
     let lease: UInt64
@@ -115,7 +121,7 @@ struct AuditEvidenceCommand: AsyncParsableCommand {
     for verdict in shown.verdicts {
       table.append([
         "\(verdict.sequence)", verdict.purpose ?? "-", verdict.verdict,
-        verdict.verifier.map { String($0.prefix(8)) } ?? "broker", verdict.found,
+        verdict.finder, verdict.found,
       ])
     }
     return table.text
@@ -135,8 +141,8 @@ extension AuditEvidenceCommand.Shown.Verdict {
     verifier = evidence?.word?.verifier.description
     (found, holds) =
       switch finding {
-      case .proof: ("proof verified again", true)
-      case .reexecution: ("program run again", true)
+      case .proof: ("the same, by its proof", true)
+      case .reexecution: ("the same, by running its program", true)
       case .inconclusive: ("nothing to compare with", true)
       case .unverified(let reason): ("NOT VERIFIED: \(reason)", nil)
       case .diverged(let divergence):

@@ -139,7 +139,7 @@ extension ExchangeTests.VerdictAuditTests {
           try JSONSerialization.jsonObject(with: run.output) as? [String: Any])
         let verdicts = try #require(shown["verdicts"] as? [[String: Any]])
         #expect(verdicts.map { $0["verdict"] as? String } == ["invalid"])
-        #expect(verdicts.map { $0["found"] as? String } == ["proof verified again"])
+        #expect(verdicts.map { $0["found"] as? String } == ["the same, by its proof"])
         let stranger = try await Run(arguments)
         #expect(stranger.status == 2)
         #expect(stranger.text.contains("NOT VERIFIED"))
