@@ -7,13 +7,9 @@ package import Primitives
 /// the slice itself); an order stands in all three, so that a bid finds its best order at once.
 /// Full and closed bids are taken out of their queue and return to the place of their arrival.
 package struct FastBook: OrderBook {
-  private struct LadderKey: Hashable {
+  private struct Ladder {
     let backend: BackendID
     let scope: Scope
-  }
-
-  private struct Ladder {
-    let key: LadderKey
     var bids = OrderedForest.none
     var orders = OrderedForest.none
     /// Bids, queued or not, and orders: an unused ladder is given up.
@@ -57,7 +53,7 @@ package struct FastBook: OrderBook {
 
   private var ladders: [Ladder] = []
   private var freeLadders: [UInt32] = []
-  private var ladderOf: [LadderKey: UInt32] = [:]
+  private var slotOfLadder = SlotTable()
 
   package init() {}
 
@@ -71,13 +67,16 @@ package struct FastBook: OrderBook {
         ladder: useLadder(bid.terms.backend, bid.terms.scope), next: OrderedForest.none,
         previous: OrderedForest.none, isClosed: bid.isClosed, isQueued: false))
     bidForest.setKey(Self.key(bid), of: slot)
-    slotOfBid.insert(slot, bid.id.hashValue) { [bidSlots] in bidSlots[Int($0)].id.hashValue }
+    slotOfBid.insert(slot, bid.id.value.keyedHash)
     linkToProver(slot)
     if bid.isOffered { enqueue(slot) }
     bidCount += 1
   }
 
-  package func bid(_ id: BidID) -> Bid? { slot(of: id).map(bid(at:)) }
+  package func bid(_ id: BidID) -> Bid? {
+    guard let slot = slot(of: id) else { return nil }
+    return bid(at: slot)
+  }
 
   package func bids(of prover: PublicKey) -> [Bid] {
     var bids: [Bid] = []
@@ -104,7 +103,7 @@ package struct FastBook: OrderBook {
   package mutating func removeBid(_ id: BidID) {
     guard let slot = slot(of: id) else { return }
     if bidSlots[Int(slot)].isQueued { dequeue(slot) }
-    slotOfBid.remove(slot, id.hashValue) { [bidSlots] in bidSlots[Int($0)].id.hashValue }
+    slotOfBid.remove(slot, id.value.keyedHash)
     unlinkFromProver(slot)
     leaveLadder(bidSlots[Int(slot)].ladder)
     bidSlots[Int(slot)].ladder = OrderedForest.none
@@ -117,9 +116,10 @@ package struct FastBook: OrderBook {
     on backend: BackendID, for model: ModelID, _ slice: Int, upTo limit: Price,
     where accepts: (Bid) -> Bool
   ) -> Bid? {
+    let hash = Self.hash(backend)
     var cursors: [3 of UInt32] = [
-      firstBid(backend, .any), firstBid(backend, .model(model)),
-      firstBid(backend, .slice(model, slice)),
+      firstBid(backend, .any, hash), firstBid(backend, .model(model), hash),
+      firstBid(backend, .slice(model, slice), hash),
     ]
     while true {
       var best: Int?
@@ -149,20 +149,20 @@ package struct FastBook: OrderBook {
     OrderedForest.Key(price: bid.terms.price.ticks, ordinal: bid.ordinal, slice: 0)
   }
 
-  private func firstBid(_ backend: BackendID, _ scope: Scope) -> UInt32 {
-    guard let ladder = ladderOf[LadderKey(backend: backend, scope: scope)] else {
+  private func firstBid(_ backend: BackendID, _ scope: Scope, _ hash: UInt64) -> UInt32 {
+    guard let ladder = ladder(backend, scope, hash &+ Self.hash(scope)) else {
       return OrderedForest.none
     }
     return bidForest.first(in: ladders[Int(ladder)].bids)
   }
 
   private func slot(of id: BidID) -> UInt32? {
-    slotOfBid.slot(id.hashValue) { bidSlots[Int($0)].id == id }
+    slotOfBid.slot(id.value.keyedHash) { bidSlots[Int($0)].id == id }
   }
 
   private func bid(at slot: UInt32) -> Bid {
     let held = bidSlots[Int(slot)]
-    let ladder = ladders[Int(held.ladder)].key
+    let ladder = ladders[Int(held.ladder)]
     let key = bidForest.key(of: slot)
     var bid = Bid(
       id: held.id, prover: held.prover,
@@ -201,7 +201,7 @@ package struct FastBook: OrderBook {
   }
 
   private func firstSlot(of prover: PublicKey) -> UInt32? {
-    slotOfProver.slot(prover.hashValue) { bidSlots[Int($0)].prover == prover }
+    slotOfProver.slot(prover.value.keyedHash) { bidSlots[Int($0)].prover == prover }
   }
 
   private mutating func linkToProver(_ slot: UInt32) {
@@ -209,24 +209,22 @@ package struct FastBook: OrderBook {
     if let first = firstSlot(of: prover) {
       bidSlots[Int(slot)].next = first
       bidSlots[Int(first)].previous = slot
-      slotOfProver.replace(first, prover.hashValue, with: slot)
+      slotOfProver.replace(first, prover.value.keyedHash, with: slot)
     } else {
-      slotOfProver.insert(slot, prover.hashValue) { [bidSlots] in
-        bidSlots[Int($0)].prover.hashValue
-      }
+      slotOfProver.insert(slot, prover.value.keyedHash)
     }
   }
 
   private mutating func unlinkFromProver(_ slot: UInt32) {
     let (next, previous) = (bidSlots[Int(slot)].next, bidSlots[Int(slot)].previous)
     if next != OrderedForest.none { bidSlots[Int(next)].previous = previous }
-    let hash = bidSlots[Int(slot)].prover.hashValue
+    let hash = bidSlots[Int(slot)].prover.value.keyedHash
     if previous != OrderedForest.none {
       bidSlots[Int(previous)].next = next
     } else if next != OrderedForest.none {
       slotOfProver.replace(slot, hash, with: next)
     } else {
-      slotOfProver.remove(slot, hash) { [bidSlots] in bidSlots[Int($0)].prover.hashValue }
+      slotOfProver.remove(slot, hash)
     }
   }
 
@@ -254,7 +252,7 @@ package struct FastBook: OrderBook {
       orderForest.setKey(Self.key(order), of: node)
       orderForest.insert(node, into: &ladders[Int(held.ladders[index])].orders)
     }
-    slotOfOrder.insert(slot, Self.hash(order.request, order.slice), hashOf: orderHash)
+    slotOfOrder.insert(slot, Self.hash(order.request, order.slice))
   }
 
   package mutating func removeOrder(request: RequestID, slice: Int) {
@@ -264,7 +262,7 @@ package struct FastBook: OrderBook {
       return order?.request == request && order?.slice == slice
     }
     guard let slot = found, let held = orderSlots[Int(slot)] else { return }
-    slotOfOrder.remove(slot, hash, hashOf: orderHash)
+    slotOfOrder.remove(slot, hash)
     for index in held.ladders.indices {
       let ladder = held.ladders[index]
       orderForest.remove(3 * slot + UInt32(index), from: &ladders[Int(ladder)].orders)
@@ -275,18 +273,23 @@ package struct FastBook: OrderBook {
   }
 
   package func firstOrder(
-    on backend: BackendID, within scope: Scope, atLeast price: Price, after last: Order?,
-    where accepts: (Order) -> Bool
-  ) -> Order? {
-    guard let ladder = ladderOf[LadderKey(backend: backend, scope: scope)] else { return nil }
-    let root = ladders[Int(ladder)].orders
-    var node =
-      last.map { orderForest.first(after: Self.key($0), in: root) } ?? orderForest.first(in: root)
+    for id: BidID, after last: Order?, where accepts: (Bid, Order) -> Bool
+  ) -> (bid: Bid, order: Order)? {
+    guard let slot = slot(of: id), bidSlots[Int(slot)].isQueued else { return nil }
+    let root = ladders[Int(bidSlots[Int(slot)].ladder)].orders
+    var node: UInt32
+    if let last {
+      node = orderForest.first(after: Self.key(last), in: root)
+    } else {
+      node = orderForest.first(in: root)
+    }
+    let price = bidForest.key(of: slot).price
     while node != OrderedForest.none {
-      guard let order = orderSlots[Int(node / 3)]?.order, order.limitPrice >= price else {
+      guard let order = orderSlots[Int(node / 3)]?.order, order.limitPrice.ticks >= price else {
         return nil
       }
-      if accepts(order) { return order }
+      let bid = bid(at: slot)
+      if accepts(bid, order) { return (bid, order) }
       node = orderForest.next(after: node)
     }
     return nil
@@ -302,23 +305,15 @@ package struct FastBook: OrderBook {
       price: ~order.limitPrice.ticks, ordinal: order.ordinal, slice: UInt32(order.slice))
   }
 
-  private static func hash(_ request: RequestID, _ slice: Int) -> Int {
-    var hasher = Hasher()
-    hasher.combine(request)
-    hasher.combine(slice)
-    return hasher.finalize()
-  }
-
-  private var orderHash: (UInt32) -> Int {
-    { [orderSlots] slot in
-      orderSlots[Int(slot)].map { Self.hash($0.order.request, $0.order.slice) } ?? 0
-    }
+  private static func hash(_ request: RequestID, _ slice: Int) -> UInt64 {
+    // An odd factor keeps a request's slices apart, and in places of their own.
+    request.value.keyedHash &+ UInt64(slice) &* 0x9E37_79B9_7F4A_7C15
   }
 
   // MARK: Depth
 
   package var backends: [BackendID] {
-    Set(ladders.lazy.filter { $0.users > 0 }.map(\.key.backend)).sorted()
+    Set(ladders.lazy.filter { $0.users > 0 }.map(\.backend)).sorted()
   }
 
   /// Each ladder's own first prices, merged: none of the backend's first prices is missing then.
@@ -327,7 +322,7 @@ package struct FastBook: OrderBook {
   ) -> [DepthLevel] {
     var found: [UInt64: DepthLevel] = [:]
     for ladder in ladders
-    where ladder.users > 0 && ladder.key.backend == backend && ladder.key.scope.touches(model) {
+    where ladder.users > 0 && ladder.backend == backend && ladder.scope.touches(model) {
       var count = LevelCount(limit: limit)
       var node = bidForest.first(in: ladder.bids)
       while node != OrderedForest.none {
@@ -351,7 +346,9 @@ package struct FastBook: OrderBook {
     on backend: BackendID, of model: ModelID?, limit: Int
   ) -> [DepthLevel] {
     let scope = model.map { Scope.model($0) } ?? .any
-    guard let ladder = ladderOf[LadderKey(backend: backend, scope: scope)] else { return [] }
+    guard let ladder = ladder(backend, scope, Self.hash(backend) &+ Self.hash(scope)) else {
+      return []
+    }
     var count = LevelCount(limit: limit)
     var node = orderForest.first(in: ladders[Int(ladder)].orders)
     while node != OrderedForest.none,
@@ -364,13 +361,31 @@ package struct FastBook: OrderBook {
 
   // MARK: Ladders
 
+  private static func hash(_ backend: BackendID) -> UInt64 {
+    UInt64(bitPattern: Int64(backend.name.hashValue))
+  }
+
+  private static func hash(_ scope: Scope) -> UInt64 {
+    switch scope {
+    case .any: 0
+    case .model(let model): hash(model, 0)
+    case .slice(let model, let slice): hash(model, slice + 1)
+    }
+  }
+
+  private func ladder(_ backend: BackendID, _ scope: Scope, _ hash: UInt64) -> UInt32? {
+    slotOfLadder.slot(hash) {
+      ladders[Int($0)].scope == scope && ladders[Int($0)].backend == backend
+    }
+  }
+
   private mutating func useLadder(_ backend: BackendID, _ scope: Scope) -> UInt32 {
-    let key = LadderKey(backend: backend, scope: scope)
-    if let ladder = ladderOf[key] {
+    let hash = Self.hash(backend) &+ Self.hash(scope)
+    if let ladder = ladder(backend, scope, hash) {
       ladders[Int(ladder)].users += 1
       return ladder
     }
-    let made = Ladder(key: key, users: 1)
+    let made = Ladder(backend: backend, scope: scope, users: 1)
     let ladder: UInt32
     if let free = freeLadders.popLast() {
       ladder = free
@@ -379,14 +394,15 @@ package struct FastBook: OrderBook {
       ladder = UInt32(ladders.count)
       ladders.append(made)
     }
-    ladderOf[key] = ladder
+    slotOfLadder.insert(ladder, hash)
     return ladder
   }
 
   private mutating func leaveLadder(_ ladder: UInt32) {
     ladders[Int(ladder)].users -= 1
     guard ladders[Int(ladder)].users == 0 else { return }
-    ladderOf[ladders[Int(ladder)].key] = nil
+    let (backend, scope) = (ladders[Int(ladder)].backend, ladders[Int(ladder)].scope)
+    slotOfLadder.remove(ladder, Self.hash(backend) &+ Self.hash(scope))
     freeLadders.append(ladder)
   }
 }

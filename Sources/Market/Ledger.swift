@@ -55,6 +55,15 @@ package struct Account: Hashable, Comparable, Sendable, CanonicalCodable {
     (self.owner, self.purpose) = (owner, purpose)
   }
 
+  /// The owner's hash is as good as random already, so that the purpose needs no round of its own.
+  package func hash(into hasher: inout Hasher) {
+    hasher.combine((owner?.value.keyedHash ?? 0) &+ UInt64(purpose.rawValue))
+  }
+
+  package func _rawHashValue(seed: Int) -> Int {
+    (owner?._rawHashValue(seed: seed) ?? seed) &+ Int(purpose.rawValue)
+  }
+
   package static func available(_ owner: PublicKey) -> Account {
     Account(owner: owner, purpose: .available)
   }

@@ -70,7 +70,7 @@ extension Market {
   /// A bid arrives: it takes resting orders, best limit first, at their limit price.
   private mutating func takeOrders(with id: BidID) {
     var last: Order?
-    while let bid = book.bid(id), let order = firstOrder(for: bid, after: last) {
+    while let (bid, order) = firstOrder(for: id, after: last) {
       guard let request = requests[order.request] else { return }
       lease(request, order.slice, to: bid, at: order.limitPrice)
       begin(order.request)
@@ -78,12 +78,11 @@ extension Market {
     }
   }
 
-  /// The first order behind `last` that the bid crosses and may take.
-  private func firstOrder(for bid: Bid, after last: Order?) -> Order? {
-    guard bid.isOffered else { return nil }
-    return book.firstOrder(
-      on: bid.terms.backend, within: bid.terms.scope, atLeast: bid.terms.price, after: last
-    ) { order in
+  /// The first order behind `last` that the bid crosses and may take, and the bid.
+  private func firstOrder(
+    for bid: BidID, after last: Order?
+  ) -> (bid: Bid, order: Order)? {
+    book.firstOrder(for: bid, after: last) { bid, order in
       requests[order.request].map { ineligibility(of: bid, for: $0, order.slice) == nil } ?? false
     }
   }
@@ -332,7 +331,7 @@ extension Market {
       payLeaving(of: prover)
       for bid in book.bids(of: prover).sorted(by: Bid.precedes) {
         var last: Order?
-        while let bid = book.bid(bid.id), let order = firstOrder(for: bid, after: last) {
+        while let (_, order) = firstOrder(for: bid.id, after: last) {
           match(order.request, order.slice)
           last = order
         }

@@ -80,12 +80,11 @@ package protocol OrderBook: Sendable {
     where accepts: (Bid) -> Bool
   ) -> Bid?
 
-  /// The first order, by limit and then arrival, that stands behind `last`, is within the scope,
-  /// pays at least `price` and is accepted.
+  /// The first order, by limit and then arrival, that stands behind `last`, that the bid covers and
+  /// asks no more than, and that is accepted. Nil where the bid has no capacity left or is closed.
   func firstOrder(
-    on backend: BackendID, within scope: Scope, atLeast price: Price, after last: Order?,
-    where accepts: (Order) -> Bool
-  ) -> Order?
+    for bid: BidID, after last: Order?, where accepts: (Bid, Order) -> Bool
+  ) -> (bid: Bid, order: Order)?
 
   /// Backends that have a bid or an order, by name.
   var backends: [BackendID] { get }
@@ -132,10 +131,12 @@ extension OrderBook {
     return true
   }
 
-  /// Takes the bid out of the queue, and out of the book once it has no lease.
-  mutating func closeBid(_ id: BidID) {
-    guard var bid = bid(id) else { return }
+  /// Takes the bid out of the queue, and out of the book once it has no lease. Returns its prover;
+  /// nil where no such bid is open.
+  mutating func closeBid(_ id: BidID) -> PublicKey? {
+    guard var bid = bid(id), !bid.isClosed else { return nil }
     bid.isClosed = true
     if bid.leases == 0 { removeBid(id) } else { replace(bid) }
+    return bid.prover
   }
 }

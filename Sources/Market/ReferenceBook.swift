@@ -76,13 +76,14 @@ package struct ReferenceBook: OrderBook {
   }
 
   package func firstOrder(
-    on backend: BackendID, within scope: Scope, atLeast price: Price, after last: Order?,
-    where accepts: (Order) -> Bool
-  ) -> Order? {
-    demand.first { order in
-      order.backend == backend && scope.covers(order.model, order.slice)
-        && order.limitPrice >= price && (last.map { Order.precedes($0, order) } ?? true)
-        && accepts(order)
+    for id: BidID, after last: Order?, where accepts: (Bid, Order) -> Bool
+  ) -> (bid: Bid, order: Order)? {
+    guard let bid = bid(id), bid.isOffered else { return nil }
+    let order = demand.first { order in
+      order.backend == bid.terms.backend && bid.terms.scope.covers(order.model, order.slice)
+        && order.limitPrice >= bid.terms.price && (last.map { Order.precedes($0, order) } ?? true)
+        && accepts(bid, order)
     }
+    return order.map { (bid, $0) }
   }
 }

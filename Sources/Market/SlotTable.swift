@@ -1,66 +1,77 @@
 /// Finds slots of an array by a hash of what they hold: open addressing with linear probing (Knuth,
-/// volume 3, 6.4). It keeps four bytes per bucket, where a dictionary would keep a second copy of
-/// every 32-byte key. Hashes come from `Hasher`, whose seed nobody outside knows; nothing iterates.
+/// volume 3, 6.4). It keeps eight bytes per bucket, where a dictionary would keep a second copy of
+/// every 32-byte key. Hashes are keyed by what nobody outside knows; nothing iterates.
 struct SlotTable: Sendable {
-  private static let empty = UInt32.max
+  /// The lower half of a slot's hash, then the slot: a search looks only into slots that are likely
+  /// its own, and growing looks into none.
+  private struct Bucket: Sendable {
+    static let empty = Bucket(hash: 0, slot: .max)
+    let hash: UInt32
+    let slot: UInt32
+  }
+
   /// A power of two, at most half of it used.
-  private var buckets: [UInt32] = []
+  private var buckets: [Bucket] = []
   private var count = 0
 
-  func slot(_ hash: Int, where matches: (UInt32) -> Bool) -> UInt32? {
+  @inline(__always)
+  func slot(_ hash: UInt64, where matches: (UInt32) -> Bool) -> UInt32? {
     guard !buckets.isEmpty else { return nil }
-    var bucket = hash & (buckets.count - 1)
-    while buckets[bucket] != Self.empty {
-      if matches(buckets[bucket]) { return buckets[bucket] }
-      bucket = (bucket + 1) & (buckets.count - 1)
+    let hash = UInt32(truncatingIfNeeded: hash)
+    var place = home(hash)
+    while buckets[place].slot != Bucket.empty.slot {
+      if buckets[place].hash == hash, matches(buckets[place].slot) { return buckets[place].slot }
+      place = (place + 1) & (buckets.count - 1)
     }
     return nil
   }
 
-  mutating func insert(_ slot: UInt32, _ hash: Int, hashOf: (UInt32) -> Int) {
+  mutating func insert(_ slot: UInt32, _ hash: UInt64) {
     if 2 * (count + 1) > buckets.count {
-      let slots = buckets.filter { $0 != Self.empty }
-      buckets = Array(repeating: Self.empty, count: max(16, 2 * buckets.count))
-      for slot in slots { place(slot, hashOf(slot)) }
+      let old = buckets
+      buckets = Array(repeating: .empty, count: max(16, 2 * old.count))
+      for bucket in old where bucket.slot != Bucket.empty.slot { put(bucket) }
     }
-    place(slot, hash)
+    put(Bucket(hash: UInt32(truncatingIfNeeded: hash), slot: slot))
     count += 1
   }
 
   /// Puts another slot where `old` stands; both hold what has this hash.
-  mutating func replace(_ old: UInt32, _ hash: Int, with slot: UInt32) {
-    buckets[bucket(of: old, hash)] = slot
+  mutating func replace(_ old: UInt32, _ hash: UInt64, with slot: UInt32) {
+    let place = place(of: old, hash)
+    buckets[place] = Bucket(hash: buckets[place].hash, slot: slot)
   }
 
-  mutating func remove(_ slot: UInt32, _ hash: Int, hashOf: (UInt32) -> Int) {
+  mutating func remove(_ slot: UInt32, _ hash: UInt64) {
     let mask = buckets.count - 1
-    var hole = bucket(of: slot, hash)
+    var hole = place(of: slot, hash)
     // What probed past the hole moves into it, so that no search stops short.
-    var bucket = (hole + 1) & mask
-    while buckets[bucket] != Self.empty {
-      let home = hashOf(buckets[bucket]) & mask
-      if (bucket - home) & mask >= (bucket - hole) & mask {
-        buckets[hole] = buckets[bucket]
-        hole = bucket
+    var place = (hole + 1) & mask
+    while buckets[place].slot != Bucket.empty.slot {
+      if (place - home(buckets[place].hash)) & mask >= (place - hole) & mask {
+        buckets[hole] = buckets[place]
+        hole = place
       }
-      bucket = (bucket + 1) & mask
+      place = (place + 1) & mask
     }
-    buckets[hole] = Self.empty
+    buckets[hole] = .empty
     count -= 1
   }
 
-  private func bucket(of slot: UInt32, _ hash: Int) -> Int {
-    var bucket = hash & (buckets.count - 1)
-    while buckets[bucket] != slot {
-      precondition(buckets[bucket] != Self.empty, "the slot is not in the table")
-      bucket = (bucket + 1) & (buckets.count - 1)
+  private func home(_ hash: UInt32) -> Int { Int(hash) & (buckets.count - 1) }
+
+  private func place(of slot: UInt32, _ hash: UInt64) -> Int {
+    var place = home(UInt32(truncatingIfNeeded: hash))
+    while buckets[place].slot != slot {
+      precondition(buckets[place].slot != Bucket.empty.slot, "the slot is not in the table")
+      place = (place + 1) & (buckets.count - 1)
     }
-    return bucket
+    return place
   }
 
-  private mutating func place(_ slot: UInt32, _ hash: Int) {
-    var bucket = hash & (buckets.count - 1)
-    while buckets[bucket] != Self.empty { bucket = (bucket + 1) & (buckets.count - 1) }
-    buckets[bucket] = slot
+  private mutating func put(_ bucket: Bucket) {
+    var place = home(bucket.hash)
+    while buckets[place].slot != Bucket.empty.slot { place = (place + 1) & (buckets.count - 1) }
+    buckets[place] = bucket
   }
 }

@@ -20,6 +20,12 @@ package struct Digest: Hashable, Comparable, Sendable, CanonicalCodable, CustomS
 
   package static func < (left: Digest, right: Digest) -> Bool { left.value < right.value }
 
+  @inlinable package static func == (left: Digest, right: Digest) -> Bool {
+    left.value == right.value
+  }
+  @inlinable package func hash(into hasher: inout Hasher) { value.hash(into: &hasher) }
+  @inlinable package func _rawHashValue(seed: Int) -> Int { value._rawHashValue(seed: seed) }
+
   package func encode(into encoder: inout CanonicalEncoder) { encoder.append(fixed: bytes) }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {

@@ -46,6 +46,12 @@ package struct PublicKey: Hashable, Comparable, Sendable, CanonicalCodable,
 
   package static func < (left: PublicKey, right: PublicKey) -> Bool { left.value < right.value }
 
+  @inlinable package static func == (left: PublicKey, right: PublicKey) -> Bool {
+    left.value == right.value
+  }
+  @inlinable package func hash(into hasher: inout Hasher) { value.hash(into: &hasher) }
+  @inlinable package func _rawHashValue(seed: Int) -> Int { value._rawHashValue(seed: seed) }
+
   package func verifies(_ signature: Signature, over digest: Digest) -> Bool {
     Sodium.start()
     return crypto_sign_verify_detached(
