@@ -17,7 +17,8 @@ struct BrokerHandler: WireHandler {
   let logger: Logger
 
   func command(_ envelope: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal> {
-    await refusing {
+    // What has been acknowledged is durable, so that the sequencer need not be asked once more.
+    await refusing(isDurable: true) {
       let (envelope, command) = try await admission.admit(envelope)
       return try await sequencer.submit(envelope, command).get()
     }
@@ -137,12 +138,12 @@ struct BrokerHandler: WireHandler {
 
   /// Every failure becomes a refusal with its stable code; what has none is the broker's own fault.
   private func refusing<Value>(
-    _ body: () async throws -> Value
+    isDurable: Bool = false, _ body: () async throws -> Value
   ) async -> Result<Value, WireRefusal> {
     do {
       let value = try await body()
       // After a failed commit the state in memory has what will never have happened.
-      if let failure = await sequencer.failureIfAny() { throw failure }
+      if !isDurable, let failure = await sequencer.failureIfAny() { throw failure }
       return .success(value)
     } catch let error as any CodedError {
       logger.debug("refused: \(error)")

@@ -12,9 +12,8 @@ struct CommandAdmission: Sendable {
   let sequencer: Sequencer
   let blobs: BlobStore
 
-  /// The envelope and command of trustworthy bytes.
-  ///
-  /// A command that has acted before passes whatever its expiry: it gets its stored result.
+  /// The envelope and command of trustworthy bytes. Whether it has acted before, has expired, or
+  /// comes from a stranger is the sequencer's to say, which is asked once and no sooner than it must.
   func admit(_ bytes: [UInt8]) async throws -> (Envelope, Command) {
     let envelope: Envelope
     let command: Command
@@ -28,14 +27,19 @@ struct CommandAdmission: Sendable {
       throw BrokerError.foreignNetwork(expected: network, got: envelope.network)
     }
     guard envelope.isAuthentic else { throw BrokerError.falseSignature }
-    if await sequencer.isKnown(envelope.digest) { return (envelope, command) }
-    let now = Tick.now
-    guard envelope.expiry >= now else { throw BrokerError.expired(at: envelope.expiry, now: now) }
-    let author = envelope.author
-    guard await sequencer.read({ $0.hasAccount(author) }) else {
-      throw BrokerError.unknownAuthor(author)
+    switch command {
+    case .tick, .resume, .recordVerdict, .publishKey, .commitNonce, .revealNonce(.broker, _):
+      throw BrokerError.reservedForBroker(command.name)
+    case .publishModel, .submitRequest, .commitOutput, .submitBatch:
+      // Only for a command that is to be decided: to look for blobs may take long.
+      if try await sequencer.mustDecide(envelope) {
+        try await checkBlobs(of: command, by: envelope.author)
+      }
+    case .deposit, .withdraw, .bond, .unbond, .delegate, .undelegate, .setCommission, .placeBid,
+      .amendBid, .cancelBid, .cancelRequest, .declareUnprovable, .reportRangeFault,
+      .setParameters, .pause, .revealNonce, .challenge:
+      break
     }
-    try await checkBlobs(of: command, by: author)
     return (envelope, command)
   }
 
@@ -61,12 +65,7 @@ struct CommandAdmission: Sendable {
       for receipt in batch.receipts where receipt.proof != Digest.of([]) {
         try await require(receipt.proof, byteCount: nil, by: author)
       }
-    case .tick, .resume, .recordVerdict, .publishKey, .commitNonce, .revealNonce(.broker, _):
-      throw BrokerError.reservedForBroker(command.name)
-    case .deposit, .withdraw, .bond, .unbond, .delegate, .undelegate, .setCommission, .placeBid,
-      .amendBid, .cancelBid, .cancelRequest, .declareUnprovable, .reportRangeFault,
-      .setParameters, .pause, .revealNonce, .challenge:
-      break
+    default: break
     }
   }
 

@@ -51,6 +51,7 @@ package actor Sequencer {
   private struct Waiting {
     let envelope: Envelope
     let command: Command
+    let isAuthentic: Bool
     var callers: [CheckedContinuation<Result<[UInt8], BrokerError>, Never>]
   }
 
@@ -66,16 +67,24 @@ package actor Sequencer {
   // MARK: Commands
 
   /// The acknowledgement's bytes, durable; the stored ones where the command has acted before.
-  package func submit(_ envelope: Envelope, _ command: Command) async -> Result<
-    [UInt8], BrokerError
-  > {
+  package nonisolated func submit(
+    _ envelope: Envelope, _ command: Command
+  ) async -> Result<[UInt8], BrokerError> {
+    // Here, on whichever core is free, and not where all commands pass one after another.
+    await enqueue(envelope, command, isAuthentic: command.isAuthentic)
+  }
+
+  private func enqueue(
+    _ envelope: Envelope, _ command: Command, isAuthentic: Bool
+  ) async -> Result<[UInt8], BrokerError> {
     if let failure { return .failure(failure) }
-    do {
-      if let stored = try journal.storedAcknowledgement(for: envelope.digest) {
-        return .success(stored)
+    if positions[envelope.digest] == nil {
+      do throws(BrokerError) {
+        if let stored = try stored(envelope.digest) { return .success(stored) }
+        try check(envelope)
+      } catch {
+        return .failure(error)
       }
-    } catch {
-      return .failure(.journalFailed("\(error)"))
     }
     return await withCheckedContinuation { caller in
       if let position = positions[envelope.digest] {
@@ -84,13 +93,33 @@ package actor Sequencer {
       }
       if waiting.isEmpty { Task { self.commitWaiting() } }
       positions[envelope.digest] = waiting.count
-      waiting.append(Waiting(envelope: envelope, command: command, callers: [caller]))
+      waiting.append(
+        Waiting(
+          envelope: envelope, command: command, isAuthentic: isAuthentic, callers: [caller]))
     }
   }
 
-  /// True where the command has been acted on already.
-  package func isKnown(_ digest: Digest) -> Bool {
-    positions[digest] != nil || ((try? journal.storedAcknowledgement(for: digest)) ?? nil) != nil
+  /// False where the command has been acted on already: whatever its expiry, it gets its stored
+  /// result.
+  ///
+  /// - Throws: where it may not act.
+  package func mustDecide(_ envelope: Envelope) throws(BrokerError) -> Bool {
+    if positions[envelope.digest] != nil { return false }
+    if try stored(envelope.digest) != nil { return false }
+    try check(envelope)
+    return true
+  }
+
+  private func stored(_ digest: Digest) throws(BrokerError) -> [UInt8]? {
+    do { return try journal.storedAcknowledgement(for: digest) } catch {
+      throw .journalFailed("\(error)")
+    }
+  }
+
+  private func check(_ envelope: Envelope) throws(BrokerError) {
+    let now = Tick.now
+    guard envelope.expiry >= now else { throw .expired(at: envelope.expiry, now: now) }
+    guard market.hasAccount(envelope.author) else { throw .unknownAuthor(envelope.author) }
   }
 
   private func commitWaiting() {
@@ -116,7 +145,8 @@ package actor Sequencer {
       PendingEntry(
         envelope: member.envelope, tick: tick,
         outcome: market.execute(
-          member.command, by: member.envelope.author, digest: member.envelope.digest, at: tick))
+          member.command, by: member.envelope.author, digest: member.envelope.digest, at: tick,
+          isAuthentic: member.isAuthentic))
     }
     do {
       let acknowledgements = try journal.append(entries)

@@ -179,6 +179,17 @@ package struct JournalReader: Sendable {
     }
   }
 
+  /// The first of the commands that is journaled already; nil where none is.
+  func firstKnown(of commands: [Digest]) throws(JournalError) -> Digest? {
+    try read { database in
+      let statement = try database.cachedStatement(
+        sql: "SELECT 1 FROM acknowledgements WHERE command_digest = ?")
+      return try commands.first { command in
+        try Row.fetchOne(statement, arguments: [Data(command.bytes)]) != nil
+      }
+    }
+  }
+
   /// SQLite's own check of every page, index and constraint; nil where it finds nothing.
   package func integrityFault() throws(JournalError) -> String? {
     try read { database in
@@ -198,7 +209,9 @@ package struct JournalReader: Sendable {
     _ body: (Database) throws -> Value
   ) throws(JournalError) -> Value {
     do {
-      return try queue.read(body)
+      // `read` would put a transaction, which is four more statements, around what is one
+      // statement. Nobody else writes to the file meanwhile.
+      return try queue.unsafeRead(body)
     } catch {
       throw Self.journalError(error, path)
     }

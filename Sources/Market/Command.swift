@@ -68,6 +68,19 @@ package enum Command: Hashable, Sendable {
   }
 }
 
+extension Command {
+  /// Whether the signatures inside the command hold. To check one takes as long as to decide
+  /// dozens of commands and needs no state, so that whoever feeds a market can ask beside it, on
+  /// another core.
+  package var isAuthentic: Bool {
+    switch self {
+    case .commitOutput(let commitment): commitment.isAuthentic
+    case .submitBatch(let batch): batch.signedRoot.isAuthentic
+    default: true
+    }
+  }
+}
+
 /// What a bid covers.
 package enum Scope: Hashable, Sendable {
   case any

@@ -1,10 +1,22 @@
 import Primitives
 import Statements
 
-/// What must hold after every command; tests and audits ask.
+/// What must hold, after every event and after every command; tests and audits ask.
 extension Market {
-  /// Sentences about what does not hold; empty where all is well.
+  /// Sentences about what does not hold after a command, and what did not hold after one of the
+  /// events while the market watched its money; empty where all is well.
   package func invariantViolations() -> [String] {
+    var violations = [violation].compactMap { $0 } + moneyViolations()
+    checkFees(&violations)
+    checkEnds(&violations)
+    checkBooks(&violations)
+    return violations
+  }
+
+  /// Those that hold after every event too. Within a command the book may be crossed and deadlines
+  /// may be missing; a slash sets aside what the events behind it share out, and delegators are paid
+  /// their part of a fee before its lease is settled.
+  package func moneyViolations() -> [String] {
     var violations: [String] = []
     let balances = balances
     if balances.reduce(0, { $0 + $1.balance }) != 0 {
@@ -14,33 +26,33 @@ extension Market {
       violations.append("\(account.purpose) of \(account.owner?.short ?? "-") is negative")
     }
     checkHolds(&violations)
-    checkBooks(&violations)
     return violations
   }
 
+  private func checkEnds(_ violations: inout [String]) {
+    for lease in sortedLeases where !lease.state.isFinal {
+      if lease.deadline == .never, !endsWithItsRequest(lease) {
+        violations.append("lease \(lease.id) has no way to an end")
+      }
+    }
+    for request in sortedRequests {
+      if request.isRevealing, request.reveals?.deadline == .never {
+        violations.append("the nonces of request \(request.id.short) have no deadline")
+      }
+    }
+  }
+
+  /// What is held of lessees and challengers is what their leases say.
   private func checkHolds(_ violations: inout [String]) {
     var stakes: [PublicKey: UInt64] = [:]
     var delegated: [PublicKey: UInt64] = [:]
-    var fees: [PublicKey: UInt64] = [:]
     var deposits: [PublicKey: UInt64] = [:]
-    var escrow: UInt64 = 0
     for lease in sortedLeases where !lease.state.isFinal {
       // Wrapping sums: amounts of a hostile journal must not trap, and cannot hide, here.
       stakes[lease.terms.prover, default: 0] &+= lease.parts.own.microcredits
       delegated[lease.terms.prover, default: 0] &+= lease.parts.delegated.microcredits
       if let challenge = lease.challenge {
         deposits[challenge.challenger, default: 0] &+= challenge.deposit.microcredits
-      }
-      escrow &+= lease.compensation.microcredits
-      if lease.deadline == .never, !endsWithItsRequest(lease) {
-        violations.append("lease \(lease.id) has no way to an end")
-      }
-    }
-    for request in sortedRequests {
-      fees[request.requester, default: 0] &+= request.held.microcredits
-      escrow = request.slices.reduce(escrow) { $0 &+ $1.bonus.microcredits }
-      if request.isRevealing, request.reveals?.deadline == .never {
-        violations.append("the nonces of request \(request.id.short) have no deadline")
       }
     }
     for (account, _) in balances {
@@ -52,9 +64,6 @@ extension Market {
       if account.purpose == .delegatedHold, held != delegated[owner, default: 0] {
         violations.append("the delegated hold of \(owner.short) is not that of its leases")
       }
-      if account.purpose == .delegated, held > 0, pools[owner] == nil {
-        violations.append("what is delegated to \(owner.short) is nobody's")
-      }
       let unbonding = provers[owner]?.unbondings.reduce(0) { $0 &+ $1.amount.microcredits } ?? 0
       if account.purpose == .unbonding, held != unbonding {
         violations.append("what \(owner.short) unbonds is not what is on its way")
@@ -62,8 +71,28 @@ extension Market {
       if account.purpose == .challengeHold, held != deposits[owner, default: 0] {
         violations.append("the challenge hold of \(owner.short) is not that of its challenges")
       }
+    }
+  }
+
+  /// What is held for requests, and set aside of slashes, is what their states say.
+  private func checkFees(_ violations: inout [String]) {
+    var fees: [PublicKey: UInt64] = [:]
+    var escrow: UInt64 = 0
+    for lease in sortedLeases where !lease.state.isFinal {
+      escrow &+= lease.compensation.microcredits
+    }
+    for request in sortedRequests {
+      fees[request.requester, default: 0] &+= request.held.microcredits
+      escrow = request.slices.reduce(escrow) { $0 &+ $1.bonus.microcredits }
+    }
+    for (account, _) in balances {
+      guard let owner = account.owner else { continue }
+      let held = ledger.amount(account).microcredits
       if account.purpose == .feeHold, held != fees[owner, default: 0] {
         violations.append("the fee hold of \(owner.short) is not that of its requests")
+      }
+      if account.purpose == .delegated, held > 0, pools[owner] == nil {
+        violations.append("what is delegated to \(owner.short) is nobody's")
       }
     }
     for prover in pools.keys.sorted() { checkPool(of: prover, &violations) }

@@ -41,6 +41,13 @@ package struct Market: Sendable {
   var deadlines = Heap<Deadline>()
   /// Events of the command being executed.
   var emitted: [Event] = []
+  /// What its caller has found about the signatures inside the command being executed.
+  var isAuthentic: Bool?
+  /// Whether `moneyViolations` are looked for after every event, which costs time linear in the
+  /// state.
+  package var watchesMoney = false
+  /// The first that was found so.
+  private(set) var violation: String?
   /// Provers whose capacity or stake came free during this command: their bids are tried again.
   var freed: [PublicKey] = []
   /// Requests of which a slice came back during this command: their orders are tried again.
@@ -81,9 +88,13 @@ package struct Market: Sendable {
   ///   - author: Who signed the command; the caller has checked the signature.
   ///   - digest: The envelope's digest, which becomes the id of a bid or request.
   ///   - tick: Sequencer time, never before that of an earlier command.
+  ///   - isAuthentic: `command.isAuthentic`, where the caller has asked already; nil to have the
+  ///     rules ask where they come to it.
   package mutating func execute(
-    _ command: Command, by author: PublicKey, digest: Digest, at tick: Tick
+    _ command: Command, by author: PublicKey, digest: Digest, at tick: Tick,
+    isAuthentic: Bool? = nil
   ) -> Outcome {
+    self.isAuthentic = isAuthentic
     lastNow = now
     now = max(now, tick)
     emitted = []
@@ -145,6 +156,9 @@ package struct Market: Sendable {
       preconditionFailure("the market emitted an impossible event: \(error)")
     }
     emitted.append(event)
+    if watchesMoney, violation == nil {
+      violation = moneyViolations().first.map { "\($0) after \(event.body)" }
+    }
   }
 
   package func balance(_ account: Account) -> Int64 { ledger.balance(account) }

@@ -47,7 +47,7 @@ package struct RecordedVerdict: Sendable {
 package struct Replay {
   package struct Options: Sendable {
     /// The market's invariants, which cost time linear in its state, are asked for after every so
-    /// many entries, and after the last.
+    /// many entries, those of money after each event of that entry too, and after the last.
     package var invariantsEvery: UInt64
     /// Without its signatures a journal is consistent with itself and shows nothing about who
     /// wrote it: for measuring, and for a journal whose signatures were checked before.
@@ -166,8 +166,9 @@ package struct Replay {
       let signed = SignedEntry.read(page, checksSignatures: options.checksSignatures)
       for (entry, signed) in zip(page, signed) {
         try Self.require(next, "sequence", next, entry.sequence)
+        market.watchesMoney = next.isMultiple(of: options.invariantsEvery)
         try check(entry, signed, postings.map { $0[next] ?? [] })
-        if next.isMultiple(of: options.invariantsEvery) { try checkInvariants(next) }
+        if market.watchesMoney { try checkInvariants(next) }
         next += 1
       }
       progress(last, total)
@@ -184,7 +185,7 @@ package struct Replay {
     try Self.require(sequence, "entry hash", hash.bytes, entry.hash)
     let envelope = try checkEnvelope(entry, signed)
     tick = entry.tick
-    let outcome = try decide(envelope, entry)
+    let outcome = try decide(envelope, signed, entry)
     if let postings { try checkPostings(outcome, postings, sequence) }
     try checkAcknowledgement(entry, signed, envelope, outcome, head: hash)
     head = hash
@@ -228,15 +229,16 @@ package struct Replay {
 
   /// Executes the command on the auditor's own market and compares the outcome's bytes.
   private mutating func decide(
-    _ envelope: Envelope, _ entry: StoredEntry
+    _ envelope: Envelope, _ signed: SignedEntry, _ entry: StoredEntry
   ) throws(JournalError) -> Outcome {
     let command: Command
-    do { command = try Command(canonicalBytes: envelope.body) } catch {
+    do { command = try signed.command.get() } catch {
       throw Self.diverged(entry.sequence, "command", "canonical bytes", error.sentence)
     }
     let verdict = recordedVerdict(command, entry.sequence)
     let outcome = market.execute(
-      command, by: envelope.author, digest: envelope.digest, at: entry.tick)
+      command, by: envelope.author, digest: envelope.digest, at: entry.tick,
+      isAuthentic: signed.hasAuthenticCommand)
     guard outcome.canonicalBytes == entry.outcome else {
       let got = (try? Outcome(canonicalBytes: entry.outcome)).map(Self.describe)
       throw Self.diverged(
@@ -362,9 +364,12 @@ package struct Replay {
 /// because it depends on no other entry.
 private struct SignedEntry: Sendable {
   let envelope: Result<Envelope, CanonicalError>
+  let command: Result<Command, CanonicalError>
   /// Nil where the entry has none.
   let acknowledgement: Result<Acknowledgement, CanonicalError>?
   let hasAuthenticEnvelope: Bool
+  /// `Command.isAuthentic`.
+  let hasAuthenticCommand: Bool
   let hasAuthenticAcknowledgement: Bool
 
   init(_ entry: StoredEntry, checksSignatures: Bool) {
@@ -372,7 +377,13 @@ private struct SignedEntry: Sendable {
     acknowledgement = entry.acknowledgement.map { bytes in
       Result { () throws(CanonicalError) in try Acknowledgement(canonicalBytes: bytes) }
     }
+    command = envelope.flatMap { envelope in
+      Result { () throws(CanonicalError) in try Command(canonicalBytes: envelope.body) }
+    }
     hasAuthenticEnvelope = !checksSignatures || (try? envelope.get())?.isAuthentic == true
+    // Not to check means to believe that what was accepted was rightly so.
+    let isBelieved = !checksSignatures && entry.outcome.first == 1
+    hasAuthenticCommand = isBelieved || (try? command.get())?.isAuthentic == true
     hasAuthenticAcknowledgement =
       !checksSignatures || (try? acknowledgement?.get())?.isAuthentic == true
   }

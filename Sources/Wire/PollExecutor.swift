@@ -9,6 +9,8 @@ import Synchronization
 ///
 /// The thread ends after the last actor that holds the executor is gone.
 package final class PollExecutor: SerialExecutor {
+  /// Of all clients on this thread together: each context has two threads of its own.
+  let context = ZeroMQContext()
   private let loop: PollLoop
 
   package init() {

@@ -11,7 +11,6 @@ package actor WireClient {
 
   private nonisolated let noticeBoard = NoticeBoard()
   private nonisolated let executor: PollExecutor
-  private let context = ZeroMQContext()
   package nonisolated let card: BrokerCard
   private let identity: SigningKey?
   private let fixedCurve: CurveKeyPair?
@@ -257,14 +256,14 @@ extension WireClient {
   private func open() {
     do {
       curve = fixedCurve ?? .random()
-      let socket = try ZeroMQSocket(ZMQ_DEALER, in: context)
+      let socket = try ZeroMQSocket(ZMQ_DEALER, in: executor.context)
       try socket.setCommonOptions(frameByteLimit: Frame.byteLimit, messageLimit: 64)
       try socket.set(ZMQ_RECONNECT_IVL, -1)
       try socket.useCurve(curve, server: card.curveKey)
       let number = Self.monitorCount.add(1, ordering: .relaxed).newValue
       let monitorEndpoint = "inproc://wire-monitor-\(number)"
       try socket.monitor(monitorEndpoint, events: Self.eventsOfEnding)
-      let monitorSocket = try ZeroMQSocket(ZMQ_PAIR, in: context)
+      let monitorSocket = try ZeroMQSocket(ZMQ_PAIR, in: executor.context)
       try monitorSocket.connect(monitorEndpoint)
       try socket.connect(card.endpoint)
       let dealer = PollSource(socket: socket) { [weak self] in

@@ -44,6 +44,7 @@ struct MarketFixture {
       genesis: Genesis(
         network: Self.network, operator: Self.operatorKey.publicKey,
         broker: Self.broker.publicKey, parameters: parameters))
+    market.watchesMoney = true
     for manifest in [Self.chain, Self.diamond] {
       send(.publishModel(manifest), by: Self.broker)
       for slice in manifest.slices.indices {

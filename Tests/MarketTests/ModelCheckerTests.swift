@@ -1,209 +1,169 @@
 import Foundation
 import Market
 import Primitives
-import Statements
 import Testing
 
-/// Walks the states that a small market can reach, two requesters, three provers and a model of two
-/// slices, and finds none from which time alone does not lead to an end. Alice has her first slice
-/// attested, Bob both.
+/// Walks every state that small markets can reach, and finds none from which time alone does not
+/// lead to an end: every request and lease ended, every hold given back.
 ///
-/// `BOURSE_MODEL_STATES` bounds the walk; a release build with a large bound is the full run.
+/// States that differ only in names, in the time that has passed or in amounts are one
+/// (`ControlState`). `BOURSE_MODEL_CHECK=full` in a release build walks the large markets too.
 struct ModelCheckerTests {
-  typealias F = MarketFixture
+  private static let isFull =
+    ProcessInfo.processInfo.environment["BOURSE_MODEL_CHECK"] == "full"
 
-  private static let limit: Int = {
-    let asked = ProcessInfo.processInfo.environment["BOURSE_MODEL_STATES"]
-    return asked.flatMap { Int($0) } ?? 150
-  }()
+  /// Walked to the end in seconds, whatever the build.
+  private static let small: [SmallMarket.Kind] = [
+    SmallMarket.Kind(requests: [[.proven, .proven]], provers: 2, attempts: 1)
+  ]
 
-  private struct State {
-    var market: Market
-    var now: UInt64
-    var depth: UInt64
+  /// Two requesters, three provers, two slices.
+  private static let large: [SmallMarket.Kind] = [
+    SmallMarket.Kind(requests: [[.proven, .proven], [.proven, .proven]]),
+    SmallMarket.Kind(requests: [[.attested, .proven], [.proven, .proven]], isAudited: true),
+    SmallMarket.Kind(requests: [[.attested, .proven], [.proven, .proven]]),
+    SmallMarket.Kind(requests: [[.attested, .attested], [.attested, .proven]], attempts: 1),
+  ]
+
+  @Test(arguments: isFull ? small + large : small)
+  func everyReachableStateHasAWayToAnEnd(kind: SmallMarket.Kind) throws {
+    let start = ContinuousClock.now
+    let walk = try Walk(of: kind, limit: .max)
+    let time = ContinuousClock.now - start
+    print("\(kind): \(walk.count) states, \(walk.moves) moves, \(time)")
+    #expect(walk.violations == [])
+    #expect(walk.endless == 0, "\(walk.endless) of \(walk.count) states have no way to an end")
   }
 
-  private static let pair = F.manifest(
-    "pair", [(1000, [.input(0)]), (1000, [.slice(0, output: 0)])])
-
-  private static func start() throws -> State {
-    var parameters = Parameters()
-    parameters.inconclusiveRetries = 0
-    parameters.lapseLimit = 2
-    parameters.revealWindow = 5_000
-    parameters.challengeWindow = 8_000
-    var state = State(
-      market: try Market(
-        genesis: Genesis(
-          network: F.network, operator: F.operatorKey.publicKey, broker: F.broker.publicKey,
-          parameters: parameters)), now: 1_000, depth: 0)
-    func execute(_ command: Command, by key: SigningKey) {
-      let outcome = perform(command, by: key, in: &state)
-      #expect(outcome.rejection == nil)
+  /// A part of the states of a market of two requesters and three provers, deep ones among them.
+  @Test func noStateOfAnUnfinishedWalkIsWithoutAnEnd() throws {
+    for kind in Self.large {
+      let walk = try Walk(of: kind, limit: 150)
+      #expect(walk.violations == [])
+      #expect(walk.endless == 0)
     }
-    execute(.publishModel(pair), by: F.broker)
-    for slice in 0..<2 { execute(.publishKey(F.keyRecord(pair, slice, .reexec)), by: F.broker) }
-    for key in [F.alice, F.bob] + F.provers {
-      execute(.deposit(owner: key.publicKey, amount: Amount(100_000)), by: F.operatorKey)
-    }
-    for key in F.provers { execute(.bond(amount: Amount(20_000)), by: key) }
-    // Quinn's leases are carried by Alice and Bob too.
-    execute(.setCommission(PartsPerMillion(clamping: 100_000)), by: F.quinn)
-    for key in [F.alice, F.bob] {
-      execute(.delegate(F.quinn.publicKey, amount: Amount(30_000)), by: key)
-    }
-    for (key, price) in zip(F.provers, [50, 60, 70] as [UInt64]) {
-      execute(
-        .placeBid(
-          BidTerms(backend: .reexec, scope: .any, price: Price(ticks: price), capacity: 1)),
-        by: key)
-    }
-    return state
-  }
-
-  private static func perform(
-    _ command: Command, by key: SigningKey, in state: inout State
-  ) -> Outcome {
-    state.depth += 1
-    return state.market.execute(
-      command, by: key.publicKey, digest: F.digest("model \(state.depth) \(command.name)"),
-      at: Tick(milliseconds: state.now))
-  }
-
-  /// What anyone could do now that would change something.
-  private static func moves(_ market: Market, _ now: UInt64) -> [(Command, SigningKey)] {
-    var moves: [(Command, SigningKey)] = []
-    for key in [F.alice, F.bob]
-    where !market.requests.values.contains(where: { $0.requester == key.publicKey }) {
-      let terms = RequestTerms(
-        model: pair.id, inputs: [F.digest("input")],
-        assurances: pair.slices.indices.map {
-          SliceAssurance(
-            $0 == 0 || key.publicKey == F.bob.publicKey ? .attested : .proven, by: .reexec)
-        },
-        limitPrice: Price(ticks: 65), stakeMultiple: 1, spread: 1, disclosure: .parties,
-        auditRate: PartsPerMillion(clamping: 400_000),
-        nonceCommitment: F.nonce(of: key).commitment(by: key.publicKey),
-        beginDeadline: Tick(milliseconds: 30_000),
-        finalDeadline: Tick(milliseconds: 200_000), attemptsMax: 2,
-        timeInForce: .goodTillCancelled)
-      if now < 30_000 { moves.append((.submitRequest(terms), key)) }
-    }
-    for request in market.sortedRequests where request.state == .open {
-      moves.append((.cancelRequest(request.id), F.key(of: request.requester)))
-      moves.append(
-        (
-          .commitNonce(
-            request.id, F.nonce(of: request.id).commitment(by: F.broker.publicKey)), F.broker
-        ))
-    }
-    for request in market.sortedRequests where request.isRevealing {
-      let requester = F.key(of: request.requester)
-      moves.append((.revealNonce(.requester(request.id), F.nonce(of: requester)), requester))
-      moves.append((.revealNonce(.broker(request.id), F.nonce(of: request.id)), F.broker))
-      for lease in request.reveals?.leases.compactMap({ market.leases[$0] }) ?? [] {
-        moves.append(
-          (.revealNonce(.lessee(lease.id), F.nonce(of: lease)), F.key(of: lease.terms.prover)))
-      }
-    }
-    for lease in market.sortedLeases where !lease.state.isFinal {
-      let key = F.key(of: lease.terms.prover)
-      if lease.verification != nil {
-        for verdict in [Verdict.valid, .invalid, .inconclusive] {
-          let record = VerdictRecord(
-            lease: lease.id, attempt: lease.attempt, verdict: verdict, evidence: .zero)
-          moves.append((.recordVerdict(record), F.broker))
-        }
-      } else if lease.state == .begun {
-        for output in [F.honest(lease), F.digest("lie")] {
-          moves.append(
-            (
-              .commitOutput(
-                OutputCommitment(
-                  network: F.network, lease: lease.id, outputs: [output],
-                  nonceCommitment: F.nonce(of: lease).commitment(by: key.publicKey),
-                  signedBy: key)), key
-            ))
-        }
-        moves.append((.reportRangeFault(lease.id), key))
-      } else if lease.state == .committed {
-        let receipt = Receipt(statement: market.statement(of: lease), proof: .zero)
-        moves.append(
-          (.submitBatch(Batch(network: F.network, receipts: [receipt], signedBy: key)), key))
-        moves.append((.declareUnprovable(lease.id), key))
-      } else if lease.isChallengeable, let request = market.requests[lease.terms.request] {
-        moves.append(
-          (.challenge(lease.id, deposit: lease.terms.fee), F.key(of: request.requester)))
-      }
-    }
-    if let stake = market.pools[F.quinn.publicKey]?.position(of: F.bob.publicKey)?.stake,
-      stake > .zero
-    {
-      moves.append((.undelegate(F.quinn.publicKey, amount: stake), F.bob))
-    }
-    for bid in market.book.bids where !bid.isClosed {
-      moves.append((.cancelBid(bid.id), F.key(of: bid.prover)))
-    }
-    return moves
-  }
-
-  @Test func everyReachableStateHasAWayToAnEnd() throws {
-    var frontier = [try Self.start()]
-    var seen = Set([frontier[0].market.stateDigest])
-    var generator = SeededGenerator(seed: 11)
-    var (ended, visited) = (0, 0)
-    while visited < Self.limit, !frontier.isEmpty {
-      // Anywhere in the frontier, so that a bounded walk sees deep states as well as shallow ones.
-      frontier.swapAt(generator.below(frontier.count), frontier.count - 1)
-      let state = frontier.removeLast()
-      visited += 1
-      #expect(state.market.invariantViolations() == [])
-      if endsByTimeAlone(state) { ended += 1 }
-      for (command, key) in Self.moves(state.market, state.now) {
-        var next = state
-        guard Self.perform(command, by: key, in: &next).rejection == nil else { continue }
-        if seen.insert(next.market.stateDigest).inserted { frontier.append(next) }
-      }
-      if let deadline = state.market.nextDeadline {
-        var next = state
-        next.now = max(next.now, deadline.milliseconds)
-        _ = Self.perform(.tick, by: F.broker, in: &next)
-        if seen.insert(next.market.stateDigest).inserted { frontier.append(next) }
-      }
-    }
-    #expect(ended == visited, "\(visited - ended) of \(visited) states have no way to an end")
-    #expect(visited == Self.limit || frontier.isEmpty)
-  }
-
-  /// Nobody does anything any more: the broker's ticks must end every request and every lease, and
-  /// give every hold back.
-  private func endsByTimeAlone(_ start: State) -> Bool {
-    var state = start
-    for _ in 0..<60 {
-      guard let deadline = state.market.nextDeadline else { break }
-      state.now = max(state.now, deadline.milliseconds)
-      _ = Self.perform(.tick, by: F.broker, in: &state)
-    }
-    return state.market.nextDeadline == nil
-      && state.market.requests.values.allSatisfy { $0.state.isFinal }
-      && state.market.leases.values.allSatisfy { $0.state.isFinal }
-      && state.market.balances.allSatisfy { account, balance in
-        balance == 0
-          || ![Purpose.feeHold, .stakeHold, .slashEscrow, .challengeHold, .delegatedHold]
-            .contains(account.purpose)
-      }
-      && state.market.book.orders.isEmpty
   }
 
   /// The canary: a lease that no deadline reaches is noticed.
   @Test func noticesAStateWithoutAnEnd() throws {
-    var state = try Self.start()
-    let (command, key) = try #require(
-      Self.moves(state.market, state.now).first { $0.0.name == "submitRequest" })
-    _ = Self.perform(command, by: key, in: &state)
+    var state = try SmallMarket(Self.large[0])
+    let (command, key) = try #require(state.moves().first { $0.0.name == "submitRequest" })
+    let isTaken = state.perform(command, by: key)
+    #expect(isTaken)
     let lease = try #require(state.market.sortedLeases.first)
     try state.market.evolve(Event(.leaseOrphaned(lease.id, compensation: .zero)))
     try state.market.evolve(Event(.leaseBegun(lease.id, inputs: [.zero], deadline: .never)))
-    #expect(!endsByTimeAlone(state))
+    #expect(!Walk.endsByTimeAlone(state))
+  }
+
+  /// The canary of the names: a field that decides something and is new must be thought of.
+  @Test func everyFieldIsNamedOrLeftOutForAReason() throws {
+    var state = try SmallMarket(Self.large[0])
+    let (command, key) = try #require(state.moves().first { $0.0.name == "submitRequest" })
+    let isTaken = state.perform(command, by: key)
+    #expect(isTaken)
+    func fields(_ value: some Any) -> Int { Mirror(reflecting: value).children.count }
+    let request = try #require(state.market.sortedRequests.first)
+    #expect(fields(request) == 19)
+    #expect(fields(request.slices[0]) == 7)
+    #expect(fields(try #require(state.market.sortedLeases.first)) == 20)
+    #expect(fields(try #require(state.market.book.bids.first)) == 6)
+    #expect(fields(try #require(state.market.provers.values.first)) == 4)
+  }
+}
+
+/// A walk over the states of one market, from its start on.
+private struct Walk {
+  private(set) var count = 0
+  private(set) var moves = 0
+  /// States from which time alone does not lead to an end.
+  private(set) var endless = 0
+  private(set) var violations: [String] = []
+
+  /// Where time leads from each state: to another one, to an end, or, being unknown, nowhere.
+  private enum Next {
+    case state(Int)
+    case end
+    case unknown
+  }
+
+  private var numbers: [Digest: Int] = [:]
+  private var next: [Next] = []
+
+  /// - Parameter limit: States after which the walk is given up; from those that it has not left by
+  ///   time yet, time is then followed by itself.
+  init(of kind: SmallMarket.Kind, limit: Int) throws {
+    let start = try SmallMarket(kind)
+    var frontier: [(state: SmallMarket, number: Int)] = [(start, number(start).number)]
+    var generator = SeededGenerator(seed: 11)
+    while let index = frontier.indices.last, next.count < limit {
+      if limit < .max { frontier.swapAt(generator.below(frontier.count), index) }
+      let (state, number) = frontier.removeLast()
+      violations += state.market.invariantViolations()
+      for (command, key) in state.moves() {
+        var moved = state
+        guard moved.perform(command, by: key) else { continue }
+        moves += 1
+        let (number, isNew) = self.number(moved)
+        if isNew { frontier.append((moved, number)) }
+      }
+      if state.isEnded {
+        if !state.isEmpty { violations.append("something is held at an end") }
+        next[number] = .end
+      } else {
+        var later = state
+        later.pass()
+        let (successor, isNew) = self.number(later)
+        next[number] = .state(successor)
+        if isNew { frontier.append((later, successor)) }
+      }
+      guard violations.isEmpty else { break }
+    }
+    count = next.count
+    for (state, number) in frontier where Self.endsByTimeAlone(state) { next[number] = .end }
+    countEndless()
+  }
+
+  private mutating func number(_ state: SmallMarket) -> (number: Int, isNew: Bool) {
+    let name = Digest.of(state.name)
+    if let known = numbers[name] { return (known, false) }
+    numbers[name] = next.count
+    next.append(.unknown)
+    return (next.count - 1, true)
+  }
+
+  /// A state ends by time alone where its successor does; a circle does not.
+  private mutating func countEndless() {
+    var ends: [Bool?] = Array(repeating: nil, count: next.count)
+    for start in next.indices where ends[start] == nil {
+      var path: [Int] = []
+      var isEnding = false
+      var state = start
+      follow: while true {
+        if let known = ends[state] {
+          isEnding = known
+          break
+        }
+        path.append(state)
+        // Until it is known, whoever comes here again walks in a circle.
+        ends[state] = false
+        switch next[state] {
+        case .state(let successor): state = successor
+        case .end:
+          isEnding = true
+          break follow
+        case .unknown: break follow
+        }
+      }
+      for state in path { ends[state] = isEnding }
+    }
+    endless = ends.count { $0 == false }
+  }
+
+  /// Nobody does anything any more.
+  static func endsByTimeAlone(_ start: SmallMarket) -> Bool {
+    var state = start
+    for _ in 0..<60 where !state.isEnded { state.pass() }
+    return state.isEnded && state.isEmpty
   }
 }

@@ -122,6 +122,7 @@ struct Simulator {
       network: F.network, operator: F.operatorKey.publicKey, broker: F.broker.publicKey,
       parameters: parameters)
     live = try! Market(genesis: genesis)
+    live.watchesMoney = checks
     recovered = live
     again = try! Market(genesis: genesis, book: ReferenceBook())
   }
