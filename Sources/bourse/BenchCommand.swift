@@ -9,7 +9,10 @@ import Statements
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure this program on this machine.",
-    subcommands: [Execute.self, Product.self, Prove.self])
+    subcommands: [
+      Execute.self, Product.self, Prove.self, Book.self, Exchange.self, Settle.self,
+      JournalHistory.self,
+    ])
 }
 
 /// How long one thing took, run after run.
