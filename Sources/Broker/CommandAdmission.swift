@@ -13,7 +13,7 @@ struct CommandAdmission: Sendable {
   let blobs: BlobStore
 
   /// The envelope and command of trustworthy bytes. Whether it has acted before, has expired, or
-  /// comes from a stranger is the sequencer's to say, which is asked once and no sooner than it must.
+  /// comes from a stranger is the sequencer's to say, which is asked once.
   func admit(_ bytes: [UInt8]) async throws -> (Envelope, Command) {
     let envelope: Envelope
     let command: Command

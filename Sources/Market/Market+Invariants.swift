@@ -14,7 +14,7 @@ extension Market {
   }
 
   /// Those that hold after every event too. Within a command the book may be crossed and deadlines
-  /// may be missing; a slash sets aside what the events behind it share out, and delegators are paid
+  /// may be missing; a slash sets aside what the events behind it share out, and delegators get
   /// their part of a fee before its lease is settled.
   package func moneyViolations() -> [String] {
     var violations: [String] = []

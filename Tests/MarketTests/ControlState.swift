@@ -2,8 +2,8 @@ import Market
 import Primitives
 import Statements
 
-/// What decides a market's next steps, without what does not: the one name of all states that differ
-/// in names, in the time that has passed, or in amounts.
+/// What decides a market's next steps, without what does not: the one name of all states that
+/// differ in names, in the time that has passed, or in amounts.
 ///
 /// - Provers are called by their place in the book, and those without a bid by what is known of
 ///   them; requests by their arrival; leases by request, slice and age; digests by where they are
