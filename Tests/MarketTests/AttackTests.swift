@@ -6,7 +6,7 @@ import Testing
 /// What somebody would try who wants money, or harm, more than answers: each attack that the rules
 /// must refuse, or make dearer than what it gains.
 ///
-/// The chain at limit 100 and multiple 10: fees at the limit 100, 200, 300; stakes 1000, 2000, 3000.
+/// The chain at limit 100 and multiple 10: fees at the limit 100, 200, 300; stakes ten times that.
 struct AttackTests {
   typealias F = MarketFixture
 
