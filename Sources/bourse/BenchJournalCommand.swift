@@ -98,8 +98,8 @@ extension BenchCommand {
         try seconds {
           let report = try Replay.run(
             path: directory,
-            options: Replay.Options(invariantsEvery: .max, checksSignatures: checksSignatures)
-          ) { progress.show("replaying \($0) of \($1)") }
+            options: Replay.Options(invariantsEvery: .max, checksSignatures: checksSignatures),
+            progress: { progress.show("replaying \($0) of \($1)") })
           guard report.isSound, report.stateDigest == load.market.stateDigest else {
             throw LoadError.unusable("its replay")
           }
