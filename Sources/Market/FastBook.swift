@@ -88,6 +88,23 @@ package struct FastBook: OrderBook {
     return bids.sorted { $0.ordinal < $1.ordinal }
   }
 
+  package func crossingBids(of prover: PublicKey) -> [BidID] {
+    guard let first = firstSlot(of: prover) else { return [] }
+    var crossing: [(key: OrderedForest.Key, id: BidID)] = []
+    var slot = first
+    while slot != OrderedForest.none {
+      let held = bidSlots[Int(slot)]
+      let order =
+        held.isQueued ? orderForest.first(in: ladders[Int(held.ladder)].orders) : OrderedForest.none
+      let key = bidForest.key(of: slot)
+      if order != OrderedForest.none, ~orderForest.key(of: order).price >= key.price {
+        crossing.append((key, held.id))
+      }
+      slot = held.next
+    }
+    return crossing.sorted { $0.key < $1.key }.map(\.id)
+  }
+
   package mutating func replace(_ bid: Bid) {
     guard let slot = slot(of: bid.id) else { return }
     bidSlots[Int(slot)].capacity = bid.terms.capacity

@@ -329,9 +329,9 @@ extension Market {
     }
     for (index, prover) in freed.enumerated() where !freed[..<index].contains(prover) {
       payLeaving(of: prover)
-      for bid in book.bids(of: prover).sorted(by: Bid.precedes) {
+      for bid in book.crossingBids(of: prover) {
         var last: Order?
-        while let (_, order) = firstOrder(for: bid.id, after: last) {
+        while let (_, order) = firstOrder(for: bid, after: last) {
           match(order.request, order.slice)
           last = order
         }

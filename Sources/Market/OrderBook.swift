@@ -66,6 +66,9 @@ package protocol OrderBook: Sendable {
   func bid(_ id: BidID) -> Bid?
   /// The prover's bids, closed ones among them, by arrival.
   func bids(of prover: PublicKey) -> [Bid]
+  /// The prover's bids that are offered and that the best order within their scope would pay for,
+  /// cheapest first, then by arrival.
+  func crossingBids(of prover: PublicKey) -> [BidID]
   /// Puts `bid` in the place of the one with its id, in the queue where its price and ordinal say.
   mutating func replace(_ bid: Bid)
   mutating func removeBid(_ id: BidID)

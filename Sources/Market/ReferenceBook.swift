@@ -22,6 +22,12 @@ package struct ReferenceBook: OrderBook {
     queue.filter { $0.prover == prover }.sorted { $0.ordinal < $1.ordinal }
   }
 
+  package func crossingBids(of prover: PublicKey) -> [BidID] {
+    queue.filter { bid in
+      bid.prover == prover && firstOrder(for: bid.id, after: nil) { _, _ in true } != nil
+    }.map(\.id)
+  }
+
   package mutating func replace(_ bid: Bid) {
     removeBid(bid.id)
     insert(bid)
