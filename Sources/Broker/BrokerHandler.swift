@@ -79,6 +79,8 @@ struct BrokerHandler: WireHandler {
         try await sequencer.read { market in
           Result { try market.quote(terms, by: requester) }
         }.get().canonicalBytes
+      case .stake(let key):
+        await sequencer.read { StakeReport(key, in: $0, at: max($0.now, .now)) }.canonicalBytes
       case .provers: await sequencer.read { $0.proverRecords() }.canonicalBytes
       case .checkpoint(let since): try await sequencer.checkpoint(since: since).canonicalBytes
       case .inclusion(let sequence): try await sequencer.inclusion(of: sequence).canonicalBytes
@@ -177,7 +179,8 @@ extension Market {
   }
 
   func proverRecords() -> Records<ProverRecord> {
-    Records(provers.sorted { $0.key < $1.key }.map { ProverRecord($0.key, $0.value) })
+    let keys = Set(provers.keys).union(pools.keys).sorted()
+    return Records(keys.map { ProverRecord($0, provers[$0] ?? Prover(), in: self) })
   }
 
   /// What their lessees must do about these leases.

@@ -261,7 +261,8 @@ package actor Sequencer {
   package func status() -> BrokerStatus {
     BrokerStatus(
       network: market.genesis.network, tick: max(lastTick, .now), sequence: journal.count,
-      head: journal.head, parameters: market.parameters)
+      head: journal.head, parameters: market.parameters,
+      halts: market.halts.sorted())
   }
 
   package func checkpoint(since size: UInt64) throws(JournalError) -> CheckpointAnswer {

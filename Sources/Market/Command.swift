@@ -35,6 +35,8 @@ package enum Command: Hashable, Sendable {
   case undelegate(PublicKey, amount: Amount)
   /// What the author, a prover, keeps of its delegators' fees; nil takes no new delegations.
   case setCommission(PartsPerMillion?)
+  /// Lets leases be made again under a key whose leases slashes have stopped.
+  case liftHalt(Market.KeySubject)
 
   package var name: String {
     switch self {
@@ -64,6 +66,7 @@ package enum Command: Hashable, Sendable {
     case .delegate: "delegate"
     case .undelegate: "undelegate"
     case .setCommission: "setCommission"
+    case .liftHalt: "liftHalt"
     }
   }
 }
@@ -366,6 +369,9 @@ extension Command: CanonicalCodable {
     case .setCommission(let rate):
       encoder.append(UInt8(26))
       encoder.append(rate)
+    case .liftHalt(let key):
+      encoder.append(UInt8(27))
+      encoder.append(key)
     }
   }
 
@@ -403,6 +409,7 @@ extension Command: CanonicalCodable {
     case 24: self = .delegate(try decoder.record(), amount: try decoder.record())
     case 25: self = .undelegate(try decoder.record(), amount: try decoder.record())
     case 26: self = .setCommission(try decoder.optional())
+    case 27: self = .liftHalt(try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Command"))
     }
   }

@@ -34,7 +34,7 @@ extension Event.Body {
       .nonceRevealed(.lessee(let lease), _), .revealMissed(let lease, _), .auditDue(let lease, _),
       .challengeOpened(let lease, _), .challenged(let lease, _), .leaseAttested(let lease),
       .delegatorsPaid(let lease, _, _), .firstLossTaken(let lease, _, _),
-      .delegatorsLost(let lease, _, _):
+      .delegatorsLost(let lease, _, _), .proverCooling(let lease, _, _):
       .lease(lease)
     case .outputCommitted(let commitment, _): .lease(commitment.lease)
     case .verdictRecorded(let record, _): .lease(record.lease)

@@ -79,6 +79,8 @@ package struct Event: Hashable, Sendable, CanonicalCodable {
     case firstLossTaken(LeaseID, bond: Amount, unbonding: Amount)
     /// What is lost of the lease's delegated stake, by delegator. How it is spent follows.
     case delegatorsLost(LeaseID, [DelegatorLoss], at: Tick)
+    /// The lease's prover was slashed for it, and places no bid until the second tick.
+    case proverCooling(LeaseID, at: Tick, until: Tick)
   }
 
   package init(_ body: Body, _ postings: [Posting] = []) {
@@ -363,6 +365,11 @@ extension Event.Body: CanonicalCodable {
       encoder.append(lease)
       encoder.append(losses)
       encoder.append(tick)
+    case .proverCooling(let lease, let tick, let until):
+      encoder.append(UInt8(49))
+      encoder.append(lease)
+      encoder.append(tick)
+      encoder.append(until)
     }
   }
 
@@ -467,6 +474,9 @@ extension Event.Body: CanonicalCodable {
         try decoder.record(),
         try decoder.list(limit: DelegationPool.positionLimit, elementSize: 48),
         at: try decoder.record())
+    case 49:
+      self = .proverCooling(
+        try decoder.record(), at: try decoder.record(), until: try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Event"))
     }
   }

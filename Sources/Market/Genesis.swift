@@ -84,6 +84,11 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
   package var delegationMultiple: UInt32 = 4
   /// The least that a delegator may leave behind a prover.
   package var minimumDelegation = Amount(microcredits: 10_000)
+  /// How long a slashed prover places no bid.
+  package var coolDown: UInt64 = 600_000
+  /// So many provers slashed under one key, within `breakerWindow`, stop its leases; 0 for never.
+  package var breakerSlashes: UInt32 = 3
+  package var breakerWindow: UInt64 = 3_600_000
 
   package init() {}
 
@@ -110,6 +115,9 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
     encoder.append(challengerShare)
     encoder.append(delegationMultiple)
     encoder.append(minimumDelegation)
+    encoder.append(coolDown)
+    encoder.append(breakerSlashes)
+    encoder.append(breakerWindow)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
@@ -135,5 +143,8 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
     challengerShare = try decoder.record()
     delegationMultiple = try decoder.integer()
     minimumDelegation = try decoder.record()
+    coolDown = try decoder.integer()
+    breakerSlashes = try decoder.integer()
+    breakerWindow = try decoder.integer()
   }
 }

@@ -32,6 +32,9 @@ extension Market {
         throw .impossibleEvent("there is no lease \(id)")
       }
       try changePool(of: prover) { $0.earn(paid, with: id, at: tick) }
+    case .proverCooling(let id, let tick, let until):
+      guard let terms = leases[id]?.terms else { throw .impossibleEvent("there is no lease \(id)") }
+      countSlash(of: terms, at: tick, coolingUntil: until)
     case .firstLossTaken(let id, let bond, let unbonding):
       try takeFirstLoss(id, bond, unbonding)
     case .delegatorsLost(let id, let losses, let tick):
@@ -198,6 +201,10 @@ extension Market {
       case .parameters(let parameters, _): parameterSets.append(parameters)
       case .pause: isPaused = true
       case .unpause: isPaused = false
+      case .halt(let key):
+        halts.insert(key)
+        slashRecords[key] = nil
+      case .liftHalt(let key): halts.remove(key)
       }
     case .nonceCommitted(let id, let commitment):
       try change(id) { $0.brokerCommitment = commitment }

@@ -429,6 +429,7 @@ extension Market {
       orphan(consumer, compensation)
     }
     closeBids(of: lease.terms.prover, .slashed)
+    cool(after: lease)
     failIfExhausted(lease)
   }
 

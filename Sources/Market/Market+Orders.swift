@@ -10,6 +10,7 @@ extension Market {
   ) throws(Refused) {
     guard !isPaused else { throw .paused }
     try check(terms.price, terms.capacity)
+    if let until = provers[author]?.coolingUntil, until > now { throw .coolingDown(until: until) }
     guard terms.expiry > now else { throw .invalidBid("it has expired already") }
     guard terms.largestSlice.units > 0 else { throw .invalidBid("its largest slice is 0 units") }
     switch terms.scope {
@@ -256,6 +257,12 @@ extension Market {
   ) -> Ineligibility? {
     guard !isPaused else { return .paused }
     guard request.takesLeases(at: now) else { return .requestEnded }
+    if !halts.isEmpty {
+      let key = KeySubject(
+        model: request.terms.model, slice: slice,
+        backend: request.terms.assurances[slice].backend)
+      guard !halts.contains(key) else { return .halted }
+    }
     guard bid.terms.price <= request.limit else { return .priceAboveLimit }
     guard bid.leases + tally.leases[bid.id, default: 0] < bid.terms.capacity else {
       return .noCapacity
@@ -378,6 +385,7 @@ package enum Ineligibility: UInt8, Sendable, Hashable, CaseIterable, CustomStrin
   case requestEnded = 9
   case paused = 10
   case reputation = 11
+  case halted = 12
 
   package var description: String {
     switch self {
@@ -391,6 +399,7 @@ package enum Ineligibility: UInt8, Sendable, Hashable, CaseIterable, CustomStrin
     case .spreadUsedUp: "its prover has as many slices as the spread permits"
     case .requestEnded: "the request takes no more leases"
     case .paused: "the exchange is paused"
+    case .halted: "leases under its key are stopped, after slashes"
     case .reputation: "its prover's record is not what the request asks for"
     }
   }

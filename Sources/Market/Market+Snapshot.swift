@@ -61,6 +61,13 @@ extension Market {
     encoder.append(parameterSets)
     encoder.append(announced)
     encoder.append(isPaused)
+    encoder.append(halts.sorted())
+    let counted = slashRecords.sorted { $0.key < $1.key }
+    encoder.append(UInt32(counted.count))
+    for (key, records) in counted {
+      encoder.append(key)
+      encoder.append(records)
+    }
     encoder.append(models.keys.sorted().compactMap { models[$0] })
     encoder.append(
       keyRecords.values.sorted {
@@ -93,6 +100,11 @@ extension Market {
     parameterSets = try decoder.all()
     announced = try decoder.all()
     isPaused = try decoder.bool()
+    halts = Set(try decoder.all(of: KeySubject.self))
+    for _ in 0..<(try decoder.count(limit: .max, elementSize: 41)) {
+      let key = try decoder.record(KeySubject.self)
+      slashRecords[key] = try decoder.all()
+    }
     for manifest in try decoder.all(of: Manifest.self) { models[manifest.id] = manifest }
     for record in try decoder.all(of: KeyRecord.self) { keyRecords[KeySubject(record)] = record }
     for _ in 0..<(try decoder.count(limit: .max, elementSize: 32)) {
@@ -123,6 +135,7 @@ extension Prover: CanonicalCodable {
   package func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(openBids)
     encoder.append(lapsesInARow)
+    encoder.append(coolingUntil)
     encoder.append(reputation)
     encoder.append(unbondings)
   }
@@ -130,6 +143,7 @@ extension Prover: CanonicalCodable {
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     openBids = try decoder.integer()
     lapsesInARow = try decoder.integer()
+    coolingUntil = try decoder.record()
     reputation = try decoder.record()
     unbondings = try decoder.all()
   }

@@ -34,6 +34,10 @@ package struct Market: Sendable {
   /// The operator's changes that are not in effect yet, in the order in which they will be.
   package var announced: [Announcement] = []
   package var isPaused = false
+  /// Keys under which no lease is made, until the operator lifts it.
+  package var halts: Set<KeySubject> = []
+  /// Slashes under each key since its last halt, one for each prover, by time.
+  package var slashRecords: [KeySubject: [SlashRecord]] = [:]
   /// The latest tick of an executed command.
   package var now: Tick = .zero
   /// The latest tick before the command being executed.
@@ -144,6 +148,7 @@ package struct Market: Sendable {
     case .delegate(let prover, let amount): try delegate(amount, to: prover, by: author)
     case .undelegate(let prover, let amount): try undelegate(amount, from: prover, by: author)
     case .setCommission(let rate): try setCommission(rate, by: author)
+    case .liftHalt(let key): try liftHalt(of: key, by: author)
     }
   }
 
@@ -179,6 +184,8 @@ package enum Refused: CodedError, Hashable {
   case noKey(slice: String, backend: String)
   case bondTooSmall(needed: Amount, bonded: Amount)
   case invalidBid(String)
+  case coolingDown(until: Tick)
+  case notHalted
   case tooManyBids(limit: UInt32)
   case bidsOpen(minimum: Amount)
   case tooManyUnbondings(limit: Int)
@@ -227,6 +234,8 @@ package enum Refused: CodedError, Hashable {
     case .noKey: "no-key"
     case .bondTooSmall: "bond-too-small"
     case .invalidBid: "invalid-bid"
+    case .coolingDown: "cooling-down"
+    case .notHalted: "not-halted"
     case .tooManyBids: "too-many-bids"
     case .bidsOpen: "bids-open"
     case .tooManyUnbondings: "too-many-unbondings"
@@ -279,6 +288,9 @@ package enum Refused: CodedError, Hashable {
     case .bondTooSmall(let needed, let bonded):
       "A bid needs a bond of at least \(needed) micro-credits and yours is \(bonded); bond more first."
     case .invalidBid(let what): "The bid is not usable: \(what)."
+    case .coolingDown(let until):
+      "You were slashed, and place no bid until \(until), in milliseconds since 1970; find out why, then bid again."
+    case .notHalted: "No leases are stopped under this key; see `bourse rules show`."
     case .tooManyBids(let limit):
       "Your key has \(limit) bids open, which is the most; cancel one, or amend one instead."
     case .bidsOpen(let minimum):

@@ -3,7 +3,7 @@ package import Primitives
 /// What the market keeps about a key that has placed a bid or taken money out of its bond.
 package struct Prover: Sendable, Hashable {
   /// Sums on their way out of the bond, at a time.
-  static let unbondingLimit = 64
+  package static let unbondingLimit = 64
 
   /// A sum on its way out of the bond.
   package struct Unbonding: Sendable, Hashable {
@@ -14,6 +14,8 @@ package struct Prover: Sendable, Hashable {
   /// Bids that are not closed.
   package var openBids: UInt32 = 0
   package var lapsesInARow: UInt32 = 0
+  /// The first tick at which it may bid again, after a slash.
+  package var coolingUntil: Tick = .zero
   package var reputation = Reputation()
   /// In the order in which they were asked for.
   package var unbondings: [Unbonding] = []

@@ -6,6 +6,9 @@ package enum RuleChange: Hashable, Sendable, CanonicalCodable {
   /// No lease is made, and no bid or request is taken, until it is undone.
   case pause
   case unpause
+  /// No lease is made under the key until the operator lifts it: too many provers were slashed.
+  case halt(Market.KeySubject)
+  case liftHalt(Market.KeySubject)
 
   package func encode(into encoder: inout CanonicalEncoder) {
     switch self {
@@ -15,6 +18,12 @@ package enum RuleChange: Hashable, Sendable, CanonicalCodable {
       encoder.append(rulesVersion)
     case .pause: encoder.append(UInt8(2))
     case .unpause: encoder.append(UInt8(3))
+    case .halt(let key):
+      encoder.append(UInt8(4))
+      encoder.append(key)
+    case .liftHalt(let key):
+      encoder.append(UInt8(5))
+      encoder.append(key)
     }
   }
 
@@ -24,6 +33,8 @@ package enum RuleChange: Hashable, Sendable, CanonicalCodable {
     case 1: self = .parameters(try decoder.record(), rulesVersion: try decoder.integer())
     case 2: self = .pause
     case 3: self = .unpause
+    case 4: self = .halt(try decoder.record())
+    case 5: self = .liftHalt(try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "RuleChange"))
     }
   }
@@ -60,8 +71,13 @@ extension Parameters {
     ] where !(1...month).contains(window) {
       return "\(name) is \(window) ms and must be 1 ms to 31 days"
     }
-    if noticePeriod > month {
-      return "noticePeriod is \(noticePeriod) ms and must be at most 31 days"
+    for (name, period) in [
+      ("noticePeriod", noticePeriod), ("coolDown", coolDown), ("breakerWindow", breakerWindow),
+    ] where period > month {
+      return "\(name) is \(period) ms and must be at most 31 days"
+    }
+    if breakerSlashes > UInt32(SlashRecord.limit) {
+      return "breakerSlashes is above \(SlashRecord.limit)"
     }
     if inconclusiveRetries > 100 { return "inconclusiveRetries is above 100" }
     // Longer than any lease lives from its begin to its last verdict.
@@ -96,6 +112,13 @@ extension Market {
       !isPaused || !announced.contains(where: { $0.change == .pause })
     else { throw .duplicate }
     if isPaused { announce(.pause) } else { make(.unpause) }
+  }
+
+  /// What stopped the key's leases is looked into, and over.
+  mutating func liftHalt(of key: KeySubject, by author: PublicKey) throws(Refused) {
+    guard author == genesis.operator else { throw .notOperator }
+    guard halts.contains(key) else { throw .notHalted }
+    make(.liftHalt(key))
   }
 
   private mutating func announce(_ change: RuleChange) {

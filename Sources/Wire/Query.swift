@@ -21,6 +21,8 @@ package enum Query: Hashable, Sendable {
   case request(RequestID)
   /// The records of all provers.
   case provers
+  /// What stands behind a key as a prover, and what it has delegated.
+  case stake(PublicKey)
   /// What a request of these terms would meet now.
   case quote(RequestTerms, by: PublicKey)
   /// The journal as it stands, and that its first `since` entries are still what they were; 0 asks
@@ -55,10 +57,14 @@ package struct BrokerStatus: Hashable, Sendable {
   package let sequence: UInt64
   package let head: Digest
   package let parameters: Parameters
+  /// Keys under which no lease is made, after slashes.
+  package let halts: [Market.KeySubject]
 
   package init(
-    network: NetworkID, tick: Tick, sequence: UInt64, head: Digest, parameters: Parameters
+    network: NetworkID, tick: Tick, sequence: UInt64, head: Digest, parameters: Parameters,
+    halts: [Market.KeySubject]
   ) {
+    self.halts = halts
     self.network = network
     self.tick = tick
     self.sequence = sequence
@@ -98,8 +104,18 @@ package struct ProverRecord: Hashable, Sendable {
   /// Microseconds per 1,000 cost units, of half and of 19 of 20 of its latest commitments.
   package let time50: UInt32?
   package let time95: UInt32?
+  /// Its own stake, that behind leases included.
+  package let bond: Amount
+  /// What is delegated to it, without what is leaving.
+  package let delegated: Amount
+  /// Now; nil where it takes no delegations.
+  package let commission: PartsPerMillion?
 
-  package init(_ key: PublicKey, _ prover: Prover) {
+  package init(_ key: PublicKey, _ prover: Prover, in market: Market) {
+    let pool = market.pools[key]
+    bond = market.bonded(by: key)
+    delegated = pool?.active ?? .zero
+    commission = pool?.commission.flatMap { $0.isOpen ? $0.rate(at: market.now) : nil }
     self.prover = key
     openBids = prover.openBids
     settled = prover.reputation.settled
@@ -261,6 +277,9 @@ extension Query: CanonicalCodable {
       encoder.append(UInt8(8))
       encoder.append(request)
     case .provers: encoder.append(UInt8(9))
+    case .stake(let key):
+      encoder.append(UInt8(32))
+      encoder.append(key)
     case .quote(let terms, let requester):
       encoder.append(UInt8(10))
       encoder.append(terms)
@@ -331,6 +350,7 @@ extension Query: CanonicalCodable {
         leases: try decoder.list(limit: Outlook.leaseLimit, elementSize: 8))
     case 30: self = .verificationJob(slot: try decoder.integer())
     case 31: self = .verdict(try decoder.record())
+    case 32: self = .stake(try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Query"))
     }
   }
@@ -343,6 +363,7 @@ extension BrokerStatus: CanonicalCodable {
     encoder.append(sequence)
     encoder.append(head)
     encoder.append(parameters)
+    encoder.append(halts)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
@@ -351,6 +372,7 @@ extension BrokerStatus: CanonicalCodable {
     sequence = try decoder.integer()
     head = try decoder.record()
     parameters = try decoder.record()
+    halts = try decoder.list(limit: 1 << 16)
   }
 }
 
@@ -391,6 +413,9 @@ extension ProverRecord: CanonicalCodable {
     // 0 where there is no time yet: no commitment takes none.
     encoder.append(time50 ?? 0)
     encoder.append(time95 ?? 0)
+    encoder.append(bond)
+    encoder.append(delegated)
+    encoder.append(commission)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
@@ -403,6 +428,9 @@ extension ProverRecord: CanonicalCodable {
     let (half, most) = (try decoder.integer(UInt32.self), try decoder.integer(UInt32.self))
     time50 = half == 0 ? nil : half
     time95 = most == 0 ? nil : most
+    bond = try decoder.record()
+    delegated = try decoder.record()
+    commission = try decoder.optional()
   }
 }
 

@@ -65,6 +65,10 @@ extension WireClient {
     try await answer(to: .provers, as: Records<ProverRecord>.self).records
   }
 
+  package func stake(of key: PublicKey) async throws -> StakeReport {
+    try await answer(to: .stake(key))
+  }
+
   package func quote(_ terms: RequestTerms, by requester: PublicKey) async throws -> Quote {
     try await answer(to: .quote(terms, by: requester))
   }

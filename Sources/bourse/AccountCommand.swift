@@ -19,23 +19,35 @@ struct AccountCommand: AsyncParsableCommand {
     let balances = try await client.balances(of: owner).map {
       Balance(purpose: $0.account.purpose.description, microcredits: $0.balance)
     }
+    let stake = try await client.stake(of: owner)
     if json {
       struct Shown: Encodable {
         let owner: String
         let balances: [Balance]
+        let unbonding: [StakeCommand.Leaving]
+        let delegations: [StakeCommand.Delegated]
       }
-      return try printJSON(Shown(owner: owner.description, balances: balances))
+      return try printJSON(
+        Shown(
+          owner: owner.description, balances: balances,
+          unbonding: stake.unbondings.map(StakeCommand.Leaving.init),
+          delegations: stake.delegations.map(StakeCommand.Delegated.init)))
     }
     print("account \(owner)")
     var table = Table([("purpose", .left), ("micro-credits", .right)])
     for balance in balances { table.append([balance.purpose, "\(balance.microcredits)"]) }
     print(table.text)
+    if !stake.unbondings.isEmpty {
+      print("leaving the bond: \(StakeCommand.Leaving.text(stake.unbondings))")
+    }
+    if !stake.delegations.isEmpty { print("\n" + StakeCommand.table(stake.delegations)) }
   }
 
   struct Show: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Show the balances of a key.",
       discussion: """
+        What it has delegated, and when sums on their way out come free, is shown with them. \
         Under the operator's key the exchange's own accounts are shown as well.
 
         EXAMPLE

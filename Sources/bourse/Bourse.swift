@@ -22,7 +22,8 @@ struct Bourse: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       BrokerCommand.self, ProverCommand.self, VerifierCommand.self, RequestCommand.self,
-      ModelCommand.self, AccountCommand.self, BidCommand.self, BookCommand.self,
+      ModelCommand.self, AccountCommand.self, StakeCommand.self, BidCommand.self,
+      BookCommand.self,
       TradesCommand.self, WatchCommand.self, ExplainCommand.self, QuoteCommand.self,
       ProversCommand.self,
       RulesCommand.self, ChallengeCommand.self, KeysCommand.self, PluginCommand.self,

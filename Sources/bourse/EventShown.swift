@@ -120,7 +120,15 @@ extension Event.Body {
         "the broker was away: every deadline but a bid's expiry is \(describe(milliseconds: milliseconds)) later"
     case .changeAnnounced(_, let effective):
       return "the operator announces a change of rules, from \(describe(effective)) on"
+    case .changed(.halt(let key)):
+      return
+        "several provers were slashed for slice \(key.slice) of model \(key.model.short) on \(key.backend): no lease of it is made until the operator lifts that"
+    case .changed(.liftHalt(let key)):
+      return
+        "the operator lets leases of slice \(key.slice) of model \(key.model.short) on \(key.backend) be made again"
     case .changed: return "the operator's change of rules is in effect"
+    case .proverCooling(_, _, let until):
+      return "its prover places no bid until \(describe(until))"
     case .nonceCommitted: return "the broker has committed to its nonce"
     case .revealsWanted(_, let leases, let deadline):
       return
@@ -150,8 +158,11 @@ extension Event.Body {
       return
         "its \(losses.count) delegators lose \(losses.map { $0.stake.microcredits + $0.leaving.microcredits }.reduce(0, +)), each its part"
     case .commissionSet(let prover, let commission):
-      return
-        "\(prover.short) keeps \(describe(share: Double(commission.rate.parts) / 1_000_000)) of what its delegators' stake earns"
+      let rise =
+        commission.rise.map { ", and \($0.rate.parts) from \(describe($0.from)) on" } ?? ""
+      return commission.isOpen
+        ? "\(prover.short) takes delegations for \(commission.rate.parts) ppm of their fees\(rise)"
+        : "\(prover.short) takes no new delegations"
     case .delegated(let prover, let holder, let amount):
       return "\(holder.short) delegates \(amount) to \(prover.short)"
     case .undelegating(let prover, let holder, let amount, let until):

@@ -16,7 +16,8 @@ struct OrderOptions: ParsableArguments {
     help: ArgumentHelp(
       """
       Which slices are proven, while the others are run again: all, none, top:K by cost, \
-      critical:K by criticality, or names with commas between them.
+      critical:K by criticality, cost:25% for the fewest with that share of the cost, or names \
+      with commas between them.
       """, valueName: "slices"))
   var prove: ProvingPolicy = .none
   @Option(help: "The backend that proves them.")

@@ -10,7 +10,7 @@ struct RulesCommand: AsyncParsableCommand {
       A change takes effect after the notice period, so that whoever does not like it can leave. \
       Leases keep the parameters they were made under. docs/market.md says what each means.
       """,
-    subcommands: [Show.self, Set.self, Pause.self, Unpause.self])
+    subcommands: [Show.self, Set.self, Pause.self, Unpause.self, Lift.self])
 
   /// A parameter as text: its name, and how it is read and written.
   private struct Named: Sendable {
@@ -70,7 +70,8 @@ struct RulesCommand: AsyncParsableCommand {
       .milliseconds("challengeWindow", \.challengeWindow),
       .share("challengerShare", \.challengerShare),
       .count("delegationMultiple", \.delegationMultiple),
-      .amount("minimumDelegation", \.minimumDelegation),
+      .amount("minimumDelegation", \.minimumDelegation), .milliseconds("coolDown", \.coolDown),
+      .count("breakerSlashes", \.breakerSlashes), .milliseconds("breakerWindow", \.breakerWindow),
     ]
   }
 
@@ -86,7 +87,7 @@ struct RulesCommand: AsyncParsableCommand {
 
   struct Show: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Show the parameters in force.",
+      abstract: "Show the parameters in force, and the keys whose leases are stopped.",
       discussion: "EXAMPLE\n  bourse rules show --json")
 
     @OptionGroup var brokerOptions: BrokerOptions
@@ -94,9 +95,14 @@ struct RulesCommand: AsyncParsableCommand {
 
     func run() async throws {
       let client = try await brokerOptions.connect(as: nil)
-      let parameters = try await client.status().parameters
+      let status = try await client.status()
       await client.close()
-      try RulesCommand.show(parameters, json: output.json)
+      try RulesCommand.show(status.parameters, json: output.json)
+      // JSON is one object of numbers; `bourse rules lift` names what it needs, and `watch` shows it.
+      guard !output.json else { return }
+      for key in status.halts {
+        print("stopped after slashes: model \(key.model) slice \(key.slice) on \(key.backend)")
+      }
     }
   }
 
@@ -155,6 +161,36 @@ struct RulesCommand: AsyncParsableCommand {
     @OptionGroup var change: Change
 
     func run() async throws { try await change.perform(.pause(false)) }
+  }
+
+  struct Lift: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Let leases be made again where slashes have stopped them (operator only).",
+      discussion: """
+        When several provers are slashed for one slice on one backend in a short time, leases of \
+        it are stopped: a fault of the backend is likelier than so many thieves. Look into the \
+        slashes with `bourse explain`, then lift it.
+
+        EXAMPLE
+          bourse rules lift 8f31… 2 --backend sumcheck --key ./broker/operator.key
+        """)
+
+    @Argument(help: "The model's id.")
+    var model: String
+    @Argument(help: "The slice, counted from 0.")
+    var slice: UInt32
+    @Option(name: .long, help: "The backend.")
+    var backend = BackendID.sumcheck.name
+    @OptionGroup var change: Change
+
+    func run() async throws {
+      guard let id = ModelID(hexadecimal: model) else {
+        throw ValidationError("'\(model)' is no model's id: 64 hexadecimal digits.")
+      }
+      try await change.perform(
+        .liftHalt(
+          Market.KeySubject(model: id, slice: Int(slice), backend: try backendID(backend))))
+    }
   }
 
   struct Change: ParsableArguments {

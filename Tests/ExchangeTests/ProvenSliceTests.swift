@@ -214,7 +214,16 @@ extension ExchangeTests.ProvenSliceTests {
     for text in ["all", "none", "top:2", "critical:1", "slice-0,slice-2"] {
       #expect(ProvingPolicy(text)?.description == text)
     }
-    for text in ["", "top", "top:", "top:0", "critical:-1", "critical:two", "slice-0,,slice-1"] {
+    for (text, parts) in [("cost:25%", 250_000), ("cost:0.0125%", 125), ("cost:7ppm", 7)] {
+      #expect(ProvingPolicy(text) == .cost(PartsPerMillion(clamping: UInt32(parts))))
+      #expect(ProvingPolicy(text)?.description == "cost:\(parts)ppm")
+    }
+    for text in [
+      "", "top", "top:", "top:0", "critical:-1", "critical:two", "slice-0,,slice-1", "cost",
+      "cost:",
+      "cost:25", "cost:0%", "cost:100.1%", "cost:1.%", "cost:.5%", "cost:0.00001%", "cost:-1ppm",
+      "cost:1000001ppm",
+    ] {
       #expect(ProvingPolicy(text) == nil, "'\(text)'")
     }
     #expect(try ProvingPolicy.none.chosen(of: manifest) == [])
@@ -223,6 +232,16 @@ extension ExchangeTests.ProvenSliceTests {
     #expect(try ProvingPolicy.slices(["slice-2"]).chosen(of: manifest) == [2])
     let costs = manifest.slices.map(\.cost)
     #expect(try ProvingPolicy.top(1).chosen(of: manifest) == [costs.firstIndex(of: costs.max()!)!])
+    // Just below the dearest's share it suffices; a unit more asks for the next.
+    let whole = costs.reduce(0) { $0 + $1.units }
+    let share = UInt32(costs.max()!.units * 1_000_000 / whole)
+    func chosen(_ parts: UInt32) throws -> Int {
+      try ProvingPolicy.cost(PartsPerMillion(clamping: parts)).chosen(of: manifest).count
+    }
+    #expect(try chosen(1) == 1)
+    #expect(try chosen(share) == 1)
+    #expect(try chosen(share + 1) == 2)
+    #expect(try chosen(1_000_000) == 3)
     let critical = manifest.criticalities.map(\.combined)
     #expect(
       try ProvingPolicy.critical(1).chosen(of: manifest)

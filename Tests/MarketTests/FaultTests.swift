@@ -85,7 +85,7 @@ struct FaultTests {
   }
 
   @Test func slashedProverDoesNotGetTheSliceBack() {
-    var (f, request, leases) = chain()
+    var (f, request, leases) = chain { $0.coolDown = 0 }
     f.commit(leases[0])
     f.submit(leases[0])
     for bid in f.market.book.bids(on: .reexec) where bid.prover != F.paula.publicKey {

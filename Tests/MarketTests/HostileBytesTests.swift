@@ -30,6 +30,7 @@ struct HostileBytesTests {
       .delegate(F.paula.publicKey, amount: Amount(10_000)),
       .undelegate(F.paula.publicKey, amount: Amount(1)),
       .setCommission(PartsPerMillion(clamping: 5)), .setCommission(nil),
+      .liftHalt(Market.KeySubject(model: F.chain.id, slice: 1, backend: .reexec)),
     ]
   }
 
