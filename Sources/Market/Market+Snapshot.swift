@@ -7,7 +7,7 @@ import Statements
 /// build that cannot read one does without.
 extension Market {
   /// Goes up with every change of what a snapshot holds, or of how it is encoded.
-  package static let snapshotVersion: UInt32 = 2
+  package static let snapshotVersion: UInt32 = 3
 
   /// One digest over all that decides what comes next: equal states, equal digests. Left out are
   /// the latest tick and the queue of deadlines, which differ after a recovery without consequence.

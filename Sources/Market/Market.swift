@@ -290,7 +290,7 @@ package enum Refused: CodedError, Hashable {
     case .invalidBid(let what): "The bid is not usable: \(what)."
     case .coolingDown(let until):
       "You were slashed, and place no bid until \(until), in milliseconds since 1970; find out why, then bid again."
-    case .notHalted: "No leases are stopped under this key; see `bourse rules show`."
+    case .notHalted: "No leases are stopped under this key; see `bourse rules halts`."
     case .tooManyBids(let limit):
       "Your key has \(limit) bids open, which is the most; cancel one, or amend one instead."
     case .bidsOpen(let minimum):

@@ -10,7 +10,7 @@ struct RulesCommand: AsyncParsableCommand {
       A change takes effect after the notice period, so that whoever does not like it can leave. \
       Leases keep the parameters they were made under. docs/market.md says what each means.
       """,
-    subcommands: [Show.self, Set.self, Pause.self, Unpause.self, Lift.self])
+    subcommands: [Show.self, Set.self, Pause.self, Unpause.self, Halts.self, Lift.self])
 
   /// A parameter as text: its name, and how it is read and written.
   private struct Named: Sendable {
@@ -87,7 +87,7 @@ struct RulesCommand: AsyncParsableCommand {
 
   struct Show: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Show the parameters in force, and the keys whose leases are stopped.",
+      abstract: "Show the parameters in force.",
       discussion: "EXAMPLE\n  bourse rules show --json")
 
     @OptionGroup var brokerOptions: BrokerOptions
@@ -95,14 +95,9 @@ struct RulesCommand: AsyncParsableCommand {
 
     func run() async throws {
       let client = try await brokerOptions.connect(as: nil)
-      let status = try await client.status()
+      let parameters = try await client.status().parameters
       await client.close()
-      try RulesCommand.show(status.parameters, json: output.json)
-      // JSON is one object of numbers; `bourse rules lift` names what it needs, and `watch` shows it.
-      guard !output.json else { return }
-      for key in status.halts {
-        print("stopped after slashes: model \(key.model) slice \(key.slice) on \(key.backend)")
-      }
+      try RulesCommand.show(parameters, json: output.json)
     }
   }
 
@@ -161,6 +156,33 @@ struct RulesCommand: AsyncParsableCommand {
     @OptionGroup var change: Change
 
     func run() async throws { try await change.perform(.pause(false)) }
+  }
+
+  struct Halts: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "List the slices whose leases slashes have stopped.",
+      discussion: "EXAMPLE\n  bourse rules halts --json")
+
+    struct Halt: Encodable {
+      let model: String
+      let slice: Int
+      let backend: String
+    }
+
+    @OptionGroup var brokerOptions: BrokerOptions
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+      let client = try await brokerOptions.connect(as: nil)
+      let halts = try await client.status().halts.map {
+        Halt(model: $0.model.description, slice: $0.slice, backend: $0.backend.name)
+      }
+      await client.close()
+      if output.json { return try printJSON(["halts": halts]) }
+      var table = Table([("model", .left), ("slice", .right), ("backend", .left)])
+      for halt in halts { table.append([halt.model, "\(halt.slice)", halt.backend]) }
+      print(table.text)
+    }
   }
 
   struct Lift: AsyncParsableCommand {

@@ -11,7 +11,7 @@ struct GoldenJournalWriter {
   @Test func writeTheGoldenJournal() throws {
     var best: Simulator?
     // The history of so many commands that has the most kinds of events.
-    for seed in UInt64(1)...60 {
+    for seed in UInt64(1)...200 {
       var simulator = Simulator(
         seed: seed, checks: false, isJournal: true, isCalm: seed.isMultiple(of: 2),
         isThin: seed.isMultiple(of: 3))
