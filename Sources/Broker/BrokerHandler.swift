@@ -180,7 +180,7 @@ extension Market {
 
   func proverRecords() -> Records<ProverRecord> {
     let keys = Set(provers.keys).union(pools.keys).sorted()
-    return Records(keys.map { ProverRecord($0, provers[$0] ?? Prover(), in: self) })
+    return Records(keys.map { ProverRecord($0, in: self) })
   }
 
   /// What their lessees must do about these leases.

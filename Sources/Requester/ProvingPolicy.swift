@@ -1,4 +1,4 @@
-import Primitives
+package import Primitives
 package import Statements
 
 /// Which slices of a request a backend proves. The others are run again by `reexec`.

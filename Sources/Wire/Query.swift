@@ -111,19 +111,21 @@ package struct ProverRecord: Hashable, Sendable {
   /// Now; nil where it takes no delegations.
   package let commission: PartsPerMillion?
 
-  package init(_ key: PublicKey, _ prover: Prover, in market: Market) {
+  package init(_ key: PublicKey, in market: Market) {
+    let prover = market.provers[key]
+    let reputation = prover?.reputation ?? Reputation()
     let pool = market.pools[key]
     bond = market.bonded(by: key)
     delegated = pool?.active ?? .zero
     commission = pool?.commission.flatMap { $0.isOpen ? $0.rate(at: market.now) : nil }
     self.prover = key
-    openBids = prover.openBids
-    settled = prover.reputation.settled
-    lapsed = prover.reputation.lapsed
-    slashed = prover.reputation.slashed
-    lost = prover.reputation.lost
-    time50 = prover.reputation.time(PartsPerMillion(clamping: 500_000))
-    time95 = prover.reputation.time(PartsPerMillion(clamping: 950_000))
+    openBids = prover?.openBids ?? 0
+    settled = reputation.settled
+    lapsed = reputation.lapsed
+    slashed = reputation.slashed
+    lost = reputation.lost
+    time50 = reputation.time(PartsPerMillion(clamping: 500_000))
+    time95 = reputation.time(PartsPerMillion(clamping: 950_000))
   }
 }
 

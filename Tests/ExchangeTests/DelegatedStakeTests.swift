@@ -1,5 +1,6 @@
 import Market
 import Primitives
+import Statements
 import Testing
 import Wire
 
@@ -57,7 +58,7 @@ extension ExchangeTests.DelegatedStakeTests {
       #expect(try await client.stake(of: holder.publicKey).delegations.count == 1)
       let whole = Exchange.deposit + earned
       try await within(.seconds(20)) {
-        while await exchange.balances()[.available(holder.publicKey)] != whole {
+        while try await client.balances(of: holder.publicKey).first?.balance != whole {
           try await Task.sleep(for: .milliseconds(20))
         }
       }
