@@ -21,9 +21,9 @@ package struct SlashRecord: Sendable, Hashable, CanonicalCodable {
   }
 }
 
-/// What a slash stops beside the prover's bids. A prover whose machine is broken must not go on into
-/// the next lease; and where several provers are found wrong under one key, a fault of the backend
-/// or of its verifier is likelier than so many thieves, and nobody else is led into it.
+/// What a slash stops beside the prover's bids. A prover whose machine is broken must not go on
+/// into the next lease; and where several provers are found wrong under one key, a fault of the
+/// backend or of its verifier is likelier than so many thieves, and nobody else is led into it.
 extension Market {
   mutating func cool(after lease: Lease) {
     emit(
