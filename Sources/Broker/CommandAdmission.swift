@@ -37,7 +37,7 @@ struct CommandAdmission: Sendable {
       }
     case .deposit, .withdraw, .bond, .unbond, .delegate, .undelegate, .setCommission, .placeBid,
       .amendBid, .cancelBid, .cancelRequest, .declareUnprovable, .reportRangeFault,
-      .setParameters, .pause, .revealNonce, .challenge:
+      .setParameters, .pause, .liftHalt, .revealNonce, .challenge:
       break
     }
     return (envelope, command)
