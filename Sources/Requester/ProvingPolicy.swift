@@ -16,8 +16,8 @@ package enum ProvingPolicy: Hashable, Sendable, CustomStringConvertible {
   case cost(PartsPerMillion)
 
   /// `all`, `none`, `top:K`, `critical:K`, `cost:SHARE` (`25%`, or `250000ppm`), or names with
-  /// commas between them. Nil where a number is missing or not above 0, a share is above the whole, or a
-  /// name is empty.
+  /// commas between them. Nil where a number is missing or not above 0, a share is above the whole,
+  /// or a name is empty.
   package init?(_ text: String) {
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     switch parts[0] {
