@@ -68,7 +68,7 @@ struct ModelCheckerTests {
     #expect(fields(request.slices[0]) == 7)
     #expect(fields(try #require(state.market.sortedLeases.first)) == 20)
     #expect(fields(try #require(state.market.book.bids.first)) == 6)
-    #expect(fields(try #require(state.market.provers.values.first)) == 4)
+    #expect(fields(try #require(state.market.provers.values.first)) == 5)
   }
 }
 
