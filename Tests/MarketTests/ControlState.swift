@@ -9,10 +9,10 @@ import Statements
 ///   them; requests by their arrival; leases by request, slice and age; digests by where they are
 ///   first met. Ticks are told from now.
 /// - Left out are balances, fees, stakes and what follows from them, which decide nothing while
-///   nobody runs out of money; reputation, which only a request's filter reads; until when a slashed
-///   prover cools down, for here nobody bids again; slashes under a key, for those that would stop
-///   its leases leave nobody to take them; and leases and requests that have ended and that nothing
-///   names any more.
+///   nobody runs out of money; reputation, which only a request's filter reads; until when a
+///   slashed prover cools down, for here nobody bids again; slashes under a key, for those that
+///   would stop its leases leave nobody to take them; and leases and requests that have ended and
+///   that nothing names any more.
 struct ControlState {
   private let market: Market
   private let now: UInt64
