@@ -124,11 +124,10 @@ struct BrokerHandler: WireHandler {
 
   private func keyRecords(_ id: ModelID) async throws -> Records<KeyRecord> {
     _ = try await manifest(id)
-    return await sequencer.read { market in
-      Records(
-        market.keyRecords.values.filter { $0.model == id }
-          .sorted { ($0.slice, $0.backend) < ($1.slice, $1.backend) })
+    let records = await sequencer.read { market in
+      market.keySubjects[id, default: []].compactMap { market.keyRecords[$0] }
     }
+    return Records(records.sorted { ($0.slice, $0.backend) < ($1.slice, $1.backend) })
   }
 
   private func report(_ id: RequestID) async throws -> RequestReport {

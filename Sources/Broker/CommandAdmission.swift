@@ -36,7 +36,7 @@ struct CommandAdmission: Sendable {
         try await checkBlobs(of: command, by: envelope.author)
       }
     case .deposit, .withdraw, .bond, .unbond, .delegate, .undelegate, .setCommission, .placeBid,
-      .amendBid, .cancelBid, .cancelRequest, .declareUnprovable, .reportRangeFault,
+      .amendBid, .cancelBid, .cancelRequest, .cancelLease, .declareUnprovable, .reportRangeFault,
       .setParameters, .pause, .liftHalt, .revealNonce, .challenge:
       break
     }

@@ -17,6 +17,8 @@ package enum Command: Hashable, Sendable {
   case cancelBid(BidID)
   case submitRequest(RequestTerms)
   case cancelRequest(RequestID)
+  /// Gives back a lease that has not begun.
+  case cancelLease(LeaseID)
   case commitOutput(OutputCommitment)
   case submitBatch(Batch)
   case declareUnprovable(LeaseID)
@@ -51,6 +53,7 @@ package enum Command: Hashable, Sendable {
     case .cancelBid: "cancelBid"
     case .submitRequest: "submitRequest"
     case .cancelRequest: "cancelRequest"
+    case .cancelLease: "cancelLease"
     case .commitOutput: "commitOutput"
     case .submitBatch: "submitBatch"
     case .declareUnprovable: "declareUnprovable"
@@ -171,6 +174,8 @@ package enum Disclosure: UInt8, Sendable, Hashable {
 /// to the request's limit price.
 package struct PriceRamp: Hashable, Sendable {
   package static let stepLimit: UInt64 = 1_000
+  /// Milliseconds; a step moves every slice that rests.
+  package static let shortestInterval: UInt64 = 500
 
   package let start: Price
   package let step: Price
@@ -372,6 +377,9 @@ extension Command: CanonicalCodable {
     case .liftHalt(let key):
       encoder.append(UInt8(27))
       encoder.append(key)
+    case .cancelLease(let lease):
+      encoder.append(UInt8(28))
+      encoder.append(lease)
     }
   }
 
@@ -410,6 +418,7 @@ extension Command: CanonicalCodable {
     case 25: self = .undelegate(try decoder.record(), amount: try decoder.record())
     case 26: self = .setCommission(try decoder.optional())
     case 27: self = .liftHalt(try decoder.record())
+    case 28: self = .cancelLease(try decoder.record())
     case let tag: throw start.failure(.unknownTag(tag, of: "Command"))
     }
   }

@@ -122,6 +122,8 @@ package enum ReleaseReason: UInt8, Sendable, Hashable, CustomStringConvertible {
   case notBegun = 5
   /// Its output is right, and no proof of it would verify.
   case unprovable = 6
+  /// Its lessee has left it before it began.
+  case cancelled = 7
 
   package var description: String {
     switch self {
@@ -131,6 +133,7 @@ package enum ReleaseReason: UInt8, Sendable, Hashable, CustomStringConvertible {
     case .staleInput: "its input was replaced"
     case .notBegun: "it did not begin by the begin deadline"
     case .unprovable: "its output is right and cannot be proven"
+    case .cancelled: "its lessee left it before it began"
     }
   }
 }

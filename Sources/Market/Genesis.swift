@@ -48,8 +48,9 @@ package struct Parameters: Hashable, Sendable, CanonicalCodable {
   package var executeWindow: UInt64 = 10_000
   /// From the output commitment to the batch that holds its receipt.
   package var proveWindow: UInt64 = 60_000
-  /// Share of its fee that a requester pays for a lease whose inputs did not come in time.
-  package var reservationShare = PartsPerMillion(clamping: 10_000)
+  /// Share of its fee that a requester pays for a lease of an order that was never complete. None
+  /// by itself: it can be earned by coming just before the deadline.
+  package var reservationShare = PartsPerMillion(clamping: 0)
   /// From asking for a verification to counting it as inconclusive.
   package var verifyWindow: UInt64 = 30_000
   /// How many further verifications an inconclusive one gets before re-execution decides.

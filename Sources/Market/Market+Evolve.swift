@@ -54,7 +54,7 @@ extension Market {
       }
       provers[prover]?.unbondings.removeFirst()
     case .modelPublished(_, let manifest): models[manifest.id] = manifest
-    case .keyPublished(let record): keyRecords[KeySubject(record)] = record
+    case .keyPublished(let record): keep(record)
     case .bidPlaced(let id, let prover, let terms):
       guard book.bid(id) == nil else { throw .impossibleEvent("bid \(id.short) is known") }
       arrivals += 1
@@ -156,7 +156,9 @@ extension Market {
         provers[lease.terms.prover]?.reputation.countSlashed(lease.stake)
       }
     case .leaseReleased(let id, let reason, let compensation):
-      try end(id, as: .released, isFailure: reason == .inconclusive || reason == .unprovable)
+      try end(
+        id, as: .released, isFailure: reason == .inconclusive || reason == .unprovable,
+        isLeft: reason == .cancelled)
       if reason == .notBegun, let request = leases[id]?.terms.request {
         try change(request) { $0.held = $0.held.saturatingSubtract(compensation) }
       }
@@ -181,6 +183,7 @@ extension Market {
       removeOrders(of: id)
     case .requestClosed(let id, let state, let coverage, let jobRoot):
       removeOrders(of: id)
+      if let request = requests[id], !request.state.isFinal { forget(request) }
       let answer = state == .final ? finalAnswer(id) : nil
       try change(id) {
         $0.state = state
@@ -261,6 +264,13 @@ extension Market {
       }
     }
     try change(id) { $0.parts = StakeParts(own: own, delegated: delegated) }
+  }
+
+  mutating func keep(_ record: KeyRecord) {
+    let subject = KeySubject(record)
+    if keyRecords.updateValue(record, forKey: subject) == nil {
+      keySubjects[record.model, default: []].append(subject)
+    }
   }
 
   private mutating func reveal(_ nonce: AuditNonce, of owner: NonceOwner) throws(MarketError) {
@@ -348,6 +358,7 @@ extension Market {
     else { throw .impossibleEvent("request \(id.short) cannot open") }
     arrivals += 1
     requests[id] = request
+    openSlices[requester, default: 0] += slices.count
     for slice in slices.indices { rest(id, slice) }
     scheduleDeadlines(of: request)
   }
@@ -399,7 +410,8 @@ extension Market {
   }
 
   private mutating func end(
-    _ id: LeaseID, as state: LeaseState, bonus: Amount = .zero, isFailure: Bool = false
+    _ id: LeaseID, as state: LeaseState, bonus: Amount = .zero, isFailure: Bool = false,
+    isLeft: Bool = false
   ) throws(MarketError) {
     guard leases[id]?.state.isFinal != true else {
       throw .impossibleEvent("lease \(id) has ended already")
@@ -430,11 +442,17 @@ extension Market {
         request.slices[slice].bonus =
           request.slices[slice].bonus.adding(bonus) ?? request.slices[slice].bonus
       }
-      if isFailure, !request.slices[slice].ineligible.contains(prover) {
+      if isFailure || isLeft, !request.slices[slice].ineligible.contains(prover) {
         request.slices[slice].ineligible.append(prover)
       }
     }
     if state != .settled, !lease.isOrphaned { returnSlice(of: lease) }
+  }
+
+  /// An ended request does not count among its requester's any more.
+  private mutating func forget(_ request: Request) {
+    let left = openSlices[request.requester, default: 0] - request.slices.count
+    openSlices[request.requester] = left > 0 ? left : nil
   }
 
   private mutating func changeLeases(of bid: BidID, taken: Bool) throws(MarketError) {

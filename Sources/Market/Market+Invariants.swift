@@ -10,6 +10,7 @@ extension Market {
     checkFees(&violations)
     checkEnds(&violations)
     checkBooks(&violations)
+    checkIndexes(&violations)
     return violations
   }
 
@@ -116,6 +117,18 @@ extension Market {
       || leaving != pool.leaving.microcredits
     {
       violations.append("what is delegated to \(prover.short) is not its delegators'")
+    }
+  }
+
+  /// What is kept so that nothing need be searched for.
+  private func checkIndexes(_ violations: inout [String]) {
+    var open: [PublicKey: Int] = [:]
+    for request in requests.values where !request.state.isFinal {
+      open[request.requester, default: 0] += request.slices.count
+    }
+    if open != openSlices { violations.append("open slices are not counted rightly") }
+    if keySubjects.values.reduce(0, { $0 + $1.count }) != keyRecords.count {
+      violations.append("the keys are not listed rightly")
     }
   }
 

@@ -191,6 +191,18 @@ extension Market {
     want(.unprovable, id)
   }
 
+  /// A lessee may leave what has not begun while its request is open, or a slice of it has no
+  /// lessee: nobody can say when it will begin.
+  mutating func cancelLease(_ id: LeaseID, by author: PublicKey) throws(Refused) {
+    let lease = try ownLease(id, of: author)
+    let request = requests[lease.terms.request]
+    let isWaiting = request?.state == .open || request?.slices.contains { $0.lease == nil } == true
+    guard lease.state == .leased, isWaiting else {
+      throw .leaseNotInState(id, expected: "waiting for a lessee of another slice")
+    }
+    release(lease, .cancelled)
+  }
+
   func ownLease(_ id: LeaseID, of author: PublicKey) throws(Refused) -> Lease {
     guard let lease = leases[id] else { throw .unknownLease(id) }
     guard lease.terms.prover == author else { throw .notYours("lease") }

@@ -95,6 +95,9 @@ extension Market {
   ) throws(Refused) {
     guard !isPaused else { throw .paused }
     guard requests[id] == nil else { throw .duplicate }
+    guard openSlices[author, default: 0] + terms.assurances.count <= Self.slicesPerRequester else {
+      throw .tooManySlices(limit: Self.slicesPerRequester)
+    }
     let total = try opened(terms, id: id, by: author).held
     let available = ledger.amount(.available(author))
     guard total <= available else {
@@ -112,6 +115,10 @@ extension Market {
     for (slice, bid) in plan { lease(request, slice, to: bid, at: bid.terms.price) }
     begin(id)
   }
+
+  /// Slices of one key's open requests, twice the largest model's: whatever else a command does, it
+  /// may have to pass by all that rest.
+  package static let slicesPerRequester = 2 * Manifest.sliceLimit
 
   mutating func cancelRequest(_ id: RequestID, by author: PublicKey) throws(Refused) {
     guard let request = requests[id] else { throw .unknownRequest }
@@ -157,12 +164,13 @@ extension Market {
         "its deadlines must lie ahead, begin before final, within a year")
     }
     if let ramp = terms.ramp {
-      guard ramp.start < terms.limitPrice, ramp.interval > 0,
+      guard ramp.start < terms.limitPrice, ramp.interval >= PriceRamp.shortestInterval,
         (1...PriceRamp.stepLimit).contains(ramp.stepCount(to: terms.limitPrice)),
         ramp.begins <= terms.beginDeadline, terms.timeInForce.rests
       else {
         throw .invalidRequest(
-          "its ramp must rise to the limit in 1 to \(PriceRamp.stepLimit) steps while it rests")
+          "its ramp must rise to the limit in 1 to \(PriceRamp.stepLimit) steps, \(PriceRamp.shortestInterval) ms apart at least, while it rests"
+        )
       }
     }
     if case .goodTill(let tick) = terms.timeInForce, tick <= now {
@@ -331,10 +339,10 @@ extension Market {
   /// else can have begun to cross. Both sides have been resting, so the trade is at the bid's
   /// price, and the order goes to the best bid that it now has.
   mutating func matchAgain() {
-    for (index, id) in returned.enumerated() where !returned[..<index].contains(id) {
-      matchSlices(of: id)
-    }
-    for (index, prover) in freed.enumerated() where !freed[..<index].contains(prover) {
+    var triedRequests: Set<RequestID> = []
+    for id in returned where triedRequests.insert(id).inserted { matchSlices(of: id) }
+    var triedProvers: Set<PublicKey> = []
+    for prover in freed where triedProvers.insert(prover).inserted {
       payLeaving(of: prover)
       for bid in book.crossingBids(of: prover) {
         var last: Order?

@@ -106,7 +106,7 @@ extension Market {
       slashRecords[key] = try decoder.all()
     }
     for manifest in try decoder.all(of: Manifest.self) { models[manifest.id] = manifest }
-    for record in try decoder.all(of: KeyRecord.self) { keyRecords[KeySubject(record)] = record }
+    for record in try decoder.all(of: KeyRecord.self) { keep(record) }
     for _ in 0..<(try decoder.count(limit: .max, elementSize: 32)) {
       let key = try decoder.record(PublicKey.self)
       provers[key] = try decoder.record()
@@ -115,7 +115,12 @@ extension Market {
       let prover = try decoder.record(PublicKey.self)
       pools[prover] = try decoder.record()
     }
-    for request in try decoder.all(of: Request.self) { requests[request.id] = request }
+    for request in try decoder.all(of: Request.self) {
+      requests[request.id] = request
+      if !request.state.isFinal {
+        openSlices[request.requester, default: 0] += request.slices.count
+      }
+    }
     for lease in try decoder.all(of: Lease.self) { leases[lease.id] = lease }
     for bid in try decoder.all(of: Bid.self) { book.insert(bid) }
     for order in try decoder.all(of: Order.self) { book.insert(order) }

@@ -110,11 +110,14 @@ extension Market {
     }
   }
 
-  /// Releases the leases that have not begun, each for a reservation fee from the requester; for
-  /// none where they waited for the broker's nonce.
+  /// Releases the leases that have not begun; each for a reservation fee from the requester where
+  /// its order has never been complete. In a running request they wait for other lessees, whom
+  /// their own key might have chosen to be, or for the broker's nonce: nobody shall live off that.
   private mutating func releaseNotBegun(_ request: Request) {
-    let isBrokersFault = request.terms.isAttested && request.brokerCommitment == nil
-    let share = isBrokersFault ? PartsPerMillion(clamping: 0) : request.reservationShare
+    let isIncomplete = request.slices.contains { $0.lease == nil }
+    let share =
+      request.state == .open && isIncomplete
+      ? request.reservationShare : PartsPerMillion(clamping: 0)
     for slice in request.slices.indices {
       guard let lease = currentLease(request.id, slice), lease.state == .leased else { continue }
       release(lease, .notBegun, reservation: lease.terms.fee.share(share))

@@ -18,12 +18,16 @@ package struct Market: Sendable {
   package var ledger = Ledger()
   package var models: [ModelID: Manifest] = [:]
   package var keyRecords: [KeySubject: KeyRecord] = [:]
+  /// The key records of each model, in the order in which they were published.
+  package var keySubjects: [ModelID: [KeySubject]] = [:]
   package var book: any OrderBook
   package var requests: [RequestID: Request] = [:]
   package var leases: [LeaseID: Lease] = [:]
   package var provers: [PublicKey: Prover] = [:]
   /// What is delegated, by prover.
   package var pools: [PublicKey: DelegationPool] = [:]
+  /// Slices of each requester's requests that have not ended.
+  var openSlices: [PublicKey: Int] = [:]
   /// Bids and requests so far: the next one's ordinal.
   package var arrivals: UInt64 = 0
   package var leaseCount: UInt64 = 0
@@ -131,6 +135,7 @@ package struct Market: Sendable {
     case .cancelBid(let bid): try cancelBid(bid, by: author)
     case .submitRequest(let terms): try submitRequest(terms, id: digest, by: author)
     case .cancelRequest(let request): try cancelRequest(request, by: author)
+    case .cancelLease(let lease): try cancelLease(lease, by: author)
     case .commitOutput(let commitment): try commitOutput(commitment, by: author)
     case .submitBatch(let batch): try submitBatch(batch, by: author)
     case .declareUnprovable(let lease): try declareUnprovable(lease, by: author)
@@ -187,6 +192,7 @@ package enum Refused: CodedError, Hashable {
   case coolingDown(until: Tick)
   case notHalted
   case tooManyBids(limit: UInt32)
+  case tooManySlices(limit: Int)
   case bidsOpen(minimum: Amount)
   case tooManyUnbondings(limit: Int)
   case bondBehindDelegation(needed: Amount)
@@ -237,6 +243,7 @@ package enum Refused: CodedError, Hashable {
     case .coolingDown: "cooling-down"
     case .notHalted: "not-halted"
     case .tooManyBids: "too-many-bids"
+    case .tooManySlices: "too-many-slices"
     case .bidsOpen: "bids-open"
     case .tooManyUnbondings: "too-many-unbondings"
     case .bondBehindDelegation: "bond-behind-delegation"
@@ -293,6 +300,8 @@ package enum Refused: CodedError, Hashable {
     case .notHalted: "No leases are stopped under this key; see `bourse rules halts`."
     case .tooManyBids(let limit):
       "Your key has \(limit) bids open, which is the most; cancel one, or amend one instead."
+    case .tooManySlices(let limit):
+      "Your open requests may have \(limit) slices together; wait until one has ended."
     case .bidsOpen(let minimum):
       "While you have bids open your bond must stay at \(minimum) micro-credits; cancel them first."
     case .tooManyUnbondings(let limit):

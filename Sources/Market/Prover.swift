@@ -69,6 +69,13 @@ package struct Reputation: Sendable, Hashable, CanonicalCodable {
     return times.sorted()[max(1, rank) - 1]
   }
 
+  /// Whether so large a share of the latest commitments came within this time; false before the
+  /// first. What `time` would say, without sorting: matching asks for every bid it looks at.
+  func came(_ share: PartsPerMillion, within time: UInt32) -> Bool {
+    let rank = max(1, (times.count * Int(share.parts) + 999_999) / 1_000_000)
+    return times.reduce(0) { $0 + ($1 <= time ? 1 : 0) } >= rank
+  }
+
   /// Lapses and slashes among the leases that ended, rounded up; zero before any has.
   package var faults: PartsPerMillion {
     let failed = lapsed + slashed
@@ -115,8 +122,7 @@ package struct ReputationFilter: Hashable, Sendable, CanonicalCodable {
   /// A prover without any commitment passes no bound on time.
   package func accepts(_ reputation: Reputation) -> Bool {
     guard reputation.settled >= UInt64(settled), reputation.faults <= faults else { return false }
-    guard time95 > 0 else { return true }
-    return reputation.time(PartsPerMillion(clamping: 950_000)).map { $0 <= time95 } ?? false
+    return time95 == 0 || reputation.came(PartsPerMillion(clamping: 950_000), within: time95)
   }
 
   package func encode(into encoder: inout CanonicalEncoder) {

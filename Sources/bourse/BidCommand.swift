@@ -5,13 +5,14 @@ import Wire
 
 struct BidCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bid", abstract: "List, place, amend and cancel a prover's bids.",
+    commandName: "bid",
+    abstract: "List, place, amend and cancel a prover's bids, and leave their leases.",
     discussion: """
       `bourse prover run` places a bid of its own; these are for the others, and for changing a \
       price while leases go on. A lower capacity keeps the bid's place in the queue; another \
       price, or more capacity, sends it to the end.
       """,
-    subcommands: [List.self, Place.self, Amend.self, Cancel.self])
+    subcommands: [List.self, Place.self, Amend.self, Cancel.self, Leave.self])
 
   /// A bid as the broker shows it.
   struct Shown: Encodable {
@@ -166,6 +167,26 @@ struct BidCommand: AsyncParsableCommand {
     @OptionGroup var change: Change
 
     func run() async throws { try await change.perform(.cancelBid(try BidCommand.id(bid))) }
+  }
+
+  struct Leave: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Give back a lease that has not begun.",
+      discussion: """
+        A lease waits, with its stake, until every slice of its request has a lessee and its \
+        inputs exist. While its request is open, or a slice of it has no lessee, it can be left \
+        without fault; the slice goes to another key. Cancel the bid first where you want no \
+        other lease.
+
+        EXAMPLE
+          bourse bid leave 17 --key prover.key
+        """)
+
+    @Argument(help: "The lease's number.")
+    var lease: UInt64
+    @OptionGroup var change: Change
+
+    func run() async throws { try await change.perform(.cancelLease(LeaseID(ordinal: lease))) }
   }
 
   /// What it takes to change one's own bids.

@@ -147,6 +147,8 @@ struct SmallMarket {
           lease: lease.id, attempt: lease.attempt, verdict: verdict, evidence: .zero)
         moves.append((.recordVerdict(record), F.broker))
       }
+    } else if lease.state == .leased {
+      moves.append((.cancelLease(lease.id), key))
     } else if lease.state == .begun {
       for output in [F.honest(lease), F.digest("lie")] {
         moves.append((.commitOutput(Signed.commitment(lease, output, by: key)), key))
