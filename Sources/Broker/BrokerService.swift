@@ -172,7 +172,7 @@ package struct BrokerService: Service {
   private func keepTime() async {
     while !Task.isCancelled {
       try? await Task.sleep(for: Self.tickInterval)
-      if await sequencer.isTickDue(at: .now) {
+      if await sequencer.isTickDue() {
         await sequencer.perform(.tick, network: network, signedBy: key, logger)
       }
       if await desk.pool.reassignOverdue() { await notifyVerifiers() }

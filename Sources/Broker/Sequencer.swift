@@ -45,6 +45,11 @@ package actor Sequencer {
   private var waiting: [Waiting] = []
   private var positions: [Digest: Int] = [:]
   private var lastTick: Tick
+  private let clock: @Sendable () -> Tick
+  /// When this actor last ran.
+  private var lastAlive: Tick
+  /// It did not run for longer than the rules call an outage, and has not made up for that yet.
+  private var wasStalled = false
   private var failure: BrokerError?
   private var subscribers: [AsyncStream<Committed>.Continuation] = []
 
@@ -55,13 +60,18 @@ package actor Sequencer {
     var callers: [CheckedContinuation<Result<[UInt8], BrokerError>, Never>]
   }
 
-  package init(journal: Journal, market: Market, executor: PollExecutor) {
+  package init(
+    journal: Journal, market: Market, executor: PollExecutor,
+    clock: @escaping @Sendable () -> Tick = { .now }
+  ) {
     self.executor = executor
     self.journal = journal
     self.market = market
+    self.clock = clock
     disclosure = DisclosureIndex(of: market)
     leases = LeaseIndex(of: market)
     lastTick = journal.lastTick
+    lastAlive = clock()
   }
 
   // MARK: Commands
@@ -132,8 +142,9 @@ package actor Sequencer {
       for member in group { member.callers.forEach { $0.resume(returning: .failure(failure)) } }
       return
     }
-    let tick = max(lastTick, .now)
+    let tick = max(lastTick, clock())
     lastTick = tick
+    noteTime(tick)
     // Admission asked the clock a moment ago; what counts, and what an audit checks, is this tick.
     for member in group where member.envelope.expiry < tick {
       let expired = BrokerError.expired(at: member.envelope.expiry, now: tick)
@@ -141,6 +152,10 @@ package actor Sequencer {
     }
     group.removeAll { $0.envelope.expiry < tick }
     guard !group.isEmpty else { return }
+    if wasStalled {
+      group.insert(resumption(at: tick), at: 0)
+      wasStalled = false
+    }
     let entries = group.map { member in
       PendingEntry(
         envelope: member.envelope, tick: tick,
@@ -163,6 +178,22 @@ package actor Sequencer {
       for member in group { member.callers.forEach { $0.resume(returning: .failure(failure)) } }
       subscribers.forEach { $0.finish() }
     }
+  }
+
+  /// A disk that hung, a machine that slept or a clock that leapt is an outage like any other: who
+  /// could not be heard meanwhile must not be late for it.
+  private func noteTime(_ tick: Tick) {
+    let isLate = lastAlive.advanced(by: market.parameters.outageBound) < tick
+    if isLate, market.now > .zero { wasStalled = true }
+    lastAlive = max(lastAlive, tick)
+  }
+
+  /// What must come before whatever waited through the outage.
+  private func resumption(at tick: Tick) -> Waiting {
+    let envelope = Envelope(
+      network: market.genesis.network, nonce: .random(), expiry: tick.advanced(by: 60_000),
+      body: Command.resume.canonicalBytes, signedBy: journal.key)
+    return Waiting(envelope: envelope, command: .resume, isAuthentic: true, callers: [])
   }
 
   private func publish(_ committed: Committed) {
@@ -230,7 +261,7 @@ package actor Sequencer {
       }
     }
     return Outlook(
-      head: feedHead(), now: max(lastTick, .now), upcoming: upcoming, resting: resting)
+      head: feedHead(), now: max(lastTick, clock()), upcoming: upcoming, resting: resting)
   }
 
   /// Entries from `sequence` (at least 1) on, up to `limit` and to the first beyond `byteLimit`
@@ -248,8 +279,10 @@ package actor Sequencer {
   }
 
   /// True once a deadline has passed that a tick must act on.
-  package func isTickDue(at tick: Tick) -> Bool {
-    market.nextDeadline.map { $0 <= tick } ?? false
+  package func isTickDue() -> Bool {
+    let tick = clock()
+    noteTime(tick)
+    return wasStalled || market.nextDeadline.map { $0 <= tick } ?? false
   }
 
   /// True where no command has come for longer than the rules call an outage.
@@ -260,7 +293,7 @@ package actor Sequencer {
 
   package func status() -> BrokerStatus {
     BrokerStatus(
-      network: market.genesis.network, tick: max(lastTick, .now), sequence: journal.count,
+      network: market.genesis.network, tick: max(lastTick, clock()), sequence: journal.count,
       head: journal.head, parameters: market.parameters,
       halts: market.halts.sorted())
   }

@@ -23,7 +23,8 @@ package final class Journal {
   private let reader: JournalReader
   private let directory: String
   private let path: String
-  private let key: SigningKey
+  /// The broker's.
+  package let key: SigningKey
   /// Over the hashes of all entries, the genesis's first.
   private var tree: MerkleTree
   private var hasFailed = false
