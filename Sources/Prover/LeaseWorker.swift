@@ -15,8 +15,13 @@ struct LeaseWorker: Sendable {
   let misbehaviour: Misbehaviour?
   let logger: Logger
 
+  /// Failures to prove an output after which the exchange is told that it cannot be proven.
+  private static let provingFailures = 3
+
   /// Returns when the lease needs nothing more of its lessee.
-  func work(_ item: WorkItem) async throws {
+  ///
+  /// - Parameter failures: How often this has failed for the lease before.
+  func work(_ item: WorkItem, after failures: Int) async throws {
     if misbehaviour == .silent {
       logger.warning("misbehaving: lease \(item.terms.id) stays unanswered")
       return
@@ -28,8 +33,8 @@ struct LeaseWorker: Sendable {
     }
     let outputs: [[UInt8]]
     do {
-      outputs = try await slice.prover.execute(inputs)
-    } catch BackendError.refused(.rangeFault, _) {
+      outputs = try await slice.executor.execute(inputs)
+    } catch BackendError.refused(.rangeFault, _) where item.state == .begun {
       logger.notice("lease \(item.terms.id): the program faults on its inputs; reporting that")
       try await client.perform(.reportRangeFault(item.terms.id), signedBy: key)
       return
@@ -47,8 +52,19 @@ struct LeaseWorker: Sendable {
         nonceCommitment: nonce(of: item).commitment(by: key.publicKey), signedBy: key)
       try await client.perform(.commitOutput(commitment), signedBy: key)
       logger.info("lease \(item.terms.id): committed slice \(item.terms.slice)")
+    } else if digests != item.outputs {
+      // An earlier run, perhaps of another plugin, has committed to something else. A receipt over
+      // either would be false; where that run was right, this costs nothing.
+      logger.error("lease \(item.terms.id): its committed output is not what this prover computes")
+      try await client.perform(.declareUnprovable(item.terms.id), signedBy: key)
+      return
     }
-    try await submitReceipt(item, slice, inputs: inputs, outputs: outputs, digests: digests)
+    do {
+      try await submitReceipt(item, slice, inputs: inputs, outputs: outputs, digests: digests)
+    } catch let error as BackendError where failures + 1 >= Self.provingFailures {
+      logger.error("lease \(item.terms.id): no proof after \(failures + 1) attempts: \(error)")
+      try await client.perform(.declareUnprovable(item.terms.id), signedBy: key)
+    }
   }
 
   /// Reveals what the commitment of the lease's outputs has promised.
@@ -135,6 +151,9 @@ struct LeaseWorker: Sendable {
 actor SliceCache {
   struct Slice: Sendable {
     let manifest: Manifest.Slice
+    let executor: ProverSession
+    /// In another process than the executor where the backend proves: the calls of one process wait
+    /// for each other, and an output is due much sooner than a proof is made.
     let prover: ProverSession
     /// Under the key that leases pin, which decides.
     let verifier: VerifierSession
@@ -146,9 +165,12 @@ actor SliceCache {
   private let client: WireClient
   private let backends: [BackendID: Backend]
   private let logger: Logger
+  /// Processes that prove; their executors are in `backends`.
+  private var proving: [BackendID: Task<Backend, any Error>] = [:]
   private var manifests: [ModelID: Manifest] = [:]
-  /// By the key record that a lease pins: it names model, slice and backend.
-  private var slices: [Digest: Slice] = [:]
+  /// By the key record that a lease pins: it names model, slice and backend. A task, so that leases
+  /// of one slice that begin together wait for one compilation.
+  private var slices: [Digest: Task<Slice, any Error>] = [:]
 
   init(client: WireClient, backends: [Backend], logger: Logger) {
     self.client = client
@@ -157,7 +179,18 @@ actor SliceCache {
   }
 
   func slice(of terms: LeaseTerms) async throws -> Slice {
-    if let known = slices[terms.keyRecord] { return known }
+    let opening = slices[terms.keyRecord] ?? Task { try await open(terms) }
+    slices[terms.keyRecord] = opening
+    do {
+      return try await opening.value
+    } catch {
+      // The next lease tries again.
+      if slices[terms.keyRecord] == opening { slices[terms.keyRecord] = nil }
+      throw error
+    }
+  }
+
+  private func open(_ terms: LeaseTerms) async throws -> Slice {
     let id = terms.assurance.backend
     guard let backend = backends[id] else {
       throw Rejection(
@@ -177,14 +210,34 @@ actor SliceCache {
       program: try await client.download(entry.program, byteLimit: Self.blobLimit),
       boundaries: Boundaries(inputs: entry.inputs, outputs: entry.outputs))
     let keys = try await backend.compile(bundle)
-    let slice = Slice(
+    let proving = try await proving(backend)
+    return Slice(
       manifest: entry,
-      prover: try await backend.openProver(key: keys.prover, boundaries: bundle.boundaries),
-      verifier: try await backend.openVerifier(
+      executor: try await backend.openProver(key: keys.prover, boundaries: bundle.boundaries),
+      prover: try await proving.openProver(key: keys.prover, boundaries: bundle.boundaries),
+      verifier: try await proving.openVerifier(
         key: try await pinnedKey(of: terms, compiled: keys.verifier),
         boundaries: bundle.boundaries))
-    slices[terms.keyRecord] = slice
-    return slice
+  }
+
+  /// The process that proves with the backend; its own where there is nothing to prove.
+  private func proving(_ backend: Backend) async throws -> Backend {
+    let id = backend.descriptor.id
+    guard id != .reexec else { return backend }
+    let opening = proving[id] ?? Task { try await backend.another() }
+    proving[id] = opening
+    do {
+      return try await opening.value
+    } catch {
+      if proving[id] == opening { proving[id] = nil }
+      throw error
+    }
+  }
+
+  /// Ends the processes that it has started.
+  func close() async {
+    for opening in proving.values { await (try? opening.value)?.close() }
+    proving = [:]
   }
 
   private func manifest(of model: ModelID) async throws -> Manifest {

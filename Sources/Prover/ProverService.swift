@@ -24,12 +24,18 @@ package struct ProverService: Service {
   package struct Configuration: Sendable {
     /// Leases at a time, of each backend.
     package var capacity: UInt32
+    /// In cost units: what takes longer than the exchange gives for it costs stake.
+    package var largestSlice: Cost
     /// The bond to have, own bond and held stake together; the difference is bonded at the start.
     package var bond: Amount
     package var misbehaviour: Misbehaviour?
 
-    package init(capacity: UInt32, bond: Amount, misbehaviour: Misbehaviour? = nil) {
+    package init(
+      capacity: UInt32, largestSlice: Cost = .maximum, bond: Amount,
+      misbehaviour: Misbehaviour? = nil
+    ) {
       self.capacity = capacity
+      self.largestSlice = largestSlice
       self.bond = bond
       self.misbehaviour = misbehaviour
     }
@@ -68,11 +74,10 @@ package struct ProverService: Service {
     try await ensureBond()
     let bids = try await placeBids()
     onReady(bids)
+    let slices = SliceCache(client: client, backends: offers.map(\.backend), logger: logger)
     let worker = LeaseWorker(
-      client: client,
-      slices: SliceCache(client: client, backends: offers.map(\.backend), logger: logger), key: key,
-      network: client.card.network, misbehaviour: configuration.misbehaviour,
-      logger: logger)
+      client: client, slices: slices, key: key, network: client.card.network,
+      misbehaviour: configuration.misbehaviour, logger: logger)
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await serve(worker) }
       group.addTask {
@@ -82,12 +87,22 @@ package struct ProverService: Service {
           // A broker that is gone gives the bid no leases either.
           _ = try? await client.perform(.cancelBid(bid), signedBy: key, deadline: .seconds(2))
         }
+        await leaveWaitingLeases()
         if configuration.misbehaviour == nil { await finishHeldLeases() }
       }
       await group.next()
       group.cancelAll()
     }
+    await slices.close()
     await client.close()
+  }
+
+  /// Gives back what has not begun, as far as the rules let it: nobody will be here when it does.
+  private func leaveWaitingLeases() async {
+    for item in (try? await client.work()) ?? [] where item.state == .leased {
+      _ = try? await client.perform(
+        .cancelLease(item.terms.id), signedBy: key, deadline: .seconds(2))
+    }
   }
 
   /// Waits, within bounds, until no lease needs its lessee: leaving one would cost stake.
@@ -123,7 +138,7 @@ package struct ProverService: Service {
     for offer in offers {
       let terms = BidTerms(
         backend: offer.backend.descriptor.id, scope: .any, price: offer.price,
-        capacity: configuration.capacity)
+        capacity: configuration.capacity, largestSlice: configuration.largestSlice)
       let placed = try await client.perform(.placeBid(terms), signedBy: key)
       bids.append(placed.envelope.digest)
       logger.info(
@@ -148,11 +163,13 @@ package struct ProverService: Service {
         working.keep(Set(items.map(\.terms.id)))
         revealing.keep(Set(items.map(\.terms.id)))
         for item in items where item.state == .begun || item.state == .committed {
-          guard working.start(item.terms.id) else { continue }
-          group.addTask { await attempt(item, working) { try await worker.work(item) } }
+          guard let failures = working.start(item.terms.id) else { continue }
+          group.addTask {
+            await attempt(item, working) { try await worker.work(item, after: failures) }
+          }
         }
         for item in items where item.nonceDuty == .now {
-          guard revealing.start(item.terms.id) else { continue }
+          guard revealing.start(item.terms.id) != nil else { continue }
           group.addTask { await attempt(item, revealing) { try await worker.reveal(item) } }
         }
       }
@@ -160,7 +177,8 @@ package struct ProverService: Service {
     }
   }
 
-  /// What fails is tried again at the next notice; what the exchange rejects is not.
+  /// What fails is tried again at the next notice; what the exchange rejects is not, unless an
+  /// earlier delivery of it has acted meanwhile: then the lease goes on from there.
   private func attempt(
     _ item: WorkItem, _ progress: LeaseProgress, _ body: () async throws -> Void
   ) async {
@@ -168,9 +186,12 @@ package struct ProverService: Service {
       try await body()
     } catch let rejection as Rejection {
       logger.warning("lease \(item.terms.id): \(rejection.sentence)")
+      if item.state == .begun, rejection.code == "lease-not-in-state" {
+        progress.retry(item.terms.id)
+      }
     } catch {
       logger.warning("lease \(item.terms.id): \(error); trying again")
-      progress.forget(item.terms.id)
+      progress.retry(item.terms.id)
     }
   }
 }

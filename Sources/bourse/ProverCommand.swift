@@ -24,7 +24,7 @@ struct ProverCommand: AsyncParsableCommand {
         EXAMPLES
           bourse prover run --key prover.key --price 1000 --capacity 16 --bond 8c
           bourse prover run --key prover.key --price 1000 --price sumcheck=2500
-          bourse prover run --key prover.key --backend reexec
+          bourse prover run --key prover.key --backend reexec --largest 500000000
           bourse prover run --key cheat.key --price 500 --misbehave wrong-output   (loses stake)
         """)
 
@@ -42,6 +42,10 @@ struct ProverCommand: AsyncParsableCommand {
     var prices: [PriceSetting] = []
     @Option(name: .long, help: "Leases at a time, of each backend.")
     var capacity: UInt32 = 16
+    @Option(
+      name: .long,
+      help: "The largest slice to take, in cost units; what you cannot run in time costs stake.")
+    var largest: UInt64?
     @Option(
       name: .long, help: "The bond to have: micro-credits, or credits with a 'c'.",
       transform: parseAmount)
@@ -71,7 +75,9 @@ struct ProverCommand: AsyncParsableCommand {
       }
       let service = ProverService(
         configuration: ProverService.Configuration(
-          capacity: capacity, bond: bond, misbehaviour: misbehave),
+          capacity: capacity,
+          largestSlice: largest.map { Cost(units: min($0, Cost.maximum.units)) } ?? .maximum,
+          bond: bond, misbehaviour: misbehave),
         offers: opened.map { ProverService.Offer($0, at: price(of: $0.descriptor.id)) },
         client: client, key: key, logger: logger
       ) { bids in

@@ -188,10 +188,21 @@ extension ExchangeTests.ProvenSliceTests {
       let session = RequestSession(client: client, key: requester)
       var order = RequestSession.Order()
       (order.proving, order.backend) = (.slices(["rectify"]), SharedBackend.fault)
+      // The broker's process has been right before; the prover's own, which proves, has not.
+      let slice = model.manifest.slices[0]
+      let backend = try await SharedBackend.served(SharedBackend.fault).backend
+      let bundle = SliceBundle(
+        onnx: try #require(model.blobs[slice.onnx]),
+        program: try #require(model.blobs[slice.program]),
+        boundaries: Boundaries(inputs: slice.inputs, outputs: slice.outputs))
+      let verifier = try await backend.openVerifier(
+        key: try await backend.compile(bundle).verifier, boundaries: bundle.boundaries)
+      let tensor = [UInt8](repeating: 3, count: 16)
+      _ = await verifier.verify(inputs: [tensor], outputs: [tensor], proof: [], context: .zero)
       // Of positive integers the Relu is the copy that the backend makes.
       let performed = try await session.submit(
         model: model.manifest.id, manifest: model.manifest,
-        inputs: [[UInt8](repeating: 3, count: 16)], order: order)
+        inputs: [tensor], order: order)
       let lease = try await within(.seconds(30)) {
         while true {
           let report = try await client.report(on: performed.envelope.digest)
