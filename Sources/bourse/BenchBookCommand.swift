@@ -35,7 +35,6 @@ extension BenchCommand {
 
     private struct Report: Encodable {
       let resting: Int
-      let bytesPerBid: Double
       let load: Double
       let kinds: [Kind]
     }
@@ -56,6 +55,11 @@ extension BenchCommand {
       let opening = load.take().steps
       for _ in 0..<resting { try load.place() }
       let places = load.take().steps
+      progress.show("filling the book")
+      var market = try Market(genesis: load.genesis)
+      for step in opening { try execute(step, &market) }
+      for step in places { try execute(step, &market) }
+      progress.show("making more commands")
       for round in 0..<commands {
         switch round % 3 {
         case 0: try load.cancel()
@@ -67,13 +71,6 @@ extension BenchCommand {
       // Their commitments and batches are signed, which takes longer than all the rest.
       for _ in 0..<commands / 5 / MarketLoad.commandsPerRequest { try load.settleRequest() }
       let requests = load.take().steps
-
-      progress.show("filling the book")
-      var market = try Market(genesis: load.genesis)
-      for step in opening { try execute(step, &market) }
-      let before = Machine.residentBytes
-      for step in places { try execute(step, &market) }
-      let bytes = Double(Machine.residentBytes - before) / Double(resting)
       progress.show("measuring")
       let kinds = [
         try measure("cancel, amend, place", orders, &market),
@@ -81,9 +78,9 @@ extension BenchCommand {
       ]
       progress.finish()
       let report = Report(
-        resting: resting, bytesPerBid: bytes, load: Machine.load, kinds: kinds)
+        resting: resting, load: Machine.load, kinds: kinds)
       if output.json { return try printJSON(report) }
-      print("\(resting) resting bids of \(Int(bytes)) bytes each, load \(report.load)")
+      print("\(resting) resting bids, load \(report.load)")
       var table = Table(
         [
           ("commands", .left), ("per second", .right), ("processor ns", .right),

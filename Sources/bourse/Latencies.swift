@@ -47,13 +47,6 @@ enum Machine {
     return text.split(separator: " ").first.flatMap { Double($0) } ?? 0
   }
 
-  /// Memory that this process holds, in bytes.
-  static var residentBytes: Int {
-    let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
-    let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
-    return pages * Int(getpagesize())
-  }
-
   /// Processor time that a process has taken so far, in seconds; this one's where none is named.
   static func processorSeconds(of process: Int32? = nil) -> Double {
     let path = "/proc/\(process.map(String.init) ?? "self")/stat"
