@@ -155,7 +155,13 @@ final class DemoProcesses: @unchecked Sendable {
     for process in processes { process.waitUntilExit() }
   }
 
-  func stopAll() { stop(lock.withLock { running }) }
+  /// The broker, which was started first, comes last: a prover that stops withdraws its bids from
+  /// it, and waits for one that is gone.
+  func stopAll() {
+    let started = lock.withLock { running }
+    stop(Array(started.dropFirst()))
+    stop(Array(started.prefix(1)))
+  }
 
   func cleanUpOnSignal(_ cleanUp: @escaping @Sendable () -> Void) {
     let sources = Interruption.handle { [self] in
