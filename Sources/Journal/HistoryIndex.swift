@@ -4,9 +4,9 @@ package import Primitives
 
 /// Which entries of the journal concern which request or bid, and which made which lease.
 ///
-/// A cache beside the journal (`docs/adr/0019-feed-and-history.md`): written after the commit, by another
-/// thread than the sequencer's, without waiting for the disk. What a crash takes from it is read
-/// from the journal again, and one that is damaged, or of another journal, is begun anew.
+/// A cache beside the journal (`docs/adr/0019-feed-and-history.md`): written after the commit, by
+/// another thread than the sequencer's, without waiting for the disk. What a crash takes from it is
+/// read from the journal again, and one that is damaged, or of another journal, is begun anew.
 package final class HistoryIndex: Sendable {
   package static let fileName = "history.sqlite"
   private static let schemaVersion = 1
