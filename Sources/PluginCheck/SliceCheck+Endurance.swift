@@ -14,25 +14,35 @@ extension SliceCheck {
 
   /// Bound for the answer, of the header's "poll it about every 10 ms".
   private static let cancellationLimit = Duration.milliseconds(100)
+  /// Tries at one moment of a proof before it counts as late there. A backend that does not poll is
+  /// late every time, a busy machine only now and then.
+  private static let cancellationTries = 5
 
   private func cancellationIsAnswered(_ proven: Proven) async throws -> Finding {
     let prover = try await backend.openProver(key: proven.keys.prover, boundaries: boundaries)
-    let (_, whole) = try await Figures.timed { try await prover.prove(proven.statement) }
+    let inference = proven.statement.inferences[0]
+    let whole = try await prover.timedProof(of: inference).whole
     var latencies: [Duration] = []
-    for part in [0.1, 0.3, 0.5, 0.7, 0.2, 0.4, 0.6] {
-      let task = Task { try await prover.prove(proven.statement) }
-      try await Task.sleep(for: whole * part)
-      let (result, latency) = await Figures.timed {
-        task.cancel()
-        return await task.result
+    for percent in [10, 30, 50, 70, 20, 40, 60] {
+      var late: [Duration] = []
+      for _ in 0..<Self.cancellationTries {
+        let proof = try await prover.timedProof(
+          of: inference, stoppedAfter: whole * percent / 100)
+        guard let latency = proof.sinceStop else { break }
+        guard latency <= Self.cancellationLimit else {
+          late.append(latency)
+          continue
+        }
+        // A finished one was done before it heard.
+        if !proof.isFinished { latencies.append(latency) }
+        break
       }
-      switch result {
-      // It was done before it heard.
-      case .success: continue
-      case .failure(BackendError.refused(.cancelled, _)), .failure(BackendError.cancelled):
-        latencies.append(latency)
-      case .failure(let error): throw error
+      if late.count == Self.cancellationTries, let best = late.min() {
+        throw Failure(
+          "answered late each time at \(percent) % of \(Figures.milliseconds(whole)): "
+            + "\(Figures.milliseconds(best)) in the best of \(late.count) tries")
       }
+      latencies += late
     }
     let verifier = try await backend.openVerifier(
       key: proven.keys.verifier, boundaries: boundaries)
@@ -44,12 +54,9 @@ extension SliceCheck {
       return .notApplicable("done in \(Figures.milliseconds(whole)), too soon to be cancelled")
     }
     latencies.sort()
-    let median = latencies[latencies.count / 2]
-    let figures =
-      "median \(Figures.milliseconds(median)) of \(latencies.count) tries, most "
-      + Figures.milliseconds(latencies[latencies.count - 1])
-    try require(median <= Self.cancellationLimit, "answered late: \(figures)")
-    return .passed(figures)
+    return .passed(
+      "median \(Figures.milliseconds(latencies[latencies.count / 2])) of \(latencies.count) tries, "
+        + "most \(Figures.milliseconds(latencies[latencies.count - 1]))")
   }
 
   /// Two of each role, used in turn: what one keeps of an execution is not the other's.

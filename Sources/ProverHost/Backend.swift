@@ -145,9 +145,15 @@ package final class Backend: Sendable {
     try await worker.perform(request, session: session)
   }
 
+  func measure(
+    _ request: HostRequest, in session: SessionSource, stopAfter: UInt64
+  ) async -> (reply: Result<HostReply, any Error>, times: CallTimes?) {
+    await worker.measure(request, session: session, stopAfter: stopAfter)
+  }
+
   func close(_ session: SessionSource) { worker.close(session: session.id) }
 
-  fileprivate func failure(_ reply: HostReply, _ operation: HostOperation) -> BackendError {
+  func failure(_ reply: HostReply, _ operation: HostOperation) -> BackendError {
     guard case .refused(let code, let diagnostic) = reply else {
       return .malformedAnswer(operation, "it is the answer to another question")
     }
@@ -160,8 +166,8 @@ package final class Backend: Sendable {
 
 /// A prover key loaded for many executions and proofs. Closed when the last reference goes.
 package final class ProverSession: Sendable {
-  private let backend: Backend
-  private let source: SessionSource
+  let backend: Backend
+  let source: SessionSource
 
   fileprivate init(backend: Backend, source: SessionSource) {
     (self.backend, self.source) = (backend, source)

@@ -12,6 +12,15 @@ struct SessionSource: Sendable {
   let boundaries: Boundaries
 }
 
+/// What a call took as the thread that reads the host process sees it, so that nothing which waits
+/// for a thread of Swift's pool counts.
+struct CallTimes: Sendable {
+  /// From its request to its end.
+  let whole: Duration
+  /// From telling the host to stop to its end; nil where it ended untold.
+  let sinceStop: Duration?
+}
+
 /// The thread that owns a backend's host process: it starts it, does its blocking reads, kills it
 /// at a deadline, and starts it again for the next job. Swift's cooperative threads only queue
 /// jobs.
@@ -21,6 +30,8 @@ final class HostWorker: Sendable {
     /// Nil asks for nothing but an open host.
     let request: HostRequest?
     let session: SessionSource?
+    /// Nanoseconds that the host is at it before it is told to stop. Nil measures nothing.
+    var stopAfter: UInt64? = nil
     let continuation: CheckedContinuation<HostReply, any Error>?
   }
 
@@ -29,6 +40,8 @@ final class HostWorker: Sendable {
     var nextID: UInt64 = 1
     var cancelled: Set<UInt64> = []
     var usage: HostUsage?
+    /// Of the jobs that are measured, until whoever asked has read them.
+    var times: [UInt64: CallTimes] = [:]
     var stopped = false
     var hasEnded = false
     var awaitingEnd: [CheckedContinuation<Void, Never>] = []
@@ -105,6 +118,27 @@ final class HostWorker: Sendable {
       state.withLock { _ = $0.cancelled.insert(id) }
       ring()
     }
+  }
+
+  /// As `perform`, but the host is told to stop once it has been at it for `stopAfter`
+  /// nanoseconds. The times are nil where the host was never asked.
+  func measure(
+    _ request: HostRequest, session: SessionSource, stopAfter: UInt64
+  ) async -> (reply: Result<HostReply, any Error>, times: CallTimes?) {
+    let id = newID()
+    let reply: Result<HostReply, any Error>
+    do {
+      reply = .success(
+        try await withCheckedThrowingContinuation { continuation in
+          enqueue(
+            Job(
+              id: id, request: request, session: session, stopAfter: stopAfter,
+              continuation: continuation))
+        })
+    } catch {
+      reply = .failure(error)
+    }
+    return (reply, state.withLock { $0.times.removeValue(forKey: id) })
   }
 
   /// What the host process has used up to now. Throws `BackendError`.
@@ -241,10 +275,34 @@ final class HostWorker: Sendable {
   private func exchange(
     _ request: HostRequest, with process: HostProcess, for job: Job
   ) throws(BackendError) -> HostReply {
+    // Of the job's own request, not of what had to be opened for it.
+    guard let stopAfter = job.stopAfter, request.operation == job.request?.operation else {
+      var untold: UInt64?
+      return try exchange(request, with: process, for: job, stop: .max, told: &untold)
+    }
+    let start = FrameSocket.now()
+    let (stop, isNever) = start.addingReportingOverflow(stopAfter)
+    var told: UInt64?
+    defer {
+      let end = FrameSocket.now()
+      let sinceStop = told.map { Duration.nanoseconds(end - $0) }
+      let times = CallTimes(whole: Duration.nanoseconds(end - start), sinceStop: sinceStop)
+      state.withLock { $0.times[job.id] = times }
+    }
+    return try exchange(
+      request, with: process, for: job, stop: isNever ? .max : stop, told: &told)
+  }
+
+  /// - Parameters:
+  ///   - stop: When the host is told to stop, cancelled or not.
+  ///   - told: When it was.
+  private func exchange(
+    _ request: HostRequest, with process: HostProcess, for job: Job, stop: UInt64,
+    told: inout UInt64?
+  ) throws(BackendError) -> HostReply {
     let operation = request.operation ?? .open
     let milliseconds = configuration.milliseconds(for: operation)
     var deadline = FrameSocket.now() + UInt64(milliseconds) * 1_000_000
-    var cancelling = false
     var notes = 0
     do {
       do {
@@ -255,16 +313,14 @@ final class HostWorker: Sendable {
         throw BackendError.requestTooLarge(operation, bytes: bytes)
       }
       while true {
-        let frame: [UInt8]
-        do {
-          frame = try process.stream.receive(deadline: deadline, wake: bell)
-        } catch .woken {
-          awaitBell()
-          if isCancelled(job), !cancelling {
-            cancelling = true
-            deadline = min(deadline, FrameSocket.now() + Self.cancellationGrace)
-            try process.stream.send(HostRequest.cancel, deadline: deadline)
-          }
+        let now = FrameSocket.now()
+        if told == nil, now >= stop || isCancelled(job) {
+          told = now
+          deadline = min(deadline, now + Self.cancellationGrace)
+          try process.stream.send(HostRequest.cancel, deadline: deadline)
+        }
+        let pause = told == nil ? stop : .max
+        guard let frame = try receive(from: process, deadline: deadline, pause: pause) else {
           continue
         }
         let reply: HostReply
@@ -285,7 +341,7 @@ final class HostWorker: Sendable {
     } catch let failure as FrameSocket.Failure {
       let how = process.kill()
       switch failure {
-      case .timedOut where cancelling: throw .cancelled(operation)
+      case .timedOut where told != nil: throw .cancelled(operation)
       case .timedOut: throw .deadlineExceeded(operation, milliseconds: milliseconds)
       case .tooLong(let bytes): throw .malformedAnswer(operation, "a frame of \(bytes) bytes")
       case .closed, .woken: throw .crashed(operation, how)
@@ -294,6 +350,22 @@ final class HostWorker: Sendable {
       throw error
     } catch {
       fatalError("nothing else is thrown above")
+    }
+  }
+
+  /// Nil where the bell was rung, or `pause` came, first.
+  private func receive(
+    from process: HostProcess, deadline: UInt64, pause: UInt64
+  ) throws(FrameSocket.Failure) -> [UInt8]? {
+    do {
+      return try process.stream.receive(deadline: min(deadline, pause), wake: bell)
+    } catch {
+      switch error {
+      case .woken: awaitBell()
+      case .timedOut where pause < deadline: break
+      default: throw error
+      }
+      return nil
     }
   }
 

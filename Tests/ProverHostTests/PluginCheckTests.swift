@@ -49,13 +49,23 @@ import Testing
 
   @Test(arguments: [
     ("LEAKS", "memory"), ("CRASH_IN_VERIFY", "prove and verify"), ("SHORT_OUTPUT", "execute"),
-    ("CRASH_IN_BATCH", "batch"),
+    ("CRASH_IN_BATCH", "batch"), ("NEVER_POLLS", "cancellation"),
+    ("POLLS_AT_FIRST", "cancellation"),
   ])
   func catchesWhatGoesWrong(fault: String, check: String) async throws {
     let configuration = try Fixtures.fault(fault)
     defer { unlink(configuration.plugin) }
     let report = try await report(configuration, mutants: 0)
     #expect(report.results.contains { $0.check == check && $0.outcome == .failed })
+  }
+
+  /// As a busy machine is: late now and then.
+  @Test func cancellationThatIsAnsweredNowAndThenPasses() async throws {
+    let configuration = try Fixtures.fault("POLLS_IN_EVERY_SECOND_PROOF")
+    defer { unlink(configuration.plugin) }
+    let report = try await report(configuration, mutants: 0)
+    let result = try #require(report.results.first { $0.check == "cancellation" })
+    #expect(result.outcome == .passed, "\(result.measured)")
   }
 
   @Test func failsWhereThePluginTakesNoSlice() async throws {

@@ -67,10 +67,27 @@ static bourse_status execute(
   return BOURSE_OK;
 }
 
+/* Whether a proof polls in step k of its 25. */
+#ifdef FAULT_NEVER_POLLS
+#define POLLS 0
+#elif defined(FAULT_POLLS_AT_FIRST)
+#define POLLS (k < 10)
+#elif defined(FAULT_POLLS_IN_EVERY_SECOND_PROOF)
+#define POLLS (proofs % 2 == 0)
+#endif
+
 static bourse_status prove(
     bourse_session *s, const bourse_call *c, const bourse_inference *i, const uint8_t *context,
     const bourse_sink *proof) {
   (void)s, (void)c, (void)i, (void)context, (void)proof;
+#ifdef POLLS
+  static int proofs;
+  proofs++;
+  for (int k = 0; k < 25; k++) {
+    if (POLLS && c->is_cancelled(c)) return BOURSE_CANCELLED;
+    usleep(10 * 1000);
+  }
+#endif
   return BOURSE_OK;
 }
 
@@ -85,7 +102,7 @@ static bourse_status verify(
   if (verified++ > 0) *verdict = BOURSE_INVALID;
 #endif
 #ifdef FAULT_LEAKS
-  memset(malloc(1 << 20), 1, 1 << 20);
+  memset(malloc(3 << 19), 1, 3 << 19);
 #endif
 #ifdef FAULT_CRASH_IN_VERIFY
   abort();
