@@ -10,7 +10,7 @@ extension Sequencer {
     _ command: Command, network: NetworkID, signedBy key: SigningKey, _ logger: Logger
   ) async {
     let envelope = Envelope(
-      network: network, nonce: .random(), expiry: Tick.now.advanced(by: 60_000),
+      network: network, nonce: .random(), expiry: clock().advanced(by: 60_000),
       body: command.canonicalBytes, signedBy: key)
     switch await submit(envelope, command) {
     case .failure(let error): logger.critical("\(error)")

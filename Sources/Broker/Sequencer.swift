@@ -45,7 +45,7 @@ package actor Sequencer {
   private var waiting: [Waiting] = []
   private var positions: [Digest: Int] = [:]
   private var lastTick: Tick
-  private let clock: @Sendable () -> Tick
+  let clock: @Sendable () -> Tick
   /// When this actor last ran.
   private var lastAlive: Tick
   /// It did not run for longer than the rules call an outage, and has not made up for that yet.
@@ -127,7 +127,7 @@ package actor Sequencer {
   }
 
   private func check(_ envelope: Envelope) throws(BrokerError) {
-    let now = Tick.now
+    let now = clock()
     guard envelope.expiry >= now else { throw .expired(at: envelope.expiry, now: now) }
     guard market.hasAccount(envelope.author) else { throw .unknownAuthor(envelope.author) }
   }
