@@ -86,7 +86,7 @@ extension ExchangeTests.AttestedSliceTests {
       async let ended = asked.end()
 
       let (client, id) = (exchange.client(auditor), asked.id)
-      let wrong = try await within(.seconds(20)) {
+      let wrong = try await within(.seconds(60)) {
         while true {
           let report = try await client.report(on: id)
           for lease in report.leases where lease.challengeableUntil != nil {
@@ -144,7 +144,7 @@ extension ExchangeTests.AttestedSliceTests {
       // The requester only looks on, as somebody else.
       let onlooker = RequestSession(client: exchange.client(nil), key: SigningKey.random())
       let (id, start) = (asked.id, await exchange.balances())
-      let report = try await within(.seconds(30)) { try await onlooker.follow(id) { _ in } }
+      let report = try await within(.seconds(60)) { try await onlooker.follow(id) { _ in } }
       #expect(report.state == .final)
       #expect(report.seed == nil)
       #expect(report.coverage?.audited == 3)
@@ -164,7 +164,7 @@ extension ExchangeTests.AttestedSliceTests {
       try await exchange.publish(sample)
       let asked = try await exchange.ask(sample, try sample.input(), auditRate: 0)
       let id = asked.id
-      let deadline = ContinuousClock.now + .seconds(10)
+      let deadline = ContinuousClock.now + .seconds(60)
       var commitment: Digest?
       while commitment == nil, ContinuousClock.now < deadline {
         try await Task.sleep(for: .milliseconds(5))

@@ -57,7 +57,7 @@ extension ExchangeTests.DelegatedStakeTests {
       try await client.perform(.undelegate(prover.publicKey, amount: stake), signedBy: holder)
       #expect(try await client.stake(of: holder.publicKey).delegations.count == 1)
       let whole = Exchange.deposit + earned
-      try await within(.seconds(20)) {
+      try await within(.seconds(60)) {
         while try await client.balances(of: holder.publicKey).first?.balance != whole {
           try await Task.sleep(for: .milliseconds(20))
         }

@@ -167,7 +167,7 @@ extension ExchangeTests.HistoryTests {
   private func settledTrades(
     _ client: WireClient, _ exchange: Exchange
   ) async throws -> [Trade] {
-    let deadline = ContinuousClock.now + .seconds(10)
+    let deadline = ContinuousClock.now + .seconds(60)
     while true {
       do {
         return try await client.trades(limit: 100)

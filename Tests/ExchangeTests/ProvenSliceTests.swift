@@ -170,7 +170,7 @@ extension ExchangeTests.ProvenSliceTests {
       order.proving = .none
       let performed = try await session.submit(
         model: id, manifest: model.manifest, inputs: [input], order: order)
-      let report = try await within(.seconds(30)) {
+      let report = try await within(.seconds(60)) {
         try await session.follow(performed.envelope.digest) { _ in }
       }
       #expect(report.state == .final)
@@ -203,7 +203,7 @@ extension ExchangeTests.ProvenSliceTests {
       let performed = try await session.submit(
         model: model.manifest.id, manifest: model.manifest,
         inputs: [tensor], order: order)
-      let lease = try await within(.seconds(30)) {
+      let lease = try await within(.seconds(60)) {
         while true {
           let report = try await client.report(on: performed.envelope.digest)
           if let lease = report.leases.first(where: { $0.terms.slice == 0 && $0.state.isFinal }) {

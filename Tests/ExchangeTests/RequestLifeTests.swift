@@ -117,7 +117,7 @@ extension ExchangeTests.RequestLifeTests {
   func leaseOfWhoeverIsLateLapsesAndItsSliceIsLeasedAgain(_ cheating: Misbehaviour) async throws {
     let sample = try SampleModel.mlp.get()
     var parameters = Parameters()
-    parameters.executeWindow = 3_000
+    parameters.executeWindow = 6_000
     try await Exchange.run(parameters) { exchange in
       try await exchange.publish(sample)
       let cheat = try await exchange.prover(price: 700, capacity: 1, cheating)

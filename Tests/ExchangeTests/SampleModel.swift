@@ -154,6 +154,6 @@ struct TookTooLong: Error { let limit: Duration }
 extension Asked {
   func end() async throws -> RequestReport {
     let (session, id) = (session, id)
-    return try await within(.seconds(30)) { try await session.follow(id) { _ in } }
+    return try await within(.seconds(60)) { try await session.follow(id) { _ in } }
   }
 }

@@ -162,12 +162,11 @@ private func asking(_ card: BrokerCard) -> WireClient { client(card) }
     journal.append(events: 600)
     let entry = journal.entries[0]
     // Two hundred times what may wait anywhere: 30 KB each.
-    let start = ContinuousClock.now
+    // Where it did, this would last until the suite's time is over.
     for _ in 0..<200 {
       await server.publish(
         [FeedEntry](repeating: entry, count: 50), head: journal.head)
     }
-    #expect(ContinuousClock.now - start < .seconds(20))
     await feed.close()
     await idle.close()
     await server.shutdown()
