@@ -43,6 +43,8 @@ package struct ProverService: Service {
 
   /// How long a stop waits for the leases that are held.
   private static let finishingLimit = Duration.seconds(30)
+  /// After this long without an answer a stop takes the broker for gone.
+  private static let silenceLimit = Duration.seconds(2)
 
   private let configuration: Configuration
   private let offers: [Offer]
@@ -50,13 +52,16 @@ package struct ProverService: Service {
   private let key: SigningKey
   private let logger: Logger
   private let onReady: @Sendable ([BidID]) -> Void
+  private let onCoolDown: @Sendable (Tick) -> Void
 
   /// - Parameters:
   ///   - offers: One bid each.
   ///   - onReady: Called once the bids rest in the book, in the order of the offers.
+  ///   - onCoolDown: Called where they have to wait, after a slash, with the tick until which.
   package init(
     configuration: Configuration, offers: [Offer], client: WireClient, key: SigningKey,
-    logger: Logger, onReady: @escaping @Sendable ([BidID]) -> Void = { _ in }
+    logger: Logger, onReady: @escaping @Sendable ([BidID]) -> Void = { _ in },
+    onCoolDown: @escaping @Sendable (Tick) -> Void = { _ in }
   ) {
     self.configuration = configuration
     self.offers = offers
@@ -64,6 +69,7 @@ package struct ProverService: Service {
     self.key = key
     self.logger = logger
     self.onReady = onReady
+    self.onCoolDown = onCoolDown
   }
 
   package func run() async throws {
@@ -72,48 +78,89 @@ package struct ProverService: Service {
       logger.warning("THIS PROVER CHEATS ON PURPOSE (\(misbehaviour.rawValue)): it will lose stake")
     }
     try await ensureBond()
-    let bids = try await placeBids()
-    onReady(bids)
     let slices = SliceCache(client: client, backends: offers.map(\.backend), logger: logger)
     let worker = LeaseWorker(
       client: client, slices: slices, key: key, network: client.card.network,
       misbehaviour: configuration.misbehaviour, logger: logger)
-    await withTaskGroup(of: Void.self) { group in
-      group.addTask { await serve(worker) }
-      group.addTask {
-        guard (try? await gracefulShutdown()) != nil else { return }
-        logger.info("withdrawing what it bids")
-        for bid in bids {
-          // A broker that is gone gives the bid no leases either.
-          _ = try? await client.perform(.cancelBid(bid), signedBy: key, deadline: .seconds(2))
-        }
-        await leaveWaitingLeases()
-        if configuration.misbehaviour == nil { await finishHeldLeases() }
+    var failure: (any Error)?
+    do {
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        defer { group.cancelAll() }
+        // Leases of an earlier run do not wait for the bids.
+        group.addTask { await serve(worker) }
+        group.addTask { try await bid() }
+        try await group.next()
       }
-      await group.next()
-      group.cancelAll()
+    } catch {
+      failure = error
     }
     await slices.close()
     await client.close()
+    if let failure { throw failure }
   }
 
-  /// Gives back what has not begun, as far as the rules let it: nobody will be here when it does.
-  private func leaveWaitingLeases() async {
-    for item in (try? await client.work()) ?? [] where item.state == .leased {
-      _ = try? await client.perform(
-        .cancelLease(item.terms.id), signedBy: key, deadline: .seconds(2))
+  /// Keeps the bids in the book until the service is stopped, and then leaves in good order.
+  private func bid() async throws {
+    var bids: [BidID] = []
+    if try await coolDown() {
+      bids = try await placeBids()
+      onReady(bids)
+    }
+    guard (try? await gracefulShutdown()) != nil else { return }
+    logger.info("withdrawing what it bids")
+    do {
+      try await withdraw(bids)
+    } catch {
+      logger.warning("the broker does not answer (\(error)); leaving without it")
     }
   }
 
+  /// Waits until the key may place bids. False where it was stopped before.
+  private func coolDown() async throws -> Bool {
+    while true {
+      let report = try await client.stake(of: key.publicKey)
+      guard let until = report.isCoolingUntil else { return true }
+      onCoolDown(until)
+      do {
+        try await cancelWhenGracefulShutdown {
+          try await Task.sleep(
+            for: .milliseconds(until.milliseconds - report.tick.milliseconds))
+        }
+      } catch is CancellationError {
+        return false
+      }
+    }
+  }
+
+  /// Throws at the first question that a broker leaves open: one that is gone gives no leases
+  /// either.
+  private func withdraw(_ bids: [BidID]) async throws {
+    for bid in bids { try await cancel(.cancelBid(bid)) }
+    // What has not begun is given back, as far as the rules let it: nobody will be here when it
+    // does.
+    for item in try await client.work(deadline: Self.silenceLimit) where item.state == .leased {
+      try await cancel(.cancelLease(item.terms.id))
+    }
+    if configuration.misbehaviour == nil { try await finishHeldLeases() }
+  }
+
+  /// What the market rejects has ended by itself.
+  private func cancel(_ command: Command) async throws {
+    do {
+      try await client.perform(command, signedBy: key, deadline: Self.silenceLimit)
+    } catch is Rejection {}
+  }
+
   /// Waits, within bounds, until no lease needs its lessee: leaving one would cost stake.
-  private func finishHeldLeases() async {
+  private func finishHeldLeases() async throws {
     let end = ContinuousClock.now + Self.finishingLimit
-    while ContinuousClock.now < end, let items = try? await client.work(),
-      items.contains(where: {
+    while ContinuousClock.now < end {
+      let items = try await client.work(deadline: Self.silenceLimit)
+      let isNeeded = items.contains {
         $0.state.rawValue < LeaseState.submitted.rawValue || $0.nonceDuty != .none
-      })
-    {
-      try? await Task.sleep(for: .milliseconds(50))
+      }
+      guard isNeeded else { return }
+      try await Task.sleep(for: .milliseconds(50))
     }
   }
 

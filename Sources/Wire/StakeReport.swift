@@ -27,6 +27,8 @@ package struct StakeReport: Hashable, Sendable, CanonicalCodable {
   package let tick: Tick
   /// The key's own stake, that behind leases included.
   package let bond: Amount
+  /// Until when it places no bid, after a slash; past or zero where nothing stands in its way.
+  package let coolingUntil: Tick
   /// Its sums on their way out of the bond.
   package let unbondings: [Prover.Unbonding]
   /// Nil where nothing was ever delegated to it, and it has offered no commission.
@@ -39,6 +41,7 @@ package struct StakeReport: Hashable, Sendable, CanonicalCodable {
   package init(_ key: PublicKey, in market: Market, at tick: Tick) {
     self.tick = tick
     bond = market.bonded(by: key)
+    coolingUntil = market.provers[key]?.coolingUntil ?? .zero
     unbondings = market.provers[key]?.unbondings ?? []
     pool = market.pools[key]
     held = market.ledger.amount(.delegatedHold(key))
@@ -47,9 +50,13 @@ package struct StakeReport: Hashable, Sendable, CanonicalCodable {
     }.sorted { $0.prover < $1.prover }
   }
 
+  /// Until when it places no bid; nil where it may.
+  package var isCoolingUntil: Tick? { coolingUntil > tick ? coolingUntil : nil }
+
   package func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(tick)
     encoder.append(bond)
+    encoder.append(coolingUntil)
     encoder.append(unbondings)
     encoder.append(pool)
     encoder.append(held)
@@ -59,6 +66,7 @@ package struct StakeReport: Hashable, Sendable, CanonicalCodable {
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     tick = try decoder.record()
     bond = try decoder.record()
+    coolingUntil = try decoder.record()
     unbondings = try decoder.list(limit: Prover.unbondingLimit, elementSize: 16)
     pool = try decoder.optional()
     held = try decoder.record()

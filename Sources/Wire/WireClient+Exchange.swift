@@ -57,8 +57,8 @@ extension WireClient {
   }
 
   /// The live leases of the client's own identity.
-  package func work() async throws -> [WorkItem] {
-    try await answer(to: .work, as: Records<WorkItem>.self).records
+  package func work(deadline: Duration = defaultDeadline) async throws -> [WorkItem] {
+    try await answer(to: .work, as: Records<WorkItem>.self, deadline: deadline).records
   }
 
   package func provers() async throws -> [ProverRecord] {
@@ -208,9 +208,9 @@ extension WireClient {
   }
 
   private func answer<Answer: CanonicalCodable>(
-    to query: Query, as type: Answer.Type = Answer.self
+    to query: Query, as type: Answer.Type = Answer.self, deadline: Duration = defaultDeadline
   ) async throws -> Answer {
-    try Answer(canonicalBytes: try await ask(query.canonicalBytes))
+    try Answer(canonicalBytes: try await ask(query.canonicalBytes, deadline: deadline))
   }
 }
 

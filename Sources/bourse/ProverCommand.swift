@@ -18,8 +18,8 @@ struct ProverCommand: AsyncParsableCommand {
       abstract: "Keep a bid in the book of each backend and work the leases they are given.",
       discussion: """
         The bond is topped up from your available credits at the start. Ctrl-C withdraws the bids. \
-        Without --backend it bids with every backend it has: sumcheck, reexec, and those of the \
-        plugins that --plugin adds.
+        After a slash they are placed once the cool-down is over. Without --backend it bids with \
+        every backend it has: sumcheck, reexec, and those of the plugins that --plugin adds.
 
         EXAMPLES
           bourse prover run --key prover.key --price 1000 --capacity 16 --bond 8c
@@ -79,14 +79,19 @@ struct ProverCommand: AsyncParsableCommand {
           largestSlice: largest.map { Cost(units: min($0, Cost.maximum.units)) } ?? .maximum,
           bond: bond, misbehaviour: misbehave),
         offers: opened.map { ProverService.Offer($0, at: price(of: $0.descriptor.id)) },
-        client: client, key: key, logger: logger
-      ) { bids in
-        for (bid, backend) in zip(bids, opened) {
+        client: client, key: key, logger: logger,
+        onReady: { bids in
+          for (bid, backend) in zip(bids, opened) {
+            logger.notice(
+              "bid \(bid.short) of \(key.publicKey.short) on \(backend.descriptor.id) rests in the book"
+            )
+          }
+        },
+        onCoolDown: { until in
           logger.notice(
-            "bid \(bid.short) of \(key.publicKey.short) on \(backend.descriptor.id) rests in the book"
+            "\(key.publicKey.short) was slashed and places no bid until \(describe(until)); waiting until then. Find out why meanwhile (docs/prover.md), or end it with Ctrl-C"
           )
-        }
-      }
+        })
       try await runUntilSignalled(service, logger)
       for backend in opened { await backend.close() }
     }

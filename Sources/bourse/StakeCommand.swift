@@ -84,15 +84,20 @@ struct StakeCommand: AsyncParsableCommand {
     if json {
       struct Shown: Encodable {
         let key: String
+        let coolingUntil: UInt64?
         let pool: Pool?
         let delegations: [Delegated]
       }
       return try printJSON(
         Shown(
-          key: key.description, pool: report.pool.map { Pool(report, $0) },
+          key: key.description, coolingUntil: report.isCoolingUntil?.milliseconds,
+          pool: report.pool.map { Pool(report, $0) },
           delegations: report.delegations.map(Delegated.init)))
     }
     print("key \(key)")
+    if let until = report.isCoolingUntil {
+      print("it was slashed, and places no bid until \(describe(until))")
+    }
     if let pool = report.pool { print(Self.text(report, pool)) }
     print(
       report.delegations.isEmpty
