@@ -49,6 +49,10 @@ struct BrokerCommand: AsyncParsableCommand {
     @Option(name: .long, help: "Milliseconds from an output to its receipt (first start only).")
     var proveWindow: UInt64?
     @Option(
+      name: .long,
+      help: "Milliseconds in which nonces of attested slices are revealed (first start only).")
+    var revealWindow: UInt64?
+    @Option(
       name: .customLong("verifier"),
       help: ArgumentHelp(
         "The public key, or key file, of a verifier elsewhere whose verdicts count. Repeatable.",
@@ -172,6 +176,7 @@ struct BrokerCommand: AsyncParsableCommand {
       var parameters = Parameters()
       if let executeWindow { parameters.executeWindow = executeWindow }
       if let proveWindow { parameters.proveWindow = proveWindow }
+      if let revealWindow { parameters.revealWindow = revealWindow }
       return parameters
     }
   }

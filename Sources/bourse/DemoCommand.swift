@@ -15,9 +15,13 @@ struct DemoCommand: AsyncParsableCommand {
       when everything came out as promised: the right answer, the cheat slashed, the honest paid, \
       the same balances on replay, and a bundle that verifies offline, proofs included.
 
+      A cheat that withholds its nonce works rightly: there the slices without proofs are \
+      attested, and all of them must come out audited, at the cheat's cost.
+
       EXAMPLES
         bourse demo
         bourse demo --digit 7 --misbehave bad-proof
+        bourse demo --misbehave withhold-nonce
         bourse demo --prove all
         bourse demo --json
       """)
@@ -33,7 +37,9 @@ struct DemoCommand: AsyncParsableCommand {
       "Which slices are proven, as for `bourse request submit`; at least one.", valueName: "slices")
   )
   var prove = ProvingPolicy.critical(2)
-  @Option(name: .long, help: "How the cheat cheats: wrong-output, bad-proof or bad-root.")
+  @Option(
+    name: .long,
+    help: "How the cheat cheats: wrong-output, bad-proof, bad-root or withhold-nonce.")
   var misbehave = Misbehaviour.wrongOutput
   @Option(name: .long, help: "Keep the broker's directory, keys and bundle here.")
   var keep: String?
@@ -45,8 +51,11 @@ struct DemoCommand: AsyncParsableCommand {
     guard prove != .none else {
       throw ValidationError("The demo's cheat is a prover; --prove at least one slice.")
     }
-    guard [.wrongOutput, .badProof, .badRoot].contains(misbehave) else {
-      throw ValidationError("--misbehave is wrong-output, bad-proof or bad-root.")
+    guard [.wrongOutput, .badProof, .badRoot, .withholdNonce].contains(misbehave) else {
+      throw ValidationError("--misbehave is wrong-output, bad-proof, bad-root or withhold-nonce.")
+    }
+    guard misbehave != .withholdNonce || prove != .all else {
+      throw ValidationError("Nonces are of slices without a proof; --prove fewer than all.")
     }
   }
 

@@ -28,6 +28,14 @@ struct DemoResult: Encodable {
     let replacement: Int64
   }
 
+  /// What a lessee that did not reveal its nonce paid for the audits.
+  struct Unrevealed: Encodable {
+    let prover: String
+    let lease: UInt64
+    let slice: String
+    let penalty: Int64
+  }
+
   /// One slice as the bundle shows it.
   struct Proof: Encodable {
     let slice: String
@@ -73,6 +81,7 @@ struct DemoResult: Encodable {
   let label: Int
   let slices: [RequestReportShown.Lease]
   let slashed: [Slash]
+  let unrevealed: [Unrevealed]
   /// Of all slices, as `bourse verify` found them offline; none where it refused the bundle.
   let proofs: [Proof]
   let coverage: CoverageShown?
@@ -81,7 +90,7 @@ struct DemoResult: Encodable {
   let timings: Timings
 
   private enum CodingKeys: String, CodingKey {
-    case answer, label, slices, slashed, proofs, coverage, ledger, audit, timings
+    case answer, label, slices, slashed, unrevealed, proofs, coverage, ledger, audit, timings
   }
 
   /// What did not come out as promised.
@@ -107,12 +116,14 @@ struct Demonstration {
     var file: String = ""
   }
 
-  /// The cheat bids for proofs alone; the honest bid with all they have.
+  /// The cheat bids for proofs alone, or for what is attested if it withholds a nonce; the honest
+  /// bid with all they have.
   private static let provers: [(name: String, price: String, capacity: String)] = [
     ("cheat", "700", "1"), ("honest-1", "1000", "4"), ("honest-2", "1300", "8"),
   ]
   /// Of the slices to one prover, so that in the end both honest ones have earned.
   private var spread: Int { (sliceCount + 1) / 2 }
+  private var isNonceWithheld: Bool { misbehaviour == .withholdNonce }
   /// On which influence is measured.
   private static let influenceSamples = 16
 
@@ -184,7 +195,8 @@ struct Demonstration {
         slice.name, shapes(slice.inputs), shapes(slice.outputs), "\(slice.cost)",
         "\(slice.influence.flips) of \(slice.influence.trials)",
         describe(share: Double(criticalities[index].combined.parts) / 1_000_000),
-        proven.contains(index) ? "a proof" : "running it again",
+        proven.contains(index)
+          ? "a proof" : isNonceWithheld ? "its prover's word" : "running it again",
       ])
     }
     narrator.line(table.text)
@@ -197,7 +209,7 @@ struct Demonstration {
       [
         "broker", "run", "--data", folder + "/broker", "--network", "demo", "--endpoint",
         "tcp://127.0.0.1:0", "--verbose",
-      ])
+      ] + (isNonceWithheld ? ["--reveal-window", "2000"] : []))
     let path = folder + "/broker/broker.json"
     try await eventually("the broker's start", child: process, "broker") {
       FileManager.default.fileExists(atPath: path)
@@ -250,7 +262,8 @@ struct Demonstration {
   }
 
   private func backends(of party: Party) -> [BackendID] {
-    isCheat(party) ? [.sumcheck] : BackendOptions.builtIn
+    guard isCheat(party) else { return BackendOptions.builtIn }
+    return [isNonceWithheld ? .reexec : .sumcheck]
   }
 
   private func isCheat(_ party: Party) -> Bool { party.name == "cheat" }
@@ -264,7 +277,7 @@ struct Demonstration {
         "--broker", folder + "/broker/broker.json", "--wait", "--bundle",
         folder + "/answer.bundle", "--json", "--prove", proving.description, "--spread",
         "\(spread)",
-      ])
+      ] + (isNonceWithheld ? ["--attest"] : []))
     return try JSONDecoder().decode(RequestReportShown.self, from: data)
   }
 
@@ -297,9 +310,10 @@ struct Demonstration {
     }
     let accounts = Set(before.keys).union(after.keys).sorted()
     let names = Dictionary(parties.map { ($0.key.publicKey, $0.name) }) { first, _ in first }
+    let (slashed, unrevealed) = try losses(model)
     var result = DemoResult(
-      answer: shown.answer, label: label, slices: shown.leases,
-      slashed: try slashes(model), proofs: proofs(verified, model.manifest),
+      answer: shown.answer, label: label, slices: shown.leases, slashed: slashed,
+      unrevealed: unrevealed, proofs: proofs(verified, model.manifest),
       coverage: shown.coverage,
       ledger: DemoResult.Ledger(
         balances: accounts.map { account in
@@ -333,10 +347,13 @@ struct Demonstration {
     }
   }
 
-  /// The slashes and their splits, as the journal has them.
-  private func slashes(_ model: SlicedModel) throws -> [DemoResult.Slash] {
+  /// The slashes and their splits, and what was paid for audits, as the journal has them.
+  private func losses(
+    _ model: SlicedModel
+  ) throws -> (slashes: [DemoResult.Slash], unrevealed: [DemoResult.Unrevealed]) {
     let reader = try JournalReader(directory: folder + "/broker")
     var slashes: [DemoResult.Slash] = []
+    var unrevealed: [DemoResult.Unrevealed] = []
     var leases: [LeaseID: LeaseTerms] = [:]
     for entry in try reader.entries(from: 1, limit: 100_000) {
       guard case .accepted(let events)? = try? Outcome(canonicalBytes: entry.outcome) else {
@@ -344,6 +361,13 @@ struct Demonstration {
       }
       for event in events {
         if case .leased(let terms) = event.body { leases[terms.id] = terms }
+        if case .revealMissed(let id, let penalty) = event.body, let terms = leases[id] {
+          unrevealed.append(
+            DemoResult.Unrevealed(
+              prover: terms.prover.description, lease: id.ordinal,
+              slice: model.manifest.slices[terms.slice].name,
+              penalty: Int64(penalty.microcredits)))
+        }
         guard case .leaseSlashed(let id, let reason, let bonus) = event.body,
           let terms = leases[id]
         else { continue }
@@ -361,7 +385,7 @@ struct Demonstration {
             compensation: escrowed - replacement, replacement: replacement))
       }
     }
-    return slashes
+    return (slashes, unrevealed)
   }
 
   private func brokenPromises(
@@ -371,17 +395,29 @@ struct Demonstration {
     let cheat = parties.first(where: isCheat)?.key.publicKey.description
     if shown.state != "final" { broken.append("the request ended as \(shown.state)") }
     if result.answer != label { broken.append("the answer is not the digit's label") }
-    if result.slashed.isEmpty { broken.append("the cheat was not slashed") }
+    if isNonceWithheld {
+      // Its work was right, and stays.
+      if result.unrevealed.map(\.prover) != [cheat].compactMap({ $0 }) {
+        broken.append("not the cheat alone paid for its nonce")
+      }
+      if result.unrevealed.contains(where: { $0.penalty <= 0 }) {
+        broken.append("the audits cost the cheat nothing")
+      }
+    } else if result.slashed.isEmpty {
+      broken.append("the cheat was not slashed")
+    }
     if result.slashed.contains(where: { $0.prover != cheat }) {
       broken.append("an honest prover was slashed")
     }
     let settled = shown.leases.filter { $0.state == "settled" }
-    if settled.count != sliceCount || settled.contains(where: { $0.prover == cheat }) {
-      broken.append("the slices were not all settled by the honest")
+    let isCheatPaid = settled.contains { $0.prover == cheat }
+    if settled.count != sliceCount || isCheatPaid != isNonceWithheld {
+      broken.append("the slices were not all settled by those whose work was right")
     }
     if Set(settled.map(\.prover)).count < 2 { broken.append("fewer than two provers earned") }
+    let others = result.coverage.map { isNonceWithheld ? $0.audited : $0.reexecuted }
     if result.coverage.map({ Int($0.proven) }) != proven.count
-      || result.coverage.map({ Int($0.reexecuted) }) != sliceCount - proven.count
+      || others.map({ Int($0) }) != sliceCount - proven.count
     {
       broken.append("not every slice was checked as it was asked for")
     }
@@ -445,7 +481,12 @@ extension Demonstration {
   }
 
   private func narrate(_ result: DemoResult, _ parties: [Party]) {
-    narrator.title("The slash")
+    narrator.title(isNonceWithheld ? "The nonce" : "The slash")
+    for miss in result.unrevealed {
+      narrator.line(
+        Style.red("lease \(miss.lease) (\(miss.slice)) pays \(miss.penalty) out of its stake")
+          + ": its nonce was not revealed, so every attested slice was audited")
+    }
     for slash in result.slashed {
       narrator.line(
         Style.red("lease \(slash.lease) (\(slash.slice)) loses its stake of \(slash.stake)")

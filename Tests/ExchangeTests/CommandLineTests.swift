@@ -73,7 +73,8 @@ extension ExchangeTests.CommandLineTests {
       try JSONSerialization.jsonObject(with: run.output) as? [String: Any])
     #expect(
       Set(shown.keys) == [
-        "answer", "label", "slices", "slashed", "proofs", "coverage", "ledger", "audit", "timings",
+        "answer", "label", "slices", "slashed", "unrevealed", "proofs", "coverage", "ledger",
+        "audit", "timings",
       ])
     #expect(shown["answer"] as? Int == 3)
     #expect(shown["label"] as? Int == 3)
@@ -95,6 +96,21 @@ extension ExchangeTests.CommandLineTests {
     for promise in ["sound", "balancesEqual", "bundleVerified"] {
       #expect(audit[promise] as? Bool == true)
     }
+  }
+
+  @Test func demoOfAWithheldNonceHasEveryAttestedSliceAuditedAtTheCheatsCost() async throws {
+    let run = try await Run(
+      ["demo", "--json", "--misbehave", "withhold-nonce", "--models", SampleModel.models.path()])
+    #expect(run.status == 0, "\(run.errors)")
+    let shown = try #require(
+      try JSONSerialization.jsonObject(with: run.output) as? [String: Any])
+    #expect((shown["slashed"] as? [Any])?.isEmpty == true)
+    let unrevealed = try #require(shown["unrevealed"] as? [[String: Any]])
+    #expect(unrevealed.count == 1)
+    #expect(unrevealed.first?["penalty"] as? Int ?? 0 > 0)
+    let coverage = try #require(shown["coverage"] as? [String: Any])
+    #expect(coverage["proven"] as? Int == 2)
+    #expect(coverage["audited"] as? Int == 3)
   }
 
   @Test func keyFileIsPrivateAndNeverReplaced() async throws {
@@ -175,13 +191,13 @@ extension ExchangeTests.CommandLineTests {
         broker.waitUntilExit()
       }
       let card = folder + "/broker.json"
-      try await within(.seconds(20)) {
+      try await within(.seconds(60)) {
         while !FileManager.default.fileExists(atPath: card) {
           try await Task.sleep(for: .milliseconds(20))
         }
       }
       try model.write(to: folder + "/model")
-      let keys = try await within(.seconds(20)) {
+      let keys = try await within(.seconds(60)) {
         // The added plugin's keys come last; publishing again shows what there is by then.
         while true {
           let run = try await Run([
