@@ -117,9 +117,10 @@ let package = Package(
     .executableTarget(
       name: "bourse",
       dependencies: [
-        "Primitives", "MerkleLog", "Statements", "ModelGraph", "TensorFiles", "FixedPoint",
-        "Quantization", "Slicing", "Market", "Journal", "Replay", "ProverHost", "PluginCheck",
-        "Verdicts", "Wire", "Broker", "VerifierWorker", "Prover", "Requester", "Auditor",
+        "CLinux", "Primitives", "MerkleLog", "Statements", "ModelGraph", "TensorFiles",
+        "FixedPoint", "Quantization", "Slicing", "Market", "Journal", "Replay", "ProverHost",
+        "PluginCheck", "Verdicts", "Wire", "Broker", "VerifierWorker", "Prover", "Requester",
+        "Auditor",
         argumentParser, logging, serviceLifecycle, unixSignals,
       ],
       swiftSettings: swiftSettings),

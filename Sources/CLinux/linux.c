@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -57,4 +58,9 @@ void linux_bell_ring(int bell) { (void)eventfd_write(bell, 1); }
 void linux_bell_await(int bell) {
   eventfd_t count;
   (void)eventfd_read(bell, &count);
+}
+
+size_t linux_allocated_bytes(void) {
+  const struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
 }

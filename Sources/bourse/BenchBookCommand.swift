@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Foundation
 import Market
 import Primitives
@@ -14,6 +15,13 @@ extension BenchCommand {
         taken from submission to settlement. The commands are made before the clock starts. \
         Throughput is taken over the first half of them; in the second half each is timed, which \
         by itself costs some 50 ns.
+
+        The bytes of a resting bid are what the allocator has handed out for the market with the \
+        book filled, less what it had for the same market with an empty book, by their number. \
+        All of its growth counts: queues, tables, ledger, deadlines, and the room that arrays and \
+        tables keep for more. Arrays grow by a quarter and the table of ids doubles, so the figure \
+        depends on the number: least and most are those of all thousands of bids from half of \
+        --resting on, which a doubling lies in.
 
         EXAMPLES
           bourse bench book
@@ -36,6 +44,9 @@ extension BenchCommand {
     private struct Report: Encodable {
       let resting: Int
       let load: Double
+      let bytesPerRestingBid: Double
+      let bytesPerRestingBidLeast: Double
+      let bytesPerRestingBidMost: Double
       let kinds: [Kind]
     }
 
@@ -58,7 +69,7 @@ extension BenchCommand {
       progress.show("filling the book")
       var market = try Market(genesis: load.genesis)
       for step in opening { try execute(step, &market) }
-      for step in places { try execute(step, &market) }
+      let bytes = try fill(&market, with: places)
       progress.show("making more commands")
       for round in 0..<commands {
         switch round % 3 {
@@ -78,9 +89,16 @@ extension BenchCommand {
       ]
       progress.finish()
       let report = Report(
-        resting: resting, load: Machine.load, kinds: kinds)
+        resting: resting, load: Machine.load, bytesPerRestingBid: bytes[bytes.count - 1],
+        bytesPerRestingBidLeast: bytes.min() ?? 0, bytesPerRestingBidMost: bytes.max() ?? 0,
+        kinds: kinds)
       if output.json { return try printJSON(report) }
       print("\(resting) resting bids, load \(report.load)")
+      print(
+        String(
+          format: "%.0f bytes per resting bid, all growth counted (%.0f to %.0f from %d bids on)",
+          report.bytesPerRestingBid, report.bytesPerRestingBidLeast,
+          report.bytesPerRestingBidMost, resting / 2))
       var table = Table(
         [
           ("commands", .left), ("per second", .right), ("processor ns", .right),
@@ -95,6 +113,23 @@ extension BenchCommand {
           ] + kind.latencies.cells)
       }
       print(table.text)
+    }
+
+    /// Bytes for each bid with so many thousands of them, from half of them on; never empty.
+    private func fill(
+      _ market: inout Market, with places: [MarketLoad.Step]
+    ) throws -> [Double] {
+      let empty = linux_allocated_bytes()
+      var bytes: [Double] = []
+      for (index, step) in places.enumerated() {
+        try execute(step, &market)
+        let count = index + 1
+        guard count == places.count || (count % 1_000 == 0 && 2 * count >= places.count) else {
+          continue
+        }
+        bytes.append((Double(linux_allocated_bytes()) - Double(empty)) / Double(count))
+      }
+      return bytes
     }
 
     private func execute(_ step: MarketLoad.Step, _ market: inout Market) throws {

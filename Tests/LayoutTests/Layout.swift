@@ -44,7 +44,7 @@ enum Layout {
     "CZeroMQ": ["Wire"],
     "CSodium": ["Primitives", "Wire"],
     "CPNG": ["TensorFiles"],
-    "CLinux": ["ProverHost", "bourse-prover-host"],
+    "CLinux": ["ProverHost", "bourse-prover-host", "bourse"],
     "CFixedPoint": ["FixedPoint"],
     "BoursePlugin": ["plugin reexec", "plugin sumcheck"],
     "GRDB": ["Journal"],

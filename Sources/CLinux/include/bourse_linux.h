@@ -4,6 +4,7 @@
 #define BOURSE_LINUX_H
 
 #include <spawn.h>
+#include <stddef.h>
 
 int linux_set_no_new_privileges(void);
 
@@ -28,5 +29,9 @@ int linux_remove_tree(const char *path);
 int linux_bell(void);
 void linux_bell_ring(int bell);
 void linux_bell_await(int bell);
+
+// Bytes that malloc has handed out and not taken back, in all arenas, with what it adds to each
+// block; what it keeps for later does not count.
+size_t linux_allocated_bytes(void);
 
 #endif
