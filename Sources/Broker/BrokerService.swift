@@ -138,7 +138,7 @@ package struct BrokerService: Service {
         switch event.body {
         case .modelPublished(_, let manifest): models.yield(manifest.id)
         case .verificationWanted(let lease, _, let attempt, _):
-          await desk.pool.add(VerificationPool.Ticket(lease: lease, attempt: attempt))
+          await desk.want(lease, attempt: attempt)
           isVerifying = true
         case .requestOpened(let id, _, let terms): if terms.isAttested { nonces.yield(id) }
         case .revealsWanted(let id, let leases, _):

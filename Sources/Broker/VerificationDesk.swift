@@ -52,8 +52,8 @@ struct VerificationDesk: Sendable {
   /// Works until the pool is closed. A recovered market's outstanding jobs come first.
   func run() async {
     let outstanding = await sequencer.read { market in
-      market.sortedLeases.filter { $0.verification != nil }.map {
-        VerificationPool.Ticket(lease: $0.id, attempt: $0.attempt)
+      market.sortedLeases.filter { $0.verification != nil }.compactMap {
+        market.ticket(of: $0.id, attempt: $0.attempt)
       }
     }
     for ticket in outstanding { await pool.add(ticket) }
@@ -71,6 +71,13 @@ struct VerificationDesk: Sendable {
       }
     } onCancel: {
       Task { await pool.close() }
+    }
+  }
+
+  /// Has a verdict found.
+  func want(_ lease: LeaseID, attempt: UInt32) async {
+    if let ticket = await sequencer.read({ $0.ticket(of: lease, attempt: attempt) }) {
+      await pool.add(ticket)
     }
   }
 
@@ -128,7 +135,7 @@ struct VerificationDesk: Sendable {
     }
     while let ticket = await pool.takeWaiting() {
       guard let job = await job(of: ticket) else { continue }
-      guard await pool.hold(job, by: verifier, slot) else {
+      guard await pool.hold(job, of: ticket, by: verifier, slot) else {
         // The same question came twice, and the other has its answer.
         await pool.add(ticket)
         return await pool.job(of: verifier, slot)
@@ -144,13 +151,13 @@ struct VerificationDesk: Sendable {
   func take(_ word: SignedVerdict) async throws -> Digest {
     let verifier = try await pool.require(word.verifier)
     guard word.network == network, word.isAuthentic else { throw BrokerError.falseSignature }
-    guard let job = await pool.release(word) else {
+    guard let (job, ticket) = await pool.release(word) else {
       throw BrokerError.verdictNotAwaited(word.lease)
     }
     let isTrusted = word.verdict == .valid && !options.crossChecked.draw()
     let found = isTrusted ? word.verdict : await findVerdict(job)
     if found == .inconclusive, Task.isCancelled {
-      await pool.add(VerificationPool.Ticket(lease: job.lease, attempt: job.attempt))
+      await pool.add(ticket)
       throw BrokerError.verdictNotAwaited(word.lease)
     }
     let agrees = found == word.verdict
@@ -169,6 +176,17 @@ struct VerificationDesk: Sendable {
   func mayRead(_ digest: Digest, _ verifier: PublicKey?) async -> Bool {
     guard let verifier else { return false }
     return await pool.isHeld(digest, by: verifier)
+  }
+}
+
+extension Market {
+  /// Nil where there is no such lease.
+  fileprivate func ticket(of lease: LeaseID, attempt: UInt32) -> VerificationPool.Ticket? {
+    guard let terms = leases[lease]?.terms, let request = requests[terms.request] else {
+      return nil
+    }
+    return VerificationPool.Ticket(
+      lease: lease, attempt: attempt, requester: request.requester)
   }
 }
 

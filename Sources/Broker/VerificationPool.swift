@@ -3,12 +3,15 @@ import Primitives
 import Statements
 
 /// Which verifications are outstanding, and who works on which. Jobs go to the broker's own workers
-/// and to the verifiers that the operator has named, in the order in which they came up.
+/// and to the verifiers that the operator has named. Requesters take turns, and each one's jobs go
+/// in the order in which they came up: whoever has many holds nobody else up for more than one.
 actor VerificationPool {
   /// A job as the market names it.
   struct Ticket: Hashable, Sendable {
     let lease: LeaseID
     let attempt: UInt32
+    /// Whose request it is.
+    let requester: PublicKey
   }
 
   /// One worker of a verifier. Whoever asks again for the same place is given the same job, so that
@@ -20,6 +23,7 @@ actor VerificationPool {
 
   private struct Holding {
     let job: VerificationJob
+    let ticket: Ticket
     let until: ContinuousClock.Instant
   }
 
@@ -28,7 +32,10 @@ actor VerificationPool {
 
   private let patience: Duration
   private var verifiers: Set<PublicKey>
-  private var waiting = Deque<Ticket>()
+  /// What waits, by requester; none is empty.
+  private var waiting: [PublicKey: Deque<Ticket>] = [:]
+  /// Those for whom something waits, whoever's turn is next first.
+  private var turns = Deque<PublicKey>()
   private var held: [Place: Holding] = [:]
   private var idle: Deque<CheckedContinuation<Ticket?, Never>> = []
   private var isClosed = false
@@ -43,7 +50,8 @@ actor VerificationPool {
     if let worker = idle.popFirst() {
       worker.resume(returning: ticket)
     } else {
-      waiting.append(ticket)
+      if waiting[ticket.requester] == nil { turns.append(ticket.requester) }
+      waiting[ticket.requester, default: []].append(ticket)
     }
   }
 
@@ -58,7 +66,7 @@ actor VerificationPool {
   /// Waits for a job; nil once the pool is closed.
   func next() async -> Ticket? {
     guard !isClosed else { return nil }
-    if let ticket = waiting.popFirst() { return ticket }
+    if let ticket = takeWaiting() { return ticket }
     return await withCheckedContinuation { idle.append($0) }
   }
 
@@ -76,14 +84,25 @@ actor VerificationPool {
     held[Place(verifier: verifier, slot: slot)]?.job
   }
 
-  /// The oldest job that nobody works on.
-  func takeWaiting() -> Ticket? { waiting.popFirst() }
+  /// The oldest job that nobody works on, of the requester whose turn it is.
+  func takeWaiting() -> Ticket? {
+    guard let requester = turns.popFirst() else { return nil }
+    let ticket = waiting[requester]?.popFirst()
+    if waiting[requester]?.isEmpty ?? true {
+      waiting[requester] = nil
+    } else {
+      turns.append(requester)
+    }
+    return ticket
+  }
 
   /// False where the place has been given another job meanwhile, or its verifier was dropped.
-  func hold(_ job: VerificationJob, by verifier: PublicKey, _ slot: UInt32) -> Bool {
+  func hold(
+    _ job: VerificationJob, of ticket: Ticket, by verifier: PublicKey, _ slot: UInt32
+  ) -> Bool {
     let place = Place(verifier: verifier, slot: slot)
     guard held[place] == nil, verifiers.contains(verifier) else { return false }
-    held[place] = Holding(job: job, until: .now + patience)
+    held[place] = Holding(job: job, ticket: ticket, until: .now + patience)
     return true
   }
 
@@ -95,14 +114,14 @@ actor VerificationPool {
 
   /// Gives up the job that the word is about, for its taker to finish. Nil where the word's
   /// verifier does not hold such a job.
-  func release(_ word: SignedVerdict) -> VerificationJob? {
+  func release(_ word: SignedVerdict) -> (job: VerificationJob, ticket: Ticket)? {
     let found = held.first { place, holding in
       place.verifier == word.verifier && holding.job.lease == word.lease
         && holding.job.attempt == word.attempt
     }
     guard let (place, holding) = found, word.holds(for: holding.job) else { return nil }
     held[place] = nil
-    return holding.job
+    return (holding.job, holding.ticket)
   }
 
   /// Gives up what the place holds: the market does not wait for it any more.
@@ -127,7 +146,7 @@ actor VerificationPool {
     let lost = held.filter { isLost($0.key, $0.value) }
     for (place, holding) in lost.sorted(by: { $0.value.job.lease < $1.value.job.lease }) {
       held[place] = nil
-      add(Ticket(lease: holding.job.lease, attempt: holding.job.attempt))
+      add(holding.ticket)
     }
     return !lost.isEmpty
   }
