@@ -20,7 +20,13 @@ struct BrokerHandler: WireHandler {
     // What has been acknowledged is durable, so that the sequencer need not be asked once more.
     await refusing(isDurable: true) {
       let (envelope, command) = try await admission.admit(envelope)
-      return try await sequencer.submit(envelope, command).get()
+      let acknowledgement = try await sequencer.submit(envelope, command).get()
+      let named = command.blobs
+      // What only a rejected command names stays on its sender's account.
+      if !named.isEmpty, try Acknowledgement(canonicalBytes: acknowledgement).rejection == nil {
+        await blobs.name(named)
+      }
+      return acknowledgement
     }
   }
 

@@ -110,6 +110,19 @@ struct CommandAdmission: Sendable {
   }
 }
 
+extension Command {
+  /// The blobs that it names; those of a batch are its proofs.
+  var blobs: [Digest] {
+    switch self {
+    case .publishModel(let manifest): manifest.slices.flatMap { [$0.onnx, $0.program] }
+    case .submitRequest(let terms): terms.inputs
+    case .commitOutput(let commitment): commitment.outputs
+    case .submitBatch(let batch): batch.receipts.map(\.proof)
+    default: []
+    }
+  }
+}
+
 extension Market {
   /// Whether the key runs the exchange or has money in it.
   func hasAccount(_ key: PublicKey) -> Bool {

@@ -8,6 +8,7 @@ package enum BlobError: CodedError, Equatable {
   case wrongRange(total: UInt64, offset: UInt64, count: Int)
   case tooLarge(total: UInt64, limit: UInt64)
   case tooManyUploads(limit: Int)
+  case tooMuchUnnamed(bytes: UInt64, limit: UInt64)
   case storage(String)
 
   package var code: String {
@@ -18,6 +19,7 @@ package enum BlobError: CodedError, Equatable {
     case .wrongRange: "blob-wrong-range"
     case .tooLarge: "blob-too-large"
     case .tooManyUploads: "blob-too-many-uploads"
+    case .tooMuchUnnamed: "blob-too-much-unnamed"
     case .storage: "blob-storage"
     }
   }
@@ -35,6 +37,8 @@ package enum BlobError: CodedError, Equatable {
       "\(total) bytes are above the \(limit) that may be staged at once; finish other uploads or send less."
     case .tooManyUploads(let limit):
       "\(limit) uploads are open already; finish or abandon one first."
+    case .tooMuchUnnamed(let bytes, let limit):
+      "With this blob \(bytes) bytes of this key would be in no accepted command, and \(limit) may be; send the commands that name them first."
     case .storage(let what): "A blob could not be kept: \(what); check the disk."
     }
   }
@@ -52,18 +56,24 @@ package actor BlobStore {
     package var uploads: Int
     /// Declared totals of all open uploads, in bytes.
     package var bytes: UInt64
+    /// Of whole blobs that no accepted command has named since the store opened, in bytes.
+    package var unnamedBytes: UInt64
     /// Of one piece, in bytes; both ways.
     package var chunk: Int
     /// An upload that had no piece for so long gives way to others.
     package var patience: Duration
 
     package init(
-      uploads: Int = 16, bytes: UInt64 = 1 << 28, chunk: Int = 1 << 18,
-      patience: Duration = .seconds(120)
+      uploads: Int = 16, bytes: UInt64 = 1 << 28, unnamedBytes: UInt64 = 1 << 33,
+      chunk: Int = 1 << 18, patience: Duration = .seconds(120)
     ) {
-      (self.uploads, self.bytes, self.chunk, self.patience) = (uploads, bytes, chunk, patience)
+      (self.uploads, self.bytes, self.unnamedBytes) = (uploads, bytes, unnamedBytes)
+      (self.chunk, self.patience) = (chunk, patience)
     }
   }
+
+  /// What a small blob counts as: the least that it takes of a disk.
+  private static let leastCharge: UInt64 = 4096
 
   private struct UploadID: Hashable {
     let owner: PublicKey
@@ -85,6 +95,8 @@ package actor BlobStore {
   private var verified: Set<Digest> = []
   /// Who has sent which blob whole since the store opened.
   private var shown: [Digest: Set<PublicKey>] = [:]
+  /// What each owner has sent whole and no command has named, and what it is charged for that.
+  private var unnamed: [PublicKey: (charges: [Digest: UInt64], total: UInt64)] = [:]
   private var stagedCount: UInt64 = 0
 
   private var stagingDirectory: String { root + "/staging" }
@@ -173,7 +185,21 @@ package actor BlobStore {
     }
     try publish(upload.path, as: digest)
     shown[digest, default: []].insert(owner)
+    let charge = max(total, Self.leastCharge)
+    unnamed[owner, default: ([:], 0)].charges[digest] = charge
+    unnamed[owner, default: ([:], 0)].total += charge
     return total
+  }
+
+  /// An accepted command names these blobs: nobody is charged for them any more.
+  package func name(_ digests: [Digest]) {
+    for digest in digests {
+      for owner in shown[digest] ?? [] {
+        guard let charge = unnamed[owner]?.charges.removeValue(forKey: digest) else { continue }
+        unnamed[owner]?.total -= charge
+        if unnamed[owner]?.total == 0 { unnamed[owner] = nil }
+      }
+    }
   }
 
   private func begin(_ id: UploadID, total: UInt64) throws(BlobError) -> Upload {
@@ -187,6 +213,10 @@ package actor BlobStore {
     guard count < limits.uploads else { throw .tooManyUploads(limit: limits.uploads) }
     guard total <= limits.bytes - min(staged, limits.bytes) else {
       throw .tooLarge(total: total, limit: limits.bytes)
+    }
+    let charged = (unnamed[id.owner]?.total ?? 0) + staged + max(total, Self.leastCharge)
+    guard charged <= limits.unnamedBytes else {
+      throw .tooMuchUnnamed(bytes: charged, limit: limits.unnamedBytes)
     }
     return Upload(total: total, path: nextStagingPath())
   }

@@ -32,6 +32,7 @@ final class Exchange {
   private let genesis: Genesis
   private let backends: [BackendID]
   private let verification: VerificationOptions
+  private let blobLimits: BlobStore.Limits
   private let curve = CurveKeyPair.random()
   private var broker: RunningService?
   private var sequencer: Sequencer?
@@ -43,9 +44,10 @@ final class Exchange {
   static func run(
     _ parameters: Parameters = Parameters(), backends: [BackendID] = [.reexec],
     verification: VerificationOptions = VerificationOptions(),
+    blobLimits: BlobStore.Limits = BlobStore.Limits(chunk: Frame.chunkLimit),
     _ body: (Exchange) async throws -> Void
   ) async throws {
-    let exchange = try await Exchange(parameters, backends, verification)
+    let exchange = try await Exchange(parameters, backends, verification, blobLimits)
     defer { try? FileManager.default.removeItem(atPath: exchange.directory) }
     do {
       try await body(exchange)
@@ -63,10 +65,12 @@ final class Exchange {
   }
 
   private init(
-    _ parameters: Parameters, _ backends: [BackendID], _ verification: VerificationOptions
+    _ parameters: Parameters, _ backends: [BackendID], _ verification: VerificationOptions,
+    _ blobLimits: BlobStore.Limits
   ) async throws {
     self.backends = backends
     self.verification = verification
+    self.blobLimits = blobLimits
     directory = NSTemporaryDirectory() + "bourse-exchange-\(UUID().uuidString)"
     card = BrokerCard(
       network: network, endpoint: "tcp://127.0.0.1:0", curveKey: curve.publicKey,
@@ -114,8 +118,7 @@ final class Exchange {
     for id in backends { served.append(try await SharedBackend.served(id)) }
     let market = try journal.recover()
     let sequencer = Sequencer(journal: journal, market: market, executor: PollExecutor())
-    let blobs = try BlobStore(
-      directory: directory, limits: BlobStore.Limits(chunk: Frame.chunkLimit))
+    let blobs = try BlobStore(directory: directory, limits: blobLimits)
     let (cards, ready) = AsyncStream.makeStream(of: BrokerCard.self)
     let service = BrokerService(
       network: network, key: brokerKey, operatorKey: operatorKey.publicKey,
@@ -165,7 +168,7 @@ final class Exchange {
   /// The journal's file is free once the last task of the stopped broker has gone.
   private func onceReleased<Value>(_ body: () throws -> sending Value) async throws -> sending Value
   {
-    let deadline = ContinuousClock.now + .seconds(10)
+    let deadline = ContinuousClock.now + .seconds(60)
     while true {
       do {
         return try body()
@@ -200,7 +203,7 @@ final class Exchange {
     let publication = ModelPublication(client: client(operatorKey), key: operatorKey)
     let id = try await publication.publish(model)
     try await publication.awaitKeys(
-      of: id, backend: .reexec, slices: model.manifest.slices.count, within: .seconds(20))
+      of: id, backend: .reexec, slices: model.manifest.slices.count, within: .seconds(60))
   }
 
   /// A prover whose bids, on each of the exchange's backends unless told, rest in the book on

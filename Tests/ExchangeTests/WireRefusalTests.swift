@@ -1,6 +1,8 @@
+import Journal
 import Market
 import Primitives
 import Requester
+import Slicing
 import Statements
 import Testing
 
@@ -43,7 +45,7 @@ private struct Bench {
   func code(of bytes: [UInt8]) async throws -> String? {
     do {
       let answer = try await client.request(
-        .command(envelope: bytes), deadline: .now + .seconds(10))
+        .command(envelope: bytes), deadline: .now + .seconds(60))
       guard case .acknowledgement(let bytes) = answer else { return "no acknowledgement" }
       return try Acknowledgement(canonicalBytes: bytes).rejection?.code
     } catch let refusal as WireRefusal {
@@ -161,7 +163,7 @@ extension ExchangeTests.WireRefusalTests {
         .canonicalBytes
       func deliver() async throws -> [UInt8] {
         let answer = try await bench.client.request(
-          .command(envelope: bytes), deadline: .now + .seconds(10))
+          .command(envelope: bytes), deadline: .now + .seconds(60))
         guard case .acknowledgement(let bytes) = answer else { return [] }
         return bytes
       }
@@ -173,7 +175,7 @@ extension ExchangeTests.WireRefusalTests {
         for _ in 0..<8 {
           group.addTask { [client = bench.client] in
             let answer = try await client.request(
-              .command(envelope: bytes), deadline: .now + .seconds(10))
+              .command(envelope: bytes), deadline: .now + .seconds(60))
             guard case .acknowledgement(let bytes) = answer else { return [] }
             return bytes
           }
@@ -353,6 +355,23 @@ extension ExchangeTests.WireRefusalTests {
       try await expectRefusal("unknown-model") { _ = try await nobody.model(unknown) }
       try await expectRefusal("unknown-request") { _ = try await nobody.report(on: unknown) }
       #expect(try await nobody.status().network == network)
+    }
+  }
+
+  @Test func refusesMoreBlobsOfAKeyThanMayWaitForItsCommands() async throws {
+    let sample = try SampleModel.mlp.get()
+    let room = sample.model.blobs.values.reduce(0) { $0 + max(UInt64($1.count), 4096) }
+    let limits = BlobStore.Limits(unnamedBytes: room, chunk: Frame.chunkLimit)
+    try await Exchange.run(blobLimits: limits) { exchange in
+      // The model takes all of the room, until it is published.
+      try await exchange.publish(sample)
+      let client = exchange.client(exchange.operatorKey)
+      let blobs = (0...room / 4096).map { Array("blob \($0)".utf8) }
+      for blob in blobs.dropLast() { _ = try await client.upload(blob) }
+      let last = blobs[blobs.count - 1]
+      try await expectRefusal("blob-too-much-unnamed") { _ = try await client.upload(last) }
+      // Another key has room of its own.
+      _ = try await exchange.client(try await exchange.party()).upload(last)
     }
   }
 }

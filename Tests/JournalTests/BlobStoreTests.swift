@@ -62,6 +62,25 @@ import Testing
     #expect(try await store.stage(digest, total: 1, offset: 0, chunk: [1], by: owner) == 1)
   }
 
+  @Test func boundsWhatAnOwnerSendsAndNoCommandNames() async throws {
+    // Room for three of the smallest: each counts as a block of the disk.
+    let store = try BlobStore(
+      directory: directory.path, limits: BlobStore.Limits(unnamedBytes: 3 * 4096 + 100))
+    func send(_ byte: UInt8, _ owner: PublicKey) async throws -> UInt64 {
+      try await store.stage(Digest.of([byte]), total: 1, offset: 0, chunk: [byte], by: owner)
+    }
+    for byte in 1...3 as ClosedRange<UInt8> { #expect(try await send(byte, owner) == 1) }
+    let refusal = BlobError.tooMuchUnnamed(bytes: 4 * 4096, limit: 3 * 4096 + 100)
+    await #expect(throws: refusal) { try await send(4, owner) }
+    #expect(try await send(1, owner) == 1, "what it has sent is there")
+    #expect(try await send(4, other) == 1, "another has room of its own")
+    // Whoever named it, it serves a command now.
+    await store.name([Digest.of([2]), Digest.of([9])])
+    await store.name([Digest.of([2])])
+    #expect(try await send(5, owner) == 1)
+    await #expect(throws: refusal) { try await send(6, owner) }
+  }
+
   @Test func boundsWhatAnOwnerStages() async throws {
     let store = try store()
     func begin(_ seed: UInt8, _ total: UInt64, _ owner: PublicKey) async throws -> UInt64 {
