@@ -19,7 +19,7 @@ struct AuditCommand: AsyncParsableCommand {
     abstract: "Check what a broker wrote, without trusting it.",
     subcommands: [
       ReplayCommand.self, Export.self, AuditEvidenceCommand.self, CheckpointCommand.self,
-      Inclusion.self,
+      Inclusion.self, Match.self,
     ])
 
   struct ReplayCommand: AsyncParsableCommand {

@@ -4,6 +4,7 @@ import Journal
 import Market
 import Primitives
 import Prover
+import Replay
 import Statements
 import Testing
 import Wire
@@ -14,6 +15,35 @@ extension ExchangeTests {
 }
 
 extension ExchangeTests.HistoryTests {
+  @Test func journalTellsWhichBidsALeasePassedOverAndWhy() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await Exchange.run { exchange in
+      try await exchange.publish(sample)
+      let small = try await exchange.party()
+      let client = exchange.client(small)
+      try await client.perform(
+        .bond(amount: Amount(microcredits: UInt64(Exchange.bond))), signedBy: small)
+      let terms = BidTerms(
+        backend: .reexec, scope: .any, price: Price(ticks: 1), capacity: 8,
+        largestSlice: Cost(units: 1))
+      let cheapest = try await client.perform(.placeBid(terms), signedBy: small).envelope.digest
+      _ = try await exchange.prover(price: 1_000)
+      _ = try await exchange.prover(price: 1_300)
+      let report = try await exchange.ask(sample, try sample.input()).end()
+      let copy = try exchange.copy()
+      defer { try? FileManager.default.removeItem(atPath: copy) }
+      for lease in report.leases {
+        let match = try PastMatch(of: lease.terms.id, journal: copy)
+        #expect(match.terms == lease.terms)
+        #expect(match.passedOver.map(\.bid) == [cheapest])
+        #expect(match.passedOver.map(\.ineligibility) == [.sliceTooLarge])
+      }
+      #expect(throws: Refused.unknownLease(LeaseID(ordinal: 99))) {
+        try PastMatch(of: LeaseID(ordinal: 99), journal: copy)
+      }
+    }
+  }
+
   @Test func booksTradesAndHistoriesTellWhatHappened() async throws {
     let sample = try SampleModel.mlp.get()
     try await Exchange.run { exchange in
