@@ -67,11 +67,12 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CZeroMQ"),
     .systemLibrary(name: "CSodium"),
+    .systemLibrary(name: "COpenSSL"),
     .systemLibrary(name: "CPNG"),
     .target(name: "CLinux"),
     .target(name: "CBourseProver"),
     .target(name: "CFixedPoint"),
-    library("Primitives", ["CSodium"]),
+    library("Primitives", ["CSodium", "COpenSSL"]),
     library("MerkleLog", ["Primitives"]),
     library("Statements", ["Primitives", "MerkleLog"]),
     library("ModelGraph", ["Primitives", protobuf]),

@@ -69,5 +69,21 @@ BEGIN SELECT RAISE(ABORT, 'the genesis is final'); END;
 CREATE TRIGGER genesis_is_kept BEFORE DELETE ON genesis
 BEGIN SELECT RAISE(ABORT, 'the genesis is kept'); END;
 """#),
+    Migration(file: "0002-acknowledgements.sql", sql: #"""
+-- An acknowledgement stands in its entry's row: a table of its own, in the order of the digests,
+-- wrote a page for each and was looked up in anew for each entry that was read.
+
+ALTER TABLE entries ADD COLUMN acknowledgement BLOB;
+
+DROP TRIGGER entries_are_final;
+UPDATE entries SET acknowledgement = (
+  SELECT acknowledgement FROM acknowledgements
+  WHERE acknowledgements.command_digest = entries.command_digest
+);
+CREATE TRIGGER entries_are_final BEFORE UPDATE ON entries
+BEGIN SELECT RAISE(ABORT, 'journal entries are final'); END;
+
+DROP TABLE acknowledgements;
+"""#),
   ]
 }

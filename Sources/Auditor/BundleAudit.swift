@@ -117,7 +117,7 @@ package struct BundleAudit: Sendable {
     else { throw .falseSignature("the broker's checkpoint") }
     guard entry.index == bundle.acknowledgement.sequence, entry.size == checkpoint.size,
       entry.verifies(
-        leafHash: MerkleTree.leafHash(bundle.acknowledgement.head.bytes), root: checkpoint.root)
+        leafHash: MerkleTree.leafHash(of: bundle.acknowledgement.head), root: checkpoint.root)
     else { throw .notJournaled }
   }
 

@@ -1,4 +1,4 @@
-// libsodium as a Swift module: Ed25519, SHA-256, and CURVE keys.
+// libsodium as a Swift module: Ed25519 and CURVE keys.
 #ifndef BOURSE_CSODIUM_SHIM_H
 #define BOURSE_CSODIUM_SHIM_H
 

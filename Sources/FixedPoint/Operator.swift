@@ -109,7 +109,7 @@ extension Operator: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case Convolution.tag: self = .convolution(try decoder.record())
     case MatrixProduct.tag: self = .matrixProduct(try decoder.record())
@@ -131,7 +131,7 @@ extension Operator: CanonicalCodable {
     case Softmax.tag: self = .softmax(try decoder.record())
     case Normalization.tag: self = .normalize(try decoder.record())
     case Lookup.tag: self = .lookup(try decoder.record())
-    case let tag: throw start.failure(.unknownTag(tag, of: "Operator"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "Operator"), at: start)
     }
   }
 }

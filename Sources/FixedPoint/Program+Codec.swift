@@ -11,10 +11,11 @@ extension Program {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     let semantics = try decoder.text(limit: 64)
     guard semantics == Self.semantics else {
-      throw start.failure(.invalid("semantics '\(semantics)' is not '\(Self.semantics)'"))
+      throw decoder.failure(
+        .invalid("semantics '\(semantics)' is not '\(Self.semantics)'"), at: start)
     }
     let inputs = try decoder.list(
       of: BoundarySpecification.self, limit: Manifest.boundaryLimit, elementSize: 10)
@@ -28,7 +29,7 @@ extension Program {
         inputs: inputs, operations: operations, outputTensors: outputTensors.map { Int($0) },
         outputs: outputs)
     } catch {
-      throw start.failure(.invalid(error.sentence))
+      throw decoder.failure(.invalid(error.sentence), at: start)
     }
   }
 }

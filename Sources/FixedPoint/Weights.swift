@@ -69,16 +69,16 @@ func encodeNarrowest(_ values: [Int16], into encoder: inout CanonicalEncoder) {
 func decodeNarrowest(
   from decoder: inout CanonicalDecoder
 ) throws(CanonicalError) -> [Int16] {
-  let start = decoder
+  let start = decoder.offset
   switch try decoder.integer(UInt8.self) {
   case 1:
     return try decoder.integers(Int8.self, limit: LinearRows.weightLimit).map { Int16($0) }
   case 2:
     let values = try decoder.integers(Int16.self, limit: LinearRows.weightLimit)
     guard values.contains(where: { Int16(Int8(truncatingIfNeeded: $0)) != $0 }) else {
-      throw start.failure(.invalid("weights that all fit in int8 are stored as int16"))
+      throw decoder.failure(.invalid("weights that all fit in int8 are stored as int16"), at: start)
     }
     return values
-  case let tag: throw start.failure(.unknownTag(tag, of: "weights' width"))
+  case let tag: throw decoder.failure(.unknownTag(tag, of: "weights' width"), at: start)
   }
 }

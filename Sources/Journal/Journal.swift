@@ -196,7 +196,7 @@ package final class Journal {
       hasFailed = true
       throw JournalReader.journalError(error, path)
     }
-    for row in rows { tree.append(leafHash: MerkleTree.leafHash(row.hash.bytes)) }
+    for row in rows { tree.append(leafHash: MerkleTree.leafHash(of: row.hash)) }
     head = rows[rows.count - 1].hash
     lastTick = rows[rows.count - 1].tick
     return rows.map(\.acknowledgement)
@@ -260,11 +260,10 @@ package final class Journal {
   private static func write(_ rows: [EntryRow], to database: Database) throws {
     let insertEntry = try database.cachedStatement(
       sql: """
-        INSERT INTO entries (sequence, tick, command_digest, command, outcome, hash)
-        VALUES (?, ?, ?, ?, ?, ?)
+        INSERT INTO entries
+          (sequence, tick, command_digest, command, outcome, hash, acknowledgement)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
         """)
-    let insertAcknowledgement = try database.cachedStatement(
-      sql: "INSERT INTO acknowledgements (command_digest, acknowledgement) VALUES (?, ?)")
     let insertPosting = try database.cachedStatement(
       sql: "INSERT INTO postings (sequence, line, account, delta) VALUES (?, ?, ?, ?)")
     // A sum that leaves 64 bits becomes a REAL, which the STRICT table refuses.
@@ -273,20 +272,27 @@ package final class Journal {
         INSERT INTO balances (account, balance) VALUES (?, ?)
         ON CONFLICT (account) DO UPDATE SET balance = balance + excluded.balance
         """)
+    // What the group adds to each account, in the order in which it first does.
+    var sums: [(account: Data, delta: Int64)] = []
+    var places: [Account: Int] = [:]
     for row in rows {
       let sequence = Int64(clamping: row.sequence)
-      let digest = Data(row.commandDigest.bytes)
       try insertEntry.execute(arguments: [
-        sequence, Int64(bitPattern: row.tick.milliseconds), digest, Data(row.command),
-        Data(row.outcome), Data(row.hash.bytes),
+        sequence, Int64(bitPattern: row.tick.milliseconds), Data(row.commandDigest.bytes),
+        Data(row.command), Data(row.outcome), Data(row.hash.bytes), Data(row.acknowledgement),
       ])
-      try insertAcknowledgement.execute(arguments: [digest, Data(row.acknowledgement)])
       for (line, posting) in row.postings.enumerated() {
-        let account = Data(posting.account.canonicalBytes)
-        try insertPosting.execute(arguments: [sequence, line, account, posting.delta])
-        try addToBalance.execute(arguments: [account, posting.delta])
+        let place = places[posting.account] ?? sums.count
+        if place == sums.count {
+          places[posting.account] = place
+          sums.append((Data(posting.account.canonicalBytes), 0))
+        }
+        // No sum of deltas leaves 64 bits where no balance has left 63.
+        sums[place].delta &+= posting.delta
+        try insertPosting.execute(arguments: [sequence, line, sums[place].account, posting.delta])
       }
     }
+    for (account, delta) in sums { try addToBalance.execute(arguments: [account, delta]) }
   }
 
   // MARK: Asking
@@ -320,7 +326,7 @@ package final class Journal {
       ? JournalChain.hash(ofGenesis: genesis.canonicalBytes)
       : try reader.entries(from: sequence, limit: 1).first.flatMap { Bytes32($0.hash) }
         .map { Digest($0) }
-    guard let hash, MerkleTree.leafHash(hash.bytes) == tree.leafHashes[Int(sequence)] else {
+    guard let hash, MerkleTree.leafHash(of: hash) == tree.leafHashes[Int(sequence)] else {
       throw .diverged(
         Divergence(
           sequence: sequence, subject: "entry hash", expected: "the one in the tree",
@@ -366,7 +372,7 @@ package final class Journal {
     _ market: consuming Market, after count: UInt64, head: Digest
   ) throws(JournalError) -> Market {
     guard count > 0, count <= self.count,
-      tree.leafHashes[Int(count) - 1] == MerkleTree.leafHash(head.bytes)
+      tree.leafHashes[Int(count) - 1] == MerkleTree.leafHash(of: head)
     else {
       throw .unknownSequence(count, size: self.count)
     }

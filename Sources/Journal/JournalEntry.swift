@@ -55,17 +55,45 @@ extension StoredEntry: CanonicalCodable {
   }
 }
 
-/// A row of `postings` as the database holds it.
-package struct StoredPosting: Hashable, Sendable {
-  package let line: UInt64
-  /// Canonical bytes of `Account`.
-  package let account: [UInt8]
-  package let delta: Int64
+/// The rows of `postings` of one entry as the database holds them, one after another in one piece of
+/// memory: line, bytes of the account with their count, delta.
+package struct StoredPostings: Hashable, Sendable {
+  package private(set) var count = 0
+  private var bytes: [UInt8] = []
 
-  package init(line: UInt64, account: [UInt8], delta: Int64) {
-    self.line = line
-    self.account = account
-    self.delta = delta
+  package init() {}
+
+  /// What an entry of this outcome must have.
+  package init(of outcome: Outcome) {
+    guard case .accepted(let events) = outcome else { return }
+    for event in events {
+      for posting in event.postings {
+        var account = CanonicalEncoder(capacity: 64)
+        account.append(posting.account)
+        account.bytes.withUnsafeBytes {
+          append(line: Int64(count), account: $0, delta: posting.delta)
+        }
+      }
+    }
+  }
+
+  mutating func append(line: Int64, account: UnsafeRawBufferPointer, delta: Int64) {
+    count += 1
+    withUnsafeBytes(of: (line, delta, Int64(account.count))) { bytes.append(contentsOf: $0) }
+    bytes.append(contentsOf: account)
+  }
+
+  /// Each in words.
+  package var lines: [String] {
+    var lines: [String] = []
+    var decoder = CanonicalDecoder(bytes)
+    while let line = try? decoder.integer(Int64.self), let delta = try? decoder.integer(Int64.self),
+      let size = try? decoder.integer(Int64.self),
+      let account = try? decoder.fixed(count: Int(size))
+    {
+      lines.append("line \(line) of \(delta) to account \(Hexadecimal.text(account))")
+    }
+    return lines
   }
 }
 

@@ -13,6 +13,8 @@ package struct JournalReader: Sendable {
 
   private let queue: DatabaseQueue
   private let path: String
+  /// What gives an entry's columns and its acknowledgement: a table, or two in the first schema.
+  private var entriesTable = "entries"
 
   init(queue: DatabaseQueue, path: String) {
     self.queue = queue
@@ -37,6 +39,7 @@ package struct JournalReader: Sendable {
     guard version <= Migration.schemaVersion else {
       throw .newerSchema(found: version, known: Migration.schemaVersion)
     }
+    if version == 1 { entriesTable = "entries LEFT JOIN acknowledgements USING (command_digest)" }
   }
 
   /// Canonical bytes of the genesis, and the hash stored with them.
@@ -63,7 +66,7 @@ package struct JournalReader: Sendable {
         database,
         sql: """
           SELECT sequence, tick, command_digest, command, outcome, hash, acknowledgement
-          FROM entries LEFT JOIN acknowledgements USING (command_digest)
+          FROM \(entriesTable)
           WHERE sequence >= ? ORDER BY sequence LIMIT ?
           """, arguments: [Int64(clamping: sequence), limit])
       var entries: [StoredEntry] = []
@@ -88,10 +91,10 @@ package struct JournalReader: Sendable {
     }
   }
 
-  /// The rows of `postings` for entries `first` to `last`, by entry.
+  /// The rows of `postings` for entries `first` to `last`, entry by entry.
   package func postings(
     from first: UInt64, through last: UInt64
-  ) throws(JournalError) -> [UInt64: [StoredPosting]] {
+  ) throws(JournalError) -> [StoredPostings] {
     try read { database in
       let rows = try Row.fetchCursor(
         database,
@@ -99,13 +102,15 @@ package struct JournalReader: Sendable {
           SELECT sequence, line, account, delta FROM postings
           WHERE sequence BETWEEN ? AND ? ORDER BY sequence, line
           """, arguments: [Int64(clamping: first), Int64(clamping: last)])
-      var postings: [UInt64: [StoredPosting]] = [:]
+      var postings = Array(repeating: StoredPostings(), count: Int(last - first) + 1)
       while let row = try rows.next() {
         let sequence = UInt64(bitPattern: try Self.integer(row, 0, first))
-        postings[sequence, default: []].append(
-          StoredPosting(
-            line: UInt64(bitPattern: try Self.integer(row, 1, sequence)),
-            account: try Self.bytes(row, 2, sequence), delta: try Self.integer(row, 3, sequence)))
+        let (line, delta) = (
+          try Self.integer(row, 1, sequence), try Self.integer(row, 3, sequence)
+        )
+        try Self.withBytes(row, 2, sequence) { account in
+          postings[Int(sequence - first)].append(line: line, account: account, delta: delta)
+        }
       }
       return postings
     }
@@ -133,7 +138,6 @@ package struct JournalReader: Sendable {
 
   package struct Counts: Sendable, Equatable {
     package let entries: UInt64
-    package let acknowledgements: UInt64
     package let postings: UInt64
   }
 
@@ -143,9 +147,7 @@ package struct JournalReader: Sendable {
       func count(_ table: String) throws -> UInt64 {
         UInt64(clamping: try Int.fetchOne(database, sql: "SELECT count(*) FROM \(table)") ?? 0)
       }
-      return Counts(
-        entries: try count("entries"), acknowledgements: try count("acknowledgements"),
-        postings: try count("postings"))
+      return Counts(entries: try count("entries"), postings: try count("postings"))
     }
   }
 
@@ -173,7 +175,7 @@ package struct JournalReader: Sendable {
   package func acknowledgement(of command: Digest) throws(JournalError) -> [UInt8]? {
     try read { database in
       let statement = try database.cachedStatement(
-        sql: "SELECT acknowledgement FROM acknowledgements WHERE command_digest = ?")
+        sql: "SELECT acknowledgement FROM entries WHERE command_digest = ?")
       let row = try Row.fetchOne(statement, arguments: [Data(command.bytes)])
       return try row.map { try Self.bytes($0, 0, nil) }
     }
@@ -183,7 +185,7 @@ package struct JournalReader: Sendable {
   func firstKnown(of commands: [Digest]) throws(JournalError) -> Digest? {
     try read { database in
       let statement = try database.cachedStatement(
-        sql: "SELECT 1 FROM acknowledgements WHERE command_digest = ?")
+        sql: "SELECT 1 FROM entries WHERE command_digest = ?")
       return try commands.first { command in
         try Row.fetchOne(statement, arguments: [Data(command.bytes)]) != nil
       }
@@ -243,9 +245,19 @@ package struct JournalReader: Sendable {
   private static func bytes(
     _ row: Row, _ column: Int, _ sequence: UInt64?
   ) throws(JournalError) -> [UInt8] {
-    guard case .blob(let data) = (row[column] as DatabaseValue).storage else {
-      throw misshapen(sequence, "column \(column)", "bytes", "another type")
-    }
-    return [UInt8](data)
+    try withBytes(row, column, sequence) { Array($0) }
+  }
+
+  /// Of a value of another type than bytes these are the bytes of its text, which is never what is
+  /// expected.
+  private static func withBytes<Value>(
+    _ row: Row, _ column: Int, _ sequence: UInt64?, _ body: (UnsafeRawBufferPointer) -> Value
+  ) throws(JournalError) -> Value {
+    do {
+      return try row.withUnsafeData(atIndex: column) { data in
+        guard let data else { throw misshapen(sequence, "column \(column)", "bytes", "none") }
+        return data.withUnsafeBytes(body)
+      }
+    } catch let error as JournalError { throw error } catch { throw .storage("\(error)") }
   }
 }

@@ -384,7 +384,7 @@ extension Command: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1:
       let owner = try decoder.record(PublicKey.self)
@@ -419,7 +419,7 @@ extension Command: CanonicalCodable {
     case 26: self = .setCommission(try decoder.optional())
     case 27: self = .liftHalt(try decoder.record())
     case 28: self = .cancelLease(try decoder.record())
-    case let tag: throw start.failure(.unknownTag(tag, of: "Command"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "Command"), at: start)
     }
   }
 }
@@ -439,14 +439,14 @@ extension Scope: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1: self = .any
     case 2: self = .model(try decoder.record())
     case 3:
       let model = try decoder.record(ModelID.self)
       self = .slice(model, Int(try decoder.integer(UInt32.self)))
-    case let tag: throw start.failure(.unknownTag(tag, of: "Scope"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "Scope"), at: start)
     }
   }
 }
@@ -467,12 +467,12 @@ extension NonceOwner: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1: self = .requester(try decoder.record())
     case 2: self = .broker(try decoder.record())
     case 3: self = .lessee(try decoder.record())
-    case let tag: throw start.failure(.unknownTag(tag, of: "NonceOwner"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "NonceOwner"), at: start)
     }
   }
 }
@@ -504,10 +504,10 @@ extension SliceAssurance: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     let tag = try decoder.integer(UInt8.self)
     guard let assurance = Assurance(rawValue: tag) else {
-      throw start.failure(.unknownTag(tag, of: "Assurance"))
+      throw decoder.failure(.unknownTag(tag, of: "Assurance"), at: start)
     }
     self.assurance = assurance
     backend = try decoder.record()
@@ -527,13 +527,13 @@ extension TimeInForce: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1: self = .goodTillCancelled
     case 2: self = .goodTill(try decoder.record())
     case 3: self = .immediateOrCancel
     case 4: self = .fillOrKill
-    case let tag: throw start.failure(.unknownTag(tag, of: "TimeInForce"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "TimeInForce"), at: start)
     }
   }
 }
@@ -583,10 +583,10 @@ extension RequestTerms: CanonicalCodable {
     stakeMultiple = try decoder.integer()
     spread = try decoder.integer()
     reputation = try decoder.optional()
-    let start = decoder
+    let start = decoder.offset
     let tag = try decoder.integer(UInt8.self)
     guard let disclosure = Disclosure(rawValue: tag) else {
-      throw start.failure(.unknownTag(tag, of: "Disclosure"))
+      throw decoder.failure(.unknownTag(tag, of: "Disclosure"), at: start)
     }
     self.disclosure = disclosure
     auditors = try decoder.list(limit: Self.auditorLimit, elementSize: Bytes32.count)

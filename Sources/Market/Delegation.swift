@@ -342,7 +342,7 @@ package struct DelegationPool: Sendable, Hashable, CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     commission = try decoder.optional()
     positions = try decoder.list(limit: Self.positionLimit, elementSize: 52)
     days = try decoder.list(limit: Self.dayLimit, elementSize: 24)
@@ -350,7 +350,9 @@ package struct DelegationPool: Sendable, Hashable, CanonicalCodable {
       guard index == 0 || positions[index - 1].holder < position.holder,
         let active = active.adding(position.stake),
         let leaving = position.leaving.reduce(leaving, { $0?.adding($1.amount) })
-      else { throw start.failure(.invalid("the positions are not in order or too large")) }
+      else {
+        throw decoder.failure(.invalid("the positions are not in order or too large"), at: start)
+      }
       (self.active, self.leaving) = (active, leaving)
     }
   }

@@ -377,7 +377,7 @@ extension Event.Body: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1: self = .deposited(owner: try decoder.record(), amount: try decoder.record())
     case 2: self = .withdrawn(owner: try decoder.record(), amount: try decoder.record())
@@ -480,7 +480,7 @@ extension Event.Body: CanonicalCodable {
     case 49:
       self = .proverCooling(
         try decoder.record(), at: try decoder.record(), until: try decoder.record())
-    case let tag: throw start.failure(.unknownTag(tag, of: "Event"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "Event"), at: start)
     }
   }
 }
@@ -547,11 +547,11 @@ package enum Outcome: Hashable, Sendable, CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1: self = .accepted(try decoder.list(limit: Self.eventLimit, elementSize: 5))
     case 2: self = .rejected(try decoder.record())
-    case let tag: throw start.failure(.unknownTag(tag, of: "Outcome"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "Outcome"), at: start)
     }
   }
 }

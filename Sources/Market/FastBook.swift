@@ -89,6 +89,8 @@ package struct FastBook: OrderBook {
   }
 
   package func crossingBids(of prover: PublicKey) -> [BidID] {
+    // Where nothing rests nothing crosses, however many bids the prover has.
+    guard freeOrders.count < orderSlots.count else { return [] }
     guard let first = firstSlot(of: prover) else { return [] }
     var crossing: [(key: OrderedForest.Key, id: BidID)] = []
     var slot = first

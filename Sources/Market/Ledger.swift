@@ -108,11 +108,11 @@ package struct Account: Hashable, Comparable, Sendable, CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     owner = try decoder.optional()
     let tag = try decoder.integer(UInt8.self)
     guard let purpose = Purpose(rawValue: tag) else {
-      throw start.failure(.unknownTag(tag, of: "Purpose"))
+      throw decoder.failure(.unknownTag(tag, of: "Purpose"), at: start)
     }
     self.purpose = purpose
   }

@@ -121,11 +121,11 @@ extension Quote.Candidate: CanonicalCodable {
     bid = try decoder.record()
     prover = try decoder.record()
     price = try decoder.record()
-    let start = decoder
+    let start = decoder.offset
     let tag = try decoder.integer(UInt8.self)
     ineligibility = Ineligibility(rawValue: tag)
     guard tag == 0 || ineligibility != nil else {
-      throw start.failure(.unknownTag(tag, of: "Ineligibility"))
+      throw decoder.failure(.unknownTag(tag, of: "Ineligibility"), at: start)
     }
   }
 }

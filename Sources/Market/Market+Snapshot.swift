@@ -92,10 +92,10 @@ extension Market {
   private mutating func decodeState(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     arrivals = try decoder.integer()
     leaseCount = try decoder.integer()
-    let start = decoder
+    let start = decoder.offset
     let postings = try decoder.all(of: Posting.self)
     do throws(MarketError) { try ledger.apply(postings) } catch {
-      throw start.failure(.invalid(error.sentence))
+      throw decoder.failure(.invalid(error.sentence), at: start)
     }
     parameterSets = try decoder.all()
     announced = try decoder.all()
@@ -389,7 +389,7 @@ extension Deadline.Subject: CanonicalCodable {
   }
 
   init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1: self = .bid(try decoder.record())
     case 2: self = .requestBegin(try decoder.record())
@@ -400,7 +400,7 @@ extension Deadline.Subject: CanonicalCodable {
     case 7: self = .change
     case 8: self = .unbonding(try decoder.record())
     case 9: self = .undelegating(try decoder.record())
-    case let tag: throw start.failure(.unknownTag(tag, of: "Deadline.Subject"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "Deadline.Subject"), at: start)
     }
   }
 }

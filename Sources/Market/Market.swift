@@ -165,10 +165,10 @@ package struct Market: Sendable {
     } catch {
       preconditionFailure("the market emitted an impossible event: \(error)")
     }
-    emitted.append(event)
     if watchesMoney, violation == nil {
       violation = moneyViolations().first.map { "\($0) after \(event.body)" }
     }
+    emitted.append(event)
   }
 
   package func balance(_ account: Account) -> Int64 { ledger.balance(account) }

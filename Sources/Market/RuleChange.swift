@@ -28,14 +28,14 @@ package enum RuleChange: Hashable, Sendable, CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1: self = .parameters(try decoder.record(), rulesVersion: try decoder.integer())
     case 2: self = .pause
     case 3: self = .unpause
     case 4: self = .halt(try decoder.record())
     case 5: self = .liftHalt(try decoder.record())
-    case let tag: throw start.failure(.unknownTag(tag, of: "RuleChange"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "RuleChange"), at: start)
     }
   }
 }

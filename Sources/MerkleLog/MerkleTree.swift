@@ -37,8 +37,20 @@ package struct MerkleTree: Sendable {
     return hasher.finalize()
   }
 
+  /// Of a leaf that is itself a digest.
+  package static func leafHash(of leaf: Digest) -> Digest {
+    var hasher = SHA256()
+    hasher.update(CollectionOfOne(0x00))
+    hasher.update(leaf)
+    return hasher.finalize()
+  }
+
   package static func nodeHash(_ left: Digest, _ right: Digest) -> Digest {
-    Digest.of([0x01] + left.bytes + right.bytes)
+    var hasher = SHA256()
+    hasher.update(CollectionOfOne(0x01))
+    hasher.update(left)
+    hasher.update(right)
+    return hasher.finalize()
   }
 
   package var root: Digest { root(of: 0..<count) }

@@ -3,20 +3,20 @@
 /// A record has exactly one encoding. Integers are fixed-width little-endian; a byte string, a text
 /// or a list is preceded by its count as UInt32, a choice by its tag as UInt8, an optional by 0 or
 /// 1. Nothing is self-describing, nothing is skipped, nothing may follow the end.
-package protocol CanonicalCodable {
+public protocol CanonicalCodable {
   func encode(into encoder: inout CanonicalEncoder)
   init(from decoder: inout CanonicalDecoder) throws(CanonicalError)
 }
 
 extension CanonicalCodable {
-  package var canonicalBytes: [UInt8] {
-    var encoder = CanonicalEncoder()
+  @inlinable public var canonicalBytes: [UInt8] {
+    var encoder = CanonicalEncoder(capacity: 256)
     encode(into: &encoder)
     return encoder.bytes
   }
 
   /// Decodes exactly one record: trailing bytes are an error.
-  package init(canonicalBytes bytes: some Collection<UInt8>) throws(CanonicalError) {
+  @inlinable public init(canonicalBytes bytes: some Collection<UInt8>) throws(CanonicalError) {
     var decoder = CanonicalDecoder(bytes)
     try self.init(from: &decoder)
     try decoder.finish()
@@ -24,8 +24,8 @@ extension CanonicalCodable {
 }
 
 /// Why bytes are not the canonical encoding of what was expected.
-package struct CanonicalError: CodedError, Equatable {
-  package enum Reason: Sendable, Equatable {
+public struct CanonicalError: CodedError, Equatable {
+  public enum Reason: Sendable, Equatable {
     case truncated(needed: Int, remaining: Int)
     case trailingBytes(count: Int)
     case unknownTag(UInt8, of: String)
@@ -33,12 +33,14 @@ package struct CanonicalError: CodedError, Equatable {
     case invalid(String)
   }
 
-  package let reason: Reason
+  public let reason: Reason
   /// Byte offset into the record at which decoding stopped.
-  package let offset: Int
+  public let offset: Int
 
-  package var code: String { "malformed-bytes" }
-  package var sentence: String {
+  public init(reason: Reason, offset: Int) { (self.reason, self.offset) = (reason, offset) }
+
+  public var code: String { "malformed-bytes" }
+  public var sentence: String {
     let what =
       switch reason {
       case .truncated(let needed, let remaining):
@@ -53,46 +55,57 @@ package struct CanonicalError: CodedError, Equatable {
   }
 }
 
-package struct CanonicalEncoder: Sendable {
-  package private(set) var bytes: [UInt8] = []
+/// Inlinable throughout, as the decoder is: a journal of a million entries is a hundred million calls
+/// of these, and each is an instruction or two once its type is known.
+public struct CanonicalEncoder: Sendable {
+  @usableFromInline var storage: [UInt8] = []
 
-  package init() {}
+  /// - Parameter capacity: Bytes to make room for at once.
+  @inlinable public init(capacity: Int = 0) { storage.reserveCapacity(capacity) }
 
-  package mutating func append(_ value: some FixedWidthInteger) {
-    withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+  @inlinable public var bytes: [UInt8] { storage }
+
+  @inlinable public mutating func append(_ value: some FixedWidthInteger) {
+    withUnsafeBytes(of: value.littleEndian) { storage.append(contentsOf: $0) }
   }
 
-  package mutating func append(_ value: Bool) { bytes.append(value ? 1 : 0) }
+  @inlinable public mutating func append(_ value: Bool) { storage.append(value ? 1 : 0) }
+
+  @inlinable public mutating func append(_ value: Bytes32) {
+    withUnsafeBytes(of: value.inOrder) { storage.append(contentsOf: $0) }
+  }
 
   /// Bytes whose count the reader knows.
-  package mutating func append(fixed value: some Collection<UInt8>) {
-    bytes.append(contentsOf: value)
+  @inlinable public mutating func append(fixed value: some Collection<UInt8>) {
+    storage.append(contentsOf: value)
   }
 
-  package mutating func append(counted value: some Collection<UInt8>) {
+  @inlinable public mutating func append(counted value: some Collection<UInt8>) {
     append(UInt32(value.count))
-    bytes.append(contentsOf: value)
+    storage.append(contentsOf: value)
   }
 
-  package mutating func append(_ text: String) { append(counted: Array(text.utf8)) }
+  public mutating func append(_ text: String) { append(counted: text.utf8) }
 
-  package mutating func append(_ record: some CanonicalCodable) { record.encode(into: &self) }
+  @inlinable public mutating func append(_ record: some CanonicalCodable) {
+    record.encode(into: &self)
+  }
 
-  package mutating func append(_ records: [some CanonicalCodable]) {
+  @inlinable public mutating func append(_ records: [some CanonicalCodable]) {
     append(UInt32(records.count))
     for record in records { record.encode(into: &self) }
   }
 
-  package mutating func append(_ record: (some CanonicalCodable)?) {
+  @inlinable public mutating func append(_ record: (some CanonicalCodable)?) {
     append(record != nil)
     record?.encode(into: &self)
   }
 
-  package mutating func append(list values: [some FixedWidthInteger]) {
+  @inlinable public mutating func append(list values: [some FixedWidthInteger]) {
     append(UInt32(values.count))
     // A list of weights is long: not integer by integer where its memory is its encoding.
     if UInt16(1).littleEndian == 1 {
-      values.withUnsafeBytes { bytes.append(contentsOf: $0) }
+      values.withUnsafeBytes { storage.append(contentsOf: $0) }
     } else {
       for value in values { append(value) }
     }
@@ -101,107 +114,111 @@ package struct CanonicalEncoder: Sendable {
 
 /// Reads canonical bytes. Every count is checked against its limit and against what is left before
 /// anything is allocated.
-package struct CanonicalDecoder: Sendable {
-  private let bytes: [UInt8]
-  package private(set) var offset = 0
+public struct CanonicalDecoder: Sendable {
+  @usableFromInline let bytes: [UInt8]
+  @usableFromInline var position = 0
 
-  package init(_ bytes: some Collection<UInt8>) {
+  @inlinable public init(_ bytes: some Collection<UInt8>) {
     self.bytes = (bytes as? [UInt8]) ?? Array(bytes)
   }
 
-  package var remaining: Int { bytes.count - offset }
+  @inlinable public var offset: Int { position }
+  @inlinable public var remaining: Int { bytes.count - position }
 
-  package func failure(_ reason: CanonicalError.Reason) -> CanonicalError {
-    CanonicalError(reason: reason, offset: offset)
+  /// - Parameter offset: Where what is wrong begins; nil for here.
+  public func failure(_ reason: CanonicalError.Reason, at offset: Int? = nil) -> CanonicalError {
+    CanonicalError(reason: reason, offset: offset ?? position)
   }
 
-  package func finish() throws(CanonicalError) {
+  @inlinable public func finish() throws(CanonicalError) {
     if remaining != 0 { throw failure(.trailingBytes(count: remaining)) }
   }
 
-  package mutating func integer<Value: FixedWidthInteger>(
+  @inlinable public mutating func integer<Value: FixedWidthInteger>(
     _ type: Value.Type = Value.self
   ) throws(CanonicalError) -> Value {
     let size = MemoryLayout<Value>.size
     try require(size)
     let value = bytes.withUnsafeBytes { buffer in
-      Value(littleEndian: buffer.loadUnaligned(fromByteOffset: offset, as: Value.self))
+      Value(littleEndian: buffer.loadUnaligned(fromByteOffset: position, as: Value.self))
     }
-    offset += size
+    position += size
     return value
   }
 
-  package mutating func bool() throws(CanonicalError) -> Bool {
+  @inlinable public mutating func bool() throws(CanonicalError) -> Bool {
     let value = try integer(UInt8.self)
     guard value <= 1 else { throw failure(.unknownTag(value, of: "Bool")) }
     return value == 1
   }
 
-  package mutating func bytes32() throws(CanonicalError) -> Bytes32 {
+  @inlinable public mutating func bytes32() throws(CanonicalError) -> Bytes32 {
     try require(Bytes32.count)
-    guard let value = Bytes32(bytes[offset..<offset + Bytes32.count]) else {
-      throw failure(.invalid("32 bytes were expected"))
+    let value = bytes.withUnsafeBytes { buffer in
+      Bytes32(
+        inOrder: buffer.loadUnaligned(
+          fromByteOffset: position, as: (UInt64, UInt64, UInt64, UInt64).self))
     }
-    offset += Bytes32.count
+    position += Bytes32.count
     return value
   }
 
-  package mutating func fixed(count: Int) throws(CanonicalError) -> [UInt8] {
+  @inlinable public mutating func fixed(count: Int) throws(CanonicalError) -> [UInt8] {
     try require(count)
-    defer { offset += count }
-    return Array(bytes[offset..<offset + count])
+    defer { position += count }
+    return Array(bytes[position..<position + count])
   }
 
-  package mutating func counted(limit: Int) throws(CanonicalError) -> [UInt8] {
+  @inlinable public mutating func counted(limit: Int) throws(CanonicalError) -> [UInt8] {
     try fixed(count: count(limit: limit, elementSize: 1))
   }
 
-  package mutating func text(limit: Int) throws(CanonicalError) -> String {
-    let start = self
-    let utf8 = try counted(limit: limit)
+  public mutating func text(limit: Int) throws(CanonicalError) -> String {
+    let start = offset
+    let count = try count(limit: limit, elementSize: 1)
+    let utf8 = bytes[position..<position + count]
     guard let text = String(validating: utf8, as: UTF8.self) else {
-      throw start.failure(.invalid("the text is not UTF-8"))
+      throw failure(.invalid("the text is not UTF-8"), at: start)
     }
+    position += count
     return text
   }
 
-  package mutating func record<Record: CanonicalCodable>(
+  @inlinable public mutating func record<Record: CanonicalCodable>(
     _ type: Record.Type = Record.self
   ) throws(CanonicalError) -> Record {
     try Record(from: &self)
   }
 
-  package mutating func optional<Record: CanonicalCodable>(
+  @inlinable public mutating func optional<Record: CanonicalCodable>(
     _ type: Record.Type = Record.self
   ) throws(CanonicalError) -> Record? {
     try bool() ? record() : nil
   }
 
   /// A choice without further fields, by its tag.
-  package mutating func choice<Choice: RawRepresentable<UInt8>>(
+  @inlinable public mutating func choice<Choice: RawRepresentable<UInt8>>(
     _ type: Choice.Type = Choice.self
   ) throws(CanonicalError) -> Choice {
-    let start = self
     let tag = try integer(UInt8.self)
     guard let choice = Choice(rawValue: tag) else {
-      throw start.failure(.unknownTag(tag, of: "\(type)"))
+      throw failure(.unknownTag(tag, of: "\(type)"), at: offset - 1)
     }
     return choice
   }
 
   /// The same, where the tag 0 stands for nil.
-  package mutating func choice<Choice: RawRepresentable<UInt8>>(
+  @inlinable public mutating func choice<Choice: RawRepresentable<UInt8>>(
     orNone type: Choice.Type
   ) throws(CanonicalError) -> Choice? {
-    var ahead = self
-    guard try ahead.integer(UInt8.self) == 0 else { return try choice(type) }
-    self = ahead
+    guard remaining > 0, bytes[position] == 0 else { return try choice(type) }
+    position += 1
     return nil
   }
 
   /// `elementSize` is the smallest encoding of one element, in bytes: a count that could not fit in
   /// what remains is refused before the list is allocated.
-  package mutating func list<Record: CanonicalCodable>(
+  @inlinable public mutating func list<Record: CanonicalCodable>(
     of type: Record.Type = Record.self, limit: Int, elementSize: Int = 1
   ) throws(CanonicalError) -> [Record] {
     let count = try count(limit: limit, elementSize: elementSize)
@@ -211,7 +228,7 @@ package struct CanonicalDecoder: Sendable {
     return records
   }
 
-  package mutating func integers<Value: FixedWidthInteger>(
+  @inlinable public mutating func integers<Value: FixedWidthInteger>(
     _ type: Value.Type = Value.self, limit: Int
   ) throws(CanonicalError) -> [Value] {
     let count = try count(limit: limit, elementSize: MemoryLayout<Value>.size)
@@ -225,15 +242,17 @@ package struct CanonicalDecoder: Sendable {
     let values = [Value](unsafeUninitializedCapacity: count) { values, filled in
       bytes.withUnsafeBytes {
         UnsafeMutableRawBufferPointer(values).copyMemory(
-          from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + size]))
+          from: UnsafeRawBufferPointer(rebasing: $0[position..<position + size]))
       }
       filled = count
     }
-    offset += size
+    position += size
     return values
   }
 
-  package mutating func count(limit: Int, elementSize: Int) throws(CanonicalError) -> Int {
+  @inlinable public mutating func count(
+    limit: Int, elementSize: Int
+  ) throws(CanonicalError) -> Int {
     let count = Int(try integer(UInt32.self))
     guard count <= limit else { throw failure(.countTooLarge(count: count, limit: limit)) }
     let (needed, overflow) = count.multipliedReportingOverflow(by: elementSize)
@@ -243,7 +262,7 @@ package struct CanonicalDecoder: Sendable {
     return count
   }
 
-  private func require(_ count: Int) throws(CanonicalError) {
+  @inlinable func require(_ count: Int) throws(CanonicalError) {
     guard count >= 0, count <= remaining else {
       throw failure(.truncated(needed: count, remaining: remaining))
     }

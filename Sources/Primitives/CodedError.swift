@@ -2,11 +2,11 @@
 ///
 /// The code is kebab-case, never changes once released, and is listed in `docs/errors.md`.
 /// The sentence says what was expected, what came, and what to do.
-package protocol CodedError: Error, CustomStringConvertible, Sendable {
+public protocol CodedError: Error, CustomStringConvertible, Sendable {
   var code: String { get }
   var sentence: String { get }
 }
 
 extension CodedError {
-  package var description: String { "\(code): \(sentence)" }
+  public var description: String { "\(code): \(sentence)" }
 }

@@ -4,21 +4,21 @@
 /// taken over everything before the signature under the envelope domain; it is what is signed, the
 /// command's identity, and its idempotency key. Two valid signatures over the same content are
 /// therefore the same command.
-package struct Envelope: Hashable, Sendable {
+public struct Envelope: Hashable, Sendable {
   /// A body above this is refused before it is read: tensors and proofs travel as blobs.
-  package static let bodyLimit = 1 << 20
+  public static let bodyLimit = 1 << 20
 
-  package let network: NetworkID
-  package let author: PublicKey
-  package let nonce: Nonce
+  public let network: NetworkID
+  public let author: PublicKey
+  public let nonce: Nonce
   /// The last tick at which a first delivery is accepted.
-  package let expiry: Tick
+  public let expiry: Tick
   /// Canonical bytes of a command.
-  package let body: [UInt8]
-  package let signature: Signature
-  package let digest: Digest
+  public let body: [UInt8]
+  public let signature: Signature
+  public let digest: Digest
 
-  package init(
+  public init(
     network: NetworkID, nonce: Nonce, expiry: Tick, body: [UInt8], signedBy key: SigningKey
   ) {
     self.network = network
@@ -31,12 +31,12 @@ package struct Envelope: Hashable, Sendable {
     signature = key.sign(digest)
   }
 
-  package var isAuthentic: Bool { author.verifies(signature, over: digest) }
+  public var isAuthentic: Bool { author.verifies(signature, over: digest) }
 
   private static func content(
     _ network: NetworkID, _ author: PublicKey, _ nonce: Nonce, _ expiry: Tick, _ body: [UInt8]
   ) -> [UInt8] {
-    var encoder = CanonicalEncoder()
+    var encoder = CanonicalEncoder(capacity: 160 + body.count)
     encoder.append(network)
     encoder.append(author)
     encoder.append(nonce)
@@ -47,13 +47,13 @@ package struct Envelope: Hashable, Sendable {
 }
 
 extension Envelope: CanonicalCodable {
-  package func encode(into encoder: inout CanonicalEncoder) {
+  public func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(fixed: Self.content(network, author, nonce, expiry, body))
     encoder.append(signature)
   }
 
   /// Checks form only; whoever accepts an envelope asks `isAuthentic` as well.
-  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+  public init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     network = try decoder.record()
     author = try decoder.record()
     nonce = try decoder.record()

@@ -1,33 +1,33 @@
 /// SHA-256 of a model's manifest under the manifest domain.
-package typealias ModelID = Digest
+public typealias ModelID = Digest
 /// The digest of the envelope that submitted the request.
-package typealias RequestID = Digest
+public typealias RequestID = Digest
 /// The digest of the envelope that placed the bid.
-package typealias BidID = Digest
+public typealias BidID = Digest
 
 /// The ordinal of a lease in its journal, from 1.
-package struct LeaseID: Hashable, Comparable, Sendable, CanonicalCodable, CustomStringConvertible {
-  package let ordinal: UInt64
+public struct LeaseID: Hashable, Comparable, Sendable, CanonicalCodable, CustomStringConvertible {
+  public let ordinal: UInt64
 
-  package init(ordinal: UInt64) { self.ordinal = ordinal }
-  package static func < (left: LeaseID, right: LeaseID) -> Bool { left.ordinal < right.ordinal }
-  package var description: String { "\(ordinal)" }
+  public init(ordinal: UInt64) { self.ordinal = ordinal }
+  public static func < (left: LeaseID, right: LeaseID) -> Bool { left.ordinal < right.ordinal }
+  public var description: String { "\(ordinal)" }
 
-  package func encode(into encoder: inout CanonicalEncoder) { encoder.append(ordinal) }
+  public func encode(into encoder: inout CanonicalEncoder) { encoder.append(ordinal) }
 
-  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+  public init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     ordinal = try decoder.integer()
   }
 }
 
 /// Which exchange a signature is meant for: a short name chosen by the operator, such as `demo`.
-package struct NetworkID: Hashable, Sendable, CanonicalCodable, CustomStringConvertible {
-  package let name: String
+public struct NetworkID: Hashable, Sendable, CanonicalCodable, CustomStringConvertible {
+  public let name: String
 
-  package static let countLimit = 64
+  public static let countLimit = 64
 
   /// Nil unless the name has 1 to 64 characters out of a-z, 0-9, `-` and `.`.
-  package init?(_ name: String) {
+  public init?(_ name: String) {
     let allowed = name.utf8.allSatisfy { byte in
       switch byte {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
@@ -40,75 +40,77 @@ package struct NetworkID: Hashable, Sendable, CanonicalCodable, CustomStringConv
     self.name = name
   }
 
-  package var description: String { name }
+  public var description: String { name }
 
-  package func encode(into encoder: inout CanonicalEncoder) { encoder.append(name) }
+  public func encode(into encoder: inout CanonicalEncoder) { encoder.append(name) }
 
-  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+  public init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder.offset
     guard let network = NetworkID(try decoder.text(limit: Self.countLimit)) else {
-      throw start.failure(.invalid("the network's name is empty or has other characters"))
+      throw decoder.failure(
+        .invalid("the network's name is empty or has other characters"), at: start)
     }
     self = network
   }
 }
 
 /// Identifies a backend on the wire and in the book: `reexec`, `sumcheck`, `ezkl`.
-package struct BackendID: Hashable, Comparable, Sendable, CanonicalCodable,
+public struct BackendID: Hashable, Comparable, Sendable, CanonicalCodable,
   CustomStringConvertible
 {
-  package let name: String
+  public let name: String
 
-  package static let countLimit = 64
+  public static let countLimit = 64
   /// Runs the integer program again: exact, and never called proving.
-  package static let reexec = BackendID(unchecked: "reexec")
+  public static let reexec = BackendID(unchecked: "reexec")
   /// The native proof system.
-  package static let sumcheck = BackendID(unchecked: "sumcheck")
+  public static let sumcheck = BackendID(unchecked: "sumcheck")
 
   private init(unchecked name: String) { self.name = name }
 
   /// Nil unless the name would be a valid network name: same alphabet, same bounds.
-  package init?(_ name: String) {
+  public init?(_ name: String) {
     guard NetworkID(name) != nil else { return nil }
     self.name = name
   }
 
-  package static func < (left: BackendID, right: BackendID) -> Bool {
+  public static func < (left: BackendID, right: BackendID) -> Bool {
     Array(left.name.utf8).lexicographicallyPrecedes(Array(right.name.utf8))
   }
-  package var description: String { name }
+  public var description: String { name }
 
-  package func encode(into encoder: inout CanonicalEncoder) { encoder.append(name) }
+  public func encode(into encoder: inout CanonicalEncoder) { encoder.append(name) }
 
-  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+  public init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder.offset
     guard let backend = BackendID(try decoder.text(limit: Self.countLimit)) else {
-      throw start.failure(.invalid("the backend's name is empty or has other characters"))
+      throw decoder.failure(
+        .invalid("the backend's name is empty or has other characters"), at: start)
     }
     self = backend
   }
 }
 
 /// Sixteen random bytes that make one author's equal orders different.
-package struct Nonce: Hashable, Sendable, CanonicalCodable {
-  package static let count = 16
+public struct Nonce: Hashable, Sendable, CanonicalCodable {
+  public static let count = 16
   private let high: UInt64
   private let low: UInt64
 
-  package init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
+  public init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
 
-  package static func random() -> Nonce {
+  public static func random() -> Nonce {
     var decoder = CanonicalDecoder(Sodium.randomBytes(count))
     guard let nonce = try? Nonce(from: &decoder) else { fatalError("16 bytes were drawn") }
     return nonce
   }
 
-  package func encode(into encoder: inout CanonicalEncoder) {
+  public func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(high)
     encoder.append(low)
   }
 
-  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+  public init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     high = try decoder.integer()
     low = try decoder.integer()
   }

@@ -1,11 +1,11 @@
 /// Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014: the same
 /// words from the same state on every machine. For samples and noise, never for secrets.
-package struct SplitMix64: RandomNumberGenerator, Sendable {
+public struct SplitMix64: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
-  package init(state: UInt64) { self.state = state }
+  public init(state: UInt64) { self.state = state }
 
-  package mutating func next() -> UInt64 {
+  public mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var word = state
     word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9

@@ -134,14 +134,14 @@ extension HostRequest: CanonicalCodable {
   }
 
   init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     let tag = try decoder.integer(UInt8.self)
     if tag == 0 {
       self = .cancel
       return
     }
     guard let operation = HostOperation(rawValue: tag) else {
-      throw start.failure(.unknownTag(tag, of: "HostRequest"))
+      throw decoder.failure(.unknownTag(tag, of: "HostRequest"), at: start)
     }
     switch operation {
     case .open:
@@ -157,7 +157,7 @@ extension HostRequest: CanonicalCodable {
     case .openSession:
       let session = try decoder.integer(UInt64.self)
       guard let role = SessionRole(rawValue: try decoder.integer()) else {
-        throw start.failure(.invalid("a session is a prover's or a verifier's"))
+        throw decoder.failure(.invalid("a session is a prover's or a verifier's"), at: start)
       }
       self = .openSession(
         session, role, key: try decoder.counted(limit: FrameSocket.frameLimit),
@@ -223,7 +223,7 @@ extension HostReply: CanonicalCodable {
   }
 
   init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1: self = .opened(try decoder.record())
     case 2: self = .supported
@@ -238,7 +238,7 @@ extension HostReply: CanonicalCodable {
         verdict: try decoder.integer(), diagnostic: try decoder.text(limit: Self.textLimit))
     case 10:
       guard let fault = PluginFault(rawValue: try decoder.integer()) else {
-        throw start.failure(.invalid("the fault is unknown"))
+        throw decoder.failure(.invalid("the fault is unknown"), at: start)
       }
       self = .unusable(fault, try decoder.text(limit: Self.textLimit))
     case 11:
@@ -246,7 +246,7 @@ extension HostReply: CanonicalCodable {
         status: try decoder.integer(), diagnostic: try decoder.text(limit: Self.textLimit))
     case 12:
       self = .note(level: try decoder.integer(), try decoder.text(limit: Self.textLimit))
-    case let tag: throw start.failure(.unknownTag(tag, of: "HostReply"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "HostReply"), at: start)
     }
   }
 }

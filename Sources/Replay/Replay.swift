@@ -59,8 +59,6 @@ package struct Replay {
     }
   }
 
-  private static let page = 512
-
   private let source: any JournalSource
   private let options: Options
   private let onVerdict: (RecordedVerdict) -> Void
@@ -132,8 +130,8 @@ package struct Replay {
           got: "\(error)"))
     }
     head = JournalChain.hash(ofGenesis: stored.record)
-    frontier.append(leafHash: MerkleTree.leafHash(head.bytes))
-    try Self.require(0, "genesis hash", head.bytes, stored.hash)
+    frontier.append(leafHash: MerkleTree.leafHash(of: head))
+    try Self.require(0, "genesis hash", head, stored.hash)
   }
 
   private func report(_ divergence: Divergence?) -> ReplayReport {
@@ -158,38 +156,32 @@ package struct Replay {
     _ progress: (_ done: UInt64, _ total: UInt64) -> Void
   ) throws(JournalError) {
     let total = try source.entryCount()
-    let database = source as? JournalReader
+    let pages = PageReader(source, after: head, checksSignatures: options.checksSignatures)
     var next: UInt64 = 1
-    while case let page = try source.entries(from: next, limit: Self.page), !page.isEmpty {
-      let last = next + UInt64(page.count) - 1
-      let postings = try database?.postings(from: next, through: last)
-      let signed = SignedEntry.read(page, checksSignatures: options.checksSignatures)
-      for (entry, signed) in zip(page, signed) {
-        try Self.require(next, "sequence", next, entry.sequence)
+    while case let page = try pages.next(), !page.isEmpty {
+      for entry in page {
+        try Self.require(next, "sequence", next, entry.stored.sequence)
         market.watchesMoney = next.isMultiple(of: options.invariantsEvery)
-        try check(entry, signed, postings.map { $0[next] ?? [] })
+        try check(entry)
         if market.watchesMoney { try checkInvariants(next) }
         next += 1
       }
-      progress(last, total)
+      progress(next - 1, total)
     }
   }
 
-  private mutating func check(
-    _ entry: StoredEntry, _ signed: SignedEntry, _ postings: [StoredPosting]?
-  ) throws(JournalError) {
+  private mutating func check(_ read: ReadEntry) throws(JournalError) {
+    let entry = read.stored
     let sequence = entry.sequence
-    let hash = JournalChain.hash(
-      after: head, sequence: sequence, tick: entry.tick, command: entry.command,
-      outcome: entry.outcome)
-    try Self.require(sequence, "entry hash", hash.bytes, entry.hash)
-    let envelope = try checkEnvelope(entry, signed)
+    // Of the stored hash before, which has been found to be the one that it must be.
+    try Self.require(sequence, "entry hash", read.hash, entry.hash)
+    let envelope = try checkEnvelope(entry, read)
     tick = entry.tick
-    let outcome = try decide(envelope, signed, entry)
-    if let postings { try checkPostings(outcome, postings, sequence) }
-    try checkAcknowledgement(entry, signed, envelope, outcome, head: hash)
-    head = hash
-    frontier.append(leafHash: MerkleTree.leafHash(hash.bytes))
+    let outcome = try decide(envelope, read, entry)
+    if let postings = read.postings { try checkPostings(outcome, postings, sequence) }
+    try checkAcknowledgement(entry, read, envelope, outcome, head: read.hash)
+    head = read.hash
+    frontier.append(leafHash: read.leafHash)
     switch outcome {
     case .accepted: accepted += 1
     case .rejected: rejected += 1
@@ -197,14 +189,14 @@ package struct Replay {
   }
 
   private mutating func checkEnvelope(
-    _ entry: StoredEntry, _ signed: SignedEntry
+    _ entry: StoredEntry, _ signed: ReadEntry
   ) throws(JournalError) -> Envelope {
     let sequence = entry.sequence
     let envelope: Envelope
     do { envelope = try signed.envelope.get() } catch {
       throw Self.diverged(sequence, "envelope", "canonical bytes", error.sentence)
     }
-    try Self.require(sequence, "command digest", envelope.digest.bytes, entry.commandDigest)
+    try Self.require(sequence, "command digest", envelope.digest, entry.commandDigest)
     guard envelope.network == genesis.network else {
       throw Self.diverged(
         sequence, "network", genesis.network.name, envelope.network.name)
@@ -229,7 +221,7 @@ package struct Replay {
 
   /// Executes the command on the auditor's own market and compares the outcome's bytes.
   private mutating func decide(
-    _ envelope: Envelope, _ signed: SignedEntry, _ entry: StoredEntry
+    _ envelope: Envelope, _ signed: ReadEntry, _ entry: StoredEntry
   ) throws(JournalError) -> Outcome {
     let command: Command
     do { command = try signed.command.get() } catch {
@@ -259,23 +251,20 @@ package struct Replay {
   }
 
   private mutating func checkPostings(
-    _ outcome: Outcome, _ stored: [StoredPosting], _ sequence: UInt64
+    _ outcome: Outcome, _ stored: StoredPostings, _ sequence: UInt64
   ) throws(JournalError) {
-    let expected = outcome.postings.enumerated().map { line, posting in
-      StoredPosting(
-        line: UInt64(line), account: posting.account.canonicalBytes, delta: posting.delta)
-    }
+    let expected = StoredPostings(of: outcome)
     lines += UInt64(expected.count)
     guard expected != stored else { return }
-    let index = zip(expected, stored).prefix { $0 == $1 }.count
+    let (wanted, got) = (expected.lines, stored.lines)
+    let index = zip(wanted, got).prefix { $0 == $1 }.count
     throw Self.diverged(
-      sequence, "posting line \(index)",
-      index < expected.count ? Self.describe(expected[index]) : "none",
-      index < stored.count ? Self.describe(stored[index]) : "none")
+      sequence, "posting line \(index)", index < wanted.count ? wanted[index] : "none",
+      index < got.count ? got[index] : "none")
   }
 
   private func checkAcknowledgement(
-    _ entry: StoredEntry, _ signed: SignedEntry, _ envelope: Envelope, _ outcome: Outcome,
+    _ entry: StoredEntry, _ signed: ReadEntry, _ envelope: Envelope, _ outcome: Outcome,
     head: Digest
   ) throws(JournalError) {
     let sequence = entry.sequence
@@ -321,7 +310,6 @@ package struct Replay {
     // Rows that no entry accounts for, wherever they hide.
     let counts = try reader.counts()
     try Self.require(last, "rows of entries", last, counts.entries)
-    try Self.require(last, "rows of acknowledgements", last, counts.acknowledgements)
     try Self.require(last, "rows of postings", lines, counts.postings)
   }
 
@@ -335,10 +323,6 @@ package struct Replay {
     }
   }
 
-  private static func describe(_ posting: StoredPosting) -> String {
-    "line \(posting.line) of \(posting.delta) to account \(Hexadecimal.text(posting.account))"
-  }
-
   private static func diverged(
     _ sequence: UInt64, _ subject: String, _ expected: String, _ got: String
   ) -> JournalError {
@@ -346,10 +330,10 @@ package struct Replay {
   }
 
   private static func require(
-    _ sequence: UInt64, _ subject: String, _ expected: [UInt8], _ got: [UInt8]
+    _ sequence: UInt64, _ subject: String, _ expected: Digest, _ got: [UInt8]
   ) throws(JournalError) {
-    guard expected != got else { return }
-    throw diverged(sequence, subject, Hexadecimal.text(expected), Hexadecimal.text(got))
+    guard Bytes32(got) != expected.value else { return }
+    throw diverged(sequence, subject, "\(expected)", Hexadecimal.text(got))
   }
 
   private static func require(
@@ -360,9 +344,15 @@ package struct Replay {
   }
 }
 
-/// An entry's signed records, read and verified apart from the market: what both cores can share,
-/// because it depends on no other entry.
-private struct SignedEntry: Sendable {
+/// An entry with all that can be found about it apart from the market, on another core than the one
+/// that decides.
+private struct ReadEntry: Sendable {
+  let stored: StoredEntry
+  /// As the database holds them; nil where the source is an export.
+  let postings: StoredPostings?
+  /// What its hash must be, after the stored hash of the entry before it.
+  let hash: Digest
+  let leafHash: Digest
   let envelope: Result<Envelope, CanonicalError>
   let command: Result<Command, CanonicalError>
   /// Nil where the entry has none.
@@ -372,7 +362,16 @@ private struct SignedEntry: Sendable {
   let hasAuthenticCommand: Bool
   let hasAuthenticAcknowledgement: Bool
 
-  init(_ entry: StoredEntry, checksSignatures: Bool) {
+  init(
+    _ entry: StoredEntry, after previous: Digest, _ postings: StoredPostings?,
+    checksSignatures: Bool
+  ) {
+    stored = entry
+    self.postings = postings
+    hash = JournalChain.hash(
+      after: previous, sequence: entry.sequence, tick: entry.tick, command: entry.command,
+      outcome: entry.outcome)
+    leafHash = MerkleTree.leafHash(of: hash)
     envelope = Result { () throws(CanonicalError) in try Envelope(canonicalBytes: entry.command) }
     acknowledgement = entry.acknowledgement.map { bytes in
       Result { () throws(CanonicalError) in try Acknowledgement(canonicalBytes: bytes) }
@@ -387,19 +386,70 @@ private struct SignedEntry: Sendable {
     hasAuthenticAcknowledgement =
       !checksSignatures || (try? acknowledgement?.get())?.isAuthentic == true
   }
+}
 
-  static func read(_ entries: [StoredEntry], checksSignatures: Bool) -> [SignedEntry] {
+/// Reads a journal page by page, in order, each page while the one before it is decided.
+private final class PageReader: @unchecked Sendable {
+  // `@unchecked Sendable`: everything that changes is touched on `queue` alone.
+  private static let pageSize = 512
+
+  private let source: any JournalSource
+  private let checksSignatures: Bool
+  private let queue = DispatchQueue(label: "bourse.replay")
+  private var first: UInt64 = 1
+  /// The stored hash of the last entry read.
+  private var previous: Digest
+  private var page: Result<[ReadEntry], JournalError> = .success([])
+
+  /// - Parameter head: The genesis's hash.
+  init(_ source: any JournalSource, after head: Digest, checksSignatures: Bool) {
+    self.source = source
+    self.checksSignatures = checksSignatures
+    previous = head
+    queue.async { self.read() }
+  }
+
+  /// Empty behind the last entry.
+  func next() throws(JournalError) -> [ReadEntry] {
+    let page = queue.sync { self.page }
+    if case .success(let entries) = page, !entries.isEmpty { queue.async { self.read() } }
+    return try page.get()
+  }
+
+  private func read() {
+    page = Result { () throws(JournalError) in
+      let entries = try source.entries(from: first, limit: Self.pageSize)
+      let last = first + UInt64(entries.count) - 1
+      let postings =
+        entries.isEmpty ? nil : try (source as? JournalReader)?.postings(from: first, through: last)
+      defer {
+        first = last + 1
+        previous = entries.last.map { Self.hash(of: $0) } ?? previous
+      }
+      return prepare(entries, postings)
+    }
+  }
+
+  private func prepare(_ entries: [StoredEntry], _ postings: [StoredPostings]?) -> [ReadEntry] {
     let piece = 32
-    return [SignedEntry](unsafeUninitializedCapacity: entries.count) { buffer, count in
+    return [ReadEntry](unsafeUninitializedCapacity: entries.count) { buffer, count in
       // Each iteration initialises places of its own, and all have ended when the call returns.
       nonisolated(unsafe) let places = buffer
       DispatchQueue.concurrentPerform(iterations: (entries.count + piece - 1) / piece) { part in
         for index in part * piece..<min((part + 1) * piece, entries.count) {
           places.initializeElement(
-            at: index, to: SignedEntry(entries[index], checksSignatures: checksSignatures))
+            at: index,
+            to: ReadEntry(
+              entries[index], after: index == 0 ? previous : Self.hash(of: entries[index - 1]),
+              postings?[index], checksSignatures: checksSignatures))
         }
       }
       count = entries.count
     }
+  }
+
+  /// As stored; one of another length has been found false before anything is chained to it.
+  private static func hash(of entry: StoredEntry) -> Digest {
+    Digest(Bytes32(entry.hash) ?? .zero)
   }
 }

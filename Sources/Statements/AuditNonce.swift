@@ -21,7 +21,7 @@ package struct AuditNonce: Hashable, Sendable, CanonicalCodable {
     Digest.of(author.bytes + value.bytes, domain: .nonceCommitment)
   }
 
-  package func encode(into encoder: inout CanonicalEncoder) { encoder.append(fixed: value.bytes) }
+  package func encode(into encoder: inout CanonicalEncoder) { encoder.append(value) }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     value = try decoder.bytes32()

@@ -28,10 +28,10 @@ package enum ElementType: UInt8, Sendable, Hashable, CanonicalCodable, CustomStr
   package func encode(into encoder: inout CanonicalEncoder) { encoder.append(rawValue) }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     let tag = try decoder.integer(UInt8.self)
     guard let type = ElementType(rawValue: tag) else {
-      throw start.failure(.unknownTag(tag, of: "ElementType"))
+      throw decoder.failure(.unknownTag(tag, of: "ElementType"), at: start)
     }
     self = type
   }
@@ -86,7 +86,7 @@ package struct BoundarySpecification: Hashable, Sendable, CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     let name = try decoder.text(limit: 1024)
     let elementType = try decoder.record(ElementType.self)
     let shape = try decoder.integers(UInt32.self, limit: Self.rankLimit).map { Int($0) }
@@ -95,7 +95,8 @@ package struct BoundarySpecification: Hashable, Sendable, CanonicalCodable {
       let specification = BoundarySpecification(
         name: name, elementType: elementType, shape: shape, exponent: exponent)
     else {
-      throw start.failure(.invalid("the shape of boundary tensor '\(name)' is out of bounds"))
+      throw decoder.failure(
+        .invalid("the shape of boundary tensor '\(name)' is out of bounds"), at: start)
     }
     self = specification
   }

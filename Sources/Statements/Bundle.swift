@@ -93,9 +93,9 @@ package struct Bundle: Sendable, CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     guard try decoder.fixed(count: 8) == Array("BRSBNDL2".utf8) else {
-      throw start.failure(.invalid("the file is no bundle"))
+      throw decoder.failure(.invalid("the file is no bundle"), at: start)
     }
     network = try decoder.record()
     request = try decoder.record()

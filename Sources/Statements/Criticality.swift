@@ -22,11 +22,12 @@ extension Influence: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     flips = try decoder.integer()
     trials = try decoder.integer()
     guard flips <= trials else {
-      throw start.failure(.invalid("an influence of \(flips) flips in \(trials) trials"))
+      throw decoder.failure(
+        .invalid("an influence of \(flips) flips in \(trials) trials"), at: start)
     }
   }
 }

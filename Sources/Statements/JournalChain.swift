@@ -8,7 +8,7 @@ package enum JournalChain {
   package static func hash(
     after previous: Digest, sequence: UInt64, tick: Tick, command: [UInt8], outcome: [UInt8]
   ) -> Digest {
-    var encoder = CanonicalEncoder()
+    var encoder = CanonicalEncoder(capacity: 64 + command.count + outcome.count)
     encoder.append(previous)
     encoder.append(sequence)
     encoder.append(tick)

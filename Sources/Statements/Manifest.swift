@@ -200,13 +200,13 @@ extension Manifest.Source: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1: self = .input(Int(try decoder.integer(UInt32.self)))
     case 2:
       let slice = Int(try decoder.integer(UInt32.self))
       self = .slice(slice, output: Int(try decoder.integer(UInt32.self)))
-    case let tag: throw start.failure(.unknownTag(tag, of: "Source"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "Source"), at: start)
     }
   }
 }
@@ -246,11 +246,12 @@ extension Manifest {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     let version = try decoder.integer(UInt8.self)
     guard version == Self.version else {
-      throw start.failure(
-        .invalid("the manifest is of version \(version) and \(Self.version) is read here"))
+      throw decoder.failure(
+        .invalid("the manifest is of version \(version) and \(Self.version) is read here"),
+        at: start)
     }
     let name = try decoder.text(limit: Self.nameLimit)
     let semantics = try decoder.text(limit: Self.semanticsLimit)
@@ -262,7 +263,7 @@ extension Manifest {
       try self.init(
         name: name, semantics: semantics, inputs: inputs, slices: slices, outputs: outputs)
     } catch {
-      throw start.failure(.invalid(error.sentence))
+      throw decoder.failure(.invalid(error.sentence), at: start)
     }
   }
 }

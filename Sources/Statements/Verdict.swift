@@ -17,10 +17,10 @@ package enum Verdict: UInt8, Sendable, Hashable, CanonicalCodable, CustomStringC
   package func encode(into encoder: inout CanonicalEncoder) { encoder.append(rawValue) }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     let tag = try decoder.integer(UInt8.self)
     guard let verdict = Verdict(rawValue: tag) else {
-      throw start.failure(.unknownTag(tag, of: "Verdict"))
+      throw decoder.failure(.unknownTag(tag, of: "Verdict"), at: start)
     }
     self = verdict
   }

@@ -65,8 +65,8 @@ package struct Hello: Hashable, Sendable, CanonicalCodable {
   ) -> Digest {
     var encoder = CanonicalEncoder()
     encoder.append(network)
-    encoder.append(fixed: brokerCurveKey.bytes)
-    encoder.append(fixed: clientCurveKey.bytes)
+    encoder.append(brokerCurveKey)
+    encoder.append(clientCurveKey)
     encoder.append(expiry)
     encoder.append(identity)
     return Digest.of(encoder.bytes, domain: .hello)
@@ -74,8 +74,8 @@ package struct Hello: Hashable, Sendable, CanonicalCodable {
 
   package func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(network)
-    encoder.append(fixed: brokerCurveKey.bytes)
-    encoder.append(fixed: clientCurveKey.bytes)
+    encoder.append(brokerCurveKey)
+    encoder.append(clientCurveKey)
     encoder.append(expiry)
     encoder.append(identity)
     encoder.append(signature)

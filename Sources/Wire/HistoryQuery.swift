@@ -126,12 +126,12 @@ extension HistorySubject: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1: self = .request(try decoder.record())
     case 2: self = .lease(try decoder.record())
     case 3: self = .bid(try decoder.record())
-    case let tag: throw start.failure(.unknownTag(tag, of: "HistorySubject"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "HistorySubject"), at: start)
     }
   }
 }

@@ -37,14 +37,15 @@ package struct BlobChunk: Hashable, Sendable, CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     digest = try decoder.record()
     total = try decoder.integer()
     offset = try decoder.integer()
     bytes = try decoder.counted(limit: Frame.chunkLimit)
     guard total <= Frame.blobLimit, offset <= total, UInt64(bytes.count) <= total - offset else {
-      throw start.failure(
-        .invalid("a chunk of \(bytes.count) at \(offset) does not fit a blob of \(total) bytes"))
+      throw decoder.failure(
+        .invalid("a chunk of \(bytes.count) at \(offset) does not fit a blob of \(total) bytes"),
+        at: start)
     }
   }
 }

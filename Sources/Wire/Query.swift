@@ -326,7 +326,7 @@ extension Query: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1: self = .status
     case 2: self = .models
@@ -353,7 +353,7 @@ extension Query: CanonicalCodable {
     case 30: self = .verificationJob(slot: try decoder.integer())
     case 31: self = .verdict(try decoder.record())
     case 32: self = .stake(try decoder.record())
-    case let tag: throw start.failure(.unknownTag(tag, of: "Query"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "Query"), at: start)
     }
   }
 }

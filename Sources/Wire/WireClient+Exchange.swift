@@ -108,7 +108,7 @@ extension WireClient {
     try check(answer.checkpoint)
     guard answer.proof.index == sequence, answer.proof.size == answer.checkpoint.size,
       answer.proof.verifies(
-        leafHash: MerkleTree.leafHash(answer.entryHash.bytes), root: answer.checkpoint.root)
+        leafHash: MerkleTree.leafHash(of: answer.entryHash), root: answer.checkpoint.root)
     else {
       throw Rejection(
         code: "entry-not-included",

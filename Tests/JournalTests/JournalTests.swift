@@ -274,7 +274,7 @@ import Testing
     let journal = try fixture.create()
     _ = try journal.append(fixture.group(3, at: 1))
     try journal.close()
-    for table in ["genesis", "entries", "postings", "acknowledgements"] {
+    for table in ["genesis", "entries", "postings"] {
       #expect(throws: DatabaseError.self) {
         try edit(fixture.file) { try $0.execute(sql: "DELETE FROM \(table)") }
       }

@@ -151,7 +151,7 @@ extension Reduction: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1:
       operation = .sum(
@@ -159,7 +159,7 @@ extension Reduction: CanonicalCodable {
         exponent: try decoder.integer())
     case 2: operation = .maximum
     case 3: operation = .minimum
-    case let tag: throw start.failure(.unknownTag(tag, of: "Reduction"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "Reduction"), at: start)
     }
     axes = try decoder.integers(UInt8.self, limit: 8).map { Int($0) }
   }

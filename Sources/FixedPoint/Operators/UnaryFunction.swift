@@ -242,10 +242,10 @@ extension UnaryFunction: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     let tag = try decoder.integer(UInt8.self)
     guard let kind = Kind(rawValue: tag) else {
-      throw start.failure(.unknownTag(tag, of: "UnaryFunction"))
+      throw decoder.failure(.unknownTag(tag, of: "UnaryFunction"), at: start)
     }
     self.kind = kind
     parameters = try decoder.integers(Int64.self, limit: 2)

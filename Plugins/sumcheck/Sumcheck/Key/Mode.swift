@@ -29,11 +29,11 @@ extension Mode: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     switch try decoder.integer(UInt8.self) {
     case 1: self = .clear
     case 2: self = .commit(try decoder.record())
-    case let tag: throw start.failure(.unknownTag(tag, of: "Mode"))
+    case let tag: throw decoder.failure(.unknownTag(tag, of: "Mode"), at: start)
     }
   }
 }

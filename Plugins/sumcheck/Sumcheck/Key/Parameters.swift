@@ -90,7 +90,7 @@ extension Parameters: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     limbBits = Int(try decoder.integer(UInt8.self))
     messageLog = Int(try decoder.integer(UInt8.self))
     rateLog = Int(try decoder.integer(UInt8.self))
@@ -98,7 +98,7 @@ extension Parameters: CanonicalCodable {
     guard [8, 16].contains(limbBits), Self.messageLogs.contains(messageLog),
       Self.rateLogs.contains(rateLog)
     else {
-      throw start.failure(.invalid("the parameters are none that sumcheck uses"))
+      throw decoder.failure(.invalid("the parameters are none that sumcheck uses"), at: start)
     }
   }
 }

@@ -68,7 +68,7 @@ extension ProgramSkeleton: CanonicalCodable {
   }
 
   init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    let start = decoder
+    let start = decoder.offset
     let inputs = try decoder.list(
       of: BoundarySpecification.self, limit: Manifest.boundaryLimit, elementSize: 10)
     let bare = try decoder.list(
@@ -81,7 +81,7 @@ extension ProgramSkeleton: CanonicalCodable {
         inputs: inputs, operations: try Self.filled(bare, inputs),
         outputTensors: outputTensors.map { Int($0) }, outputs: outputs)
     } catch {
-      throw start.failure(.invalid(error.sentence))
+      throw decoder.failure(.invalid(error.sentence), at: start)
     }
   }
 

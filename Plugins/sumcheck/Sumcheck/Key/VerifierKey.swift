@@ -117,14 +117,15 @@ package struct ProverKey: Hashable, Sendable, CanonicalCodable {
 extension CanonicalDecoder {
   /// What both keys begin with.
   fileprivate mutating func keyHead() throws(CanonicalError) -> (mode: Mode, batch: Int) {
-    let start = self
+    let start = offset
     guard try integer(UInt8.self) == VerifierKey.version else {
-      throw start.failure(.invalid("the key is of another version of sumcheck"))
+      throw failure(.invalid("the key is of another version of sumcheck"), at: start)
     }
     let mode: Mode = try record()
     let batch = Int(try integer(UInt16.self))
     guard (1...KeyOptions.batchLimit).contains(batch) else {
-      throw start.failure(.invalid("a batch of \(batch) is outside 1...\(KeyOptions.batchLimit)"))
+      throw failure(
+        .invalid("a batch of \(batch) is outside 1...\(KeyOptions.batchLimit)"), at: start)
     }
     return (mode, batch)
   }
