@@ -82,7 +82,9 @@ let package = Package(
       "Quantization", ["Primitives", "Statements", "ModelGraph", "TensorFiles", "FixedPoint"]),
     library("Slicing", ["Primitives", "Statements", "ModelGraph", "FixedPoint", "Quantization"]),
     library("Market", ["Primitives", "MerkleLog", "Statements", heap]),
-    library("Migrations", [], path: "migrations", exclude: ["0001-journal.sql"]),
+    library(
+      "Migrations", [], path: "migrations",
+      exclude: ["0001-journal.sql", "0002-acknowledgements.sql"]),
     library("Journal", ["Primitives", "MerkleLog", "Statements", "Market", "Migrations", grdb]),
     library("Replay", ["Primitives", "MerkleLog", "Statements", "Market", "Journal"]),
     library("ProverHost", ["CBourseProver", "CLinux", "Primitives", "Statements", logging]),

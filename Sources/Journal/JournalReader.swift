@@ -105,6 +105,9 @@ package struct JournalReader: Sendable {
       var postings = Array(repeating: StoredPostings(), count: Int(last - first) + 1)
       while let row = try rows.next() {
         let sequence = UInt64(bitPattern: try Self.integer(row, 0, first))
+        guard (first...last).contains(sequence) else {
+          throw Self.misshapen(first, "sequence of a posting", "\(first) to \(last)", "\(sequence)")
+        }
         let (line, delta) = (
           try Self.integer(row, 1, sequence), try Self.integer(row, 3, sequence)
         )
@@ -236,8 +239,8 @@ package struct JournalReader: Sendable {
   static func integer(
     _ row: Row, _ column: Int, _ sequence: UInt64?
   ) throws(JournalError) -> Int64 {
-    guard case .int64(let value) = (row[column] as DatabaseValue).storage else {
-      throw misshapen(sequence, "column \(column)", "an integer", "another type")
+    guard let value = row[column] as Int64? else {
+      throw misshapen(sequence, "column \(column)", "an integer", "none")
     }
     return value
   }

@@ -14,22 +14,22 @@ package struct Event: Hashable, Sendable, CanonicalCodable {
     /// The amount is free after the tick.
     case unbonding(prover: PublicKey, amount: Amount, until: Tick)
     case unbonded(prover: PublicKey, amount: Amount)
-    case modelPublished(publisher: PublicKey, Manifest)
-    case keyPublished(KeyRecord)
+    indirect case modelPublished(publisher: PublicKey, Manifest)
+    indirect case keyPublished(KeyRecord)
     case bidPlaced(BidID, prover: PublicKey, BidTerms)
     case bidAmended(BidID, price: Price, capacity: UInt32)
     case bidClosed(BidID, BidClosure)
-    case requestOpened(RequestID, requester: PublicKey, RequestTerms)
+    indirect case requestOpened(RequestID, requester: PublicKey, RequestTerms)
     /// A ramp has reached another price.
     case limitRaised(RequestID, Price)
-    case leased(LeaseTerms)
+    indirect case leased(LeaseTerms)
     /// Every slice is leased; the first leases begin.
     case requestMatched(RequestID)
     case leaseBegun(LeaseID, inputs: [Digest], deadline: Tick)
-    case outputCommitted(OutputCommitment, deadline: Tick)
+    indirect case outputCommitted(OutputCommitment, deadline: Tick)
     case requestAnswered(RequestID, answer: [Digest])
     case answerWithdrawn(RequestID)
-    case receiptSubmitted(LeaseID, Receipt, BatchRoot, InclusionProof)
+    indirect case receiptSubmitted(LeaseID, Receipt, BatchRoot, InclusionProof)
     case verificationWanted(LeaseID, VerificationPurpose, attempt: UInt32, deadline: Tick)
     case verdictRecorded(VerdictRecord, isReexecuted: Bool)
     case leaseSettled(LeaseID, bonus: Amount)
@@ -39,14 +39,14 @@ package struct Event: Hashable, Sendable, CanonicalCodable {
     /// It consumed an invalid output; `compensation` is set aside in case its own work is valid.
     case leaseOrphaned(LeaseID, compensation: Amount)
     case requestFailing(RequestID, FailureReason)
-    case requestClosed(RequestID, RequestState, Coverage, jobRoot: Digest?)
+    indirect case requestClosed(RequestID, RequestState, Coverage, jobRoot: Digest?)
     /// A running request's begin deadline is over: what has not begun by it is let go.
     case beginDeadlinePassed(RequestID)
     /// The broker was away: every open deadline, a bid's expiry excepted, is that much later.
     case resumed(milliseconds: UInt64)
     /// The operator's change takes effect after this tick.
-    case changeAnnounced(RuleChange, effective: Tick)
-    case changed(RuleChange)
+    indirect case changeAnnounced(RuleChange, effective: Tick)
+    indirect case changed(RuleChange)
     /// The broker's nonce commitment: leases of the request may begin.
     case nonceCommitted(RequestID, Digest)
     /// The request is answered for the first time: the requester, the broker and these leases'

@@ -66,17 +66,17 @@ package struct Challenge: Hashable, Sendable, CanonicalCodable {
 
 /// One slice of one request given to one bid.
 package struct Lease: Sendable {
-  package let terms: LeaseTerms
+  let keptTerms: Kept<LeaseTerms>
   /// What is left of its stake, by whose money it is.
   package var parts: StakeParts
   package var state: LeaseState = .leased
   /// Digests of the inputs it was begun with.
   package var inputs: [Digest] = []
-  package var commitment: OutputCommitment?
-  package var receipt: Receipt?
+  @KeptIfAny package var commitment: OutputCommitment?
+  @KeptIfAny package var receipt: Receipt?
   /// The batch root that the receipt stands under, and its path there.
-  package var batchRoot: BatchRoot?
-  package var inclusion: InclusionProof?
+  @KeptIfAny package var batchRoot: BatchRoot?
+  @KeptIfAny package var inclusion: InclusionProof?
   /// When a tick acts on the lease; `never` where only its request's deadlines do.
   package var deadline: Tick = .never
   /// The verification that is outstanding.
@@ -100,11 +100,12 @@ package struct Lease: Sendable {
   package var isAudited = false
 
   package init(terms: LeaseTerms) {
-    self.terms = terms
+    keptTerms = Kept(terms)
     parts = StakeParts(
       own: terms.stake.saturatingSubtract(terms.delegated), delegated: terms.delegated)
   }
 
+  package var terms: LeaseTerms { keptTerms.value }
   package var id: LeaseID { terms.id }
   package var isAttested: Bool { terms.assurance.assurance == .attested }
   /// What is left of its stake.

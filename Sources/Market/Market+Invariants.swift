@@ -171,7 +171,10 @@ extension Market {
   }
 
   /// By id.
-  package var sortedLeases: [Lease] { leases.values.sorted { $0.id < $1.id } }
+  package var sortedLeases: [Lease] { leases.keys.sorted().compactMap { leases[$0] } }
   /// By arrival.
-  package var sortedRequests: [Request] { requests.values.sorted { $0.ordinal < $1.ordinal } }
+  package var sortedRequests: [Request] {
+    requests.values.map { (ordinal: $0.ordinal, id: $0.id) }.sorted { $0.ordinal < $1.ordinal }
+      .compactMap { requests[$0.id] }
+  }
 }

@@ -271,7 +271,7 @@ extension Request: CanonicalCodable {
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     id = try decoder.record()
     requester = try decoder.record()
-    terms = try decoder.record()
+    keptTerms = Kept(try decoder.record())
     ordinal = try decoder.integer()
     state = try decoder.choice()
     delay = try decoder.integer()
@@ -318,7 +318,7 @@ extension Lease: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    terms = try decoder.record()
+    self.init(terms: try decoder.record())
     state = try decoder.choice()
     inputs = try decoder.all()
     commitment = try decoder.optional()

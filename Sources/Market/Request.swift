@@ -97,7 +97,7 @@ package struct Reveals: Sendable, Hashable {
 package struct Request: Sendable {
   package let id: RequestID
   package let requester: PublicKey
-  package let terms: RequestTerms
+  let keptTerms: Kept<RequestTerms>
   /// Order of arrival among all bids and requests.
   package let ordinal: UInt64
   package var state: RequestState = .open
@@ -141,7 +141,7 @@ package struct Request: Sendable {
     }
     self.id = id
     self.requester = requester
-    self.terms = terms
+    keptTerms = Kept(terms)
     self.ordinal = ordinal
     self.slices = slices
     self.held = held
@@ -149,6 +149,8 @@ package struct Request: Sendable {
     revealWindow = parameters.revealWindow
     limit = terms.ramp.map { min($0.start, terms.limitPrice) } ?? terms.limitPrice
   }
+
+  package var terms: RequestTerms { keptTerms.value }
 
   /// The last tick at which an open request rests in the book.
   package var restsUntil: Tick {
