@@ -12,14 +12,21 @@ actor History {
   private static let groupLimit = 256
   /// Rows of one read from the disk.
   private static let rowLimit = 256
+  /// Entries that wait to be written into the index together: what they mention is scattered over
+  /// it, so that each write of many costs little more than a write of one.
+  private static let waitingLimit = 4096
   /// How long a question waits for what was committed before it.
   private static let patience = Duration.seconds(2)
 
   private let sequencer: Sequencer
   private let index: HistoryIndex
   private let logger: Logger
-  /// The last entry that the index has.
-  private var indexed: UInt64 = 0
+  /// The last entry that the index has, or that waits.
+  private var noted: UInt64 = 0
+  /// The hash of that entry.
+  private var notedHash = Digest.zero
+  /// What is to be written into the index.
+  private var waiting: [HistoryIndex.Mentions] = []
   /// The requests of leases that live, so that indexing need not ask for them.
   private var requestOfLease: [LeaseID: RequestID] = [:]
 
@@ -48,12 +55,15 @@ actor History {
           Indexable(
             sequence: sequence, tick: entry.tick, envelope: entry.envelope, outcome: entry.outcome)
         }
-        try await add(entries.filter { $0.sequence > indexed }, hash: group.head)
+        try await note(entries.filter { $0.sequence > noted }, hash: group.head)
+        if waiting.count >= Self.waitingLimit { try write() }
       } catch {
         isUsable = false
         logger.error("the history cannot be indexed: \(error)")
       }
     }
+    // What is not written now is read from the journal at the next start.
+    if isUsable { try? write() }
   }
 }
 
@@ -97,7 +107,7 @@ extension History {
       from: extent.sequence, limit: 1, byteLimit: EntryPage.byteLimit
     ).first
     if let entry, entry.sequence == extent.sequence, entry.hash == extent.hash {
-      indexed = extent.sequence
+      noted = extent.sequence
     } else {
       logger.notice("the history's index is of another journal and is made anew")
       try index.reset()
@@ -106,24 +116,32 @@ extension History {
 
   /// Indexes from the journal what is not indexed yet, up to an entry.
   private func catchUp(to sequence: UInt64) async throws {
-    while indexed < sequence, !Task.isCancelled {
+    while noted < sequence, !Task.isCancelled {
       let page = try await sequencer.entries(
-        from: indexed + 1, limit: Self.rowLimit, byteLimit: EntryPage.byteLimit)
+        from: noted + 1, limit: Self.rowLimit, byteLimit: EntryPage.byteLimit)
       let wanted = page.prefix { $0.sequence <= sequence }
-      guard wanted.first?.sequence == indexed + 1,
+      guard wanted.first?.sequence == noted + 1,
         let hash = wanted.last.flatMap({ Bytes32($0.hash) })
-      else { throw JournalError.unknownSequence(indexed + 1, size: sequence + 1) }
-      try await add(try wanted.map(Indexable.init), hash: Digest(hash))
+      else { throw JournalError.unknownSequence(noted + 1, size: sequence + 1) }
+      try await note(try wanted.map(Indexable.init), hash: Digest(hash))
+      if waiting.count >= Self.waitingLimit { try write() }
     }
   }
 
-  /// `entries` follow the last one indexed; the last of them has the hash.
-  private func add(_ entries: [Indexable], hash: Digest) async throws {
+  /// `entries` follow the last one noted; the last of them has the hash.
+  private func note(_ entries: [Indexable], hash: Digest) async throws {
     guard let last = entries.last?.sequence else { return }
     var mentions: [HistoryIndex.Mentions] = []
     for entry in entries { mentions.append(await self.mentions(in: entry)) }
-    try index.add(mentions, through: last, hash: hash)
-    indexed = last
+    waiting += mentions
+    (noted, notedHash) = (last, hash)
+  }
+
+  /// Writes what waits.
+  private func write() throws {
+    guard !waiting.isEmpty else { return }
+    try index.add(waiting, through: noted, hash: notedHash)
+    waiting.removeAll(keepingCapacity: true)
   }
 
   private func mentions(in entry: Indexable) async -> HistoryIndex.Mentions {
@@ -247,12 +265,13 @@ extension History {
   private func awaitIndex() async throws {
     let last = await sequencer.feedHead().sequence
     let deadline = ContinuousClock.now + Self.patience
-    while indexed < last {
+    while noted < last {
       guard ContinuousClock.now < deadline else {
-        throw BrokerError.historyBehind(indexed: indexed, of: last)
+        throw BrokerError.historyBehind(indexed: noted, of: last)
       }
       try await Task.sleep(for: .milliseconds(2))
     }
+    try write()
   }
 }
 

@@ -39,10 +39,9 @@ actor JournalFeed {
   /// Publishes each group of entries once it is durable.
   func follow(_ commits: AsyncStream<Sequencer.Committed>) async {
     for await group in commits {
-      let entries = zip(group.entries, group.acknowledgements).map { entry, acknowledgement in
+      let entries = group.written.map {
         FeedEntry(
-          envelope: entry.envelope.canonicalBytes, outcome: entry.outcome.canonicalBytes,
-          acknowledgement: acknowledgement)
+          envelope: $0.command, outcome: $0.outcome, acknowledgement: $0.acknowledgement)
       }
       guard let newest = group.entries.last, group.lastSequence > last else { continue }
       keep(entries, from: group.firstSequence)

@@ -15,8 +15,8 @@ package actor Sequencer {
   package struct Committed: Sendable {
     package let firstSequence: UInt64
     package let entries: [PendingEntry]
-    /// The bytes of each entry's acknowledgement.
-    package let acknowledgements: [[UInt8]]
+    /// What was written of each.
+    package let written: [WrittenEntry]
     /// Hash of the last of them.
     package let head: Digest
 
@@ -164,13 +164,13 @@ package actor Sequencer {
           isAuthentic: member.isAuthentic))
     }
     do {
-      let acknowledgements = try journal.append(entries)
+      let written = try journal.append(entries)
       publish(
         Committed(
           firstSequence: journal.count - UInt64(entries.count), entries: entries,
-          acknowledgements: acknowledgements, head: journal.head))
-      for (member, acknowledgement) in zip(group, acknowledgements) {
-        member.callers.forEach { $0.resume(returning: .success(acknowledgement)) }
+          written: written, head: journal.head))
+      for (member, entry) in zip(group, written) {
+        member.callers.forEach { $0.resume(returning: .success(entry.acknowledgement)) }
       }
     } catch {
       let failure = BrokerError.journalFailed("\(error)")

@@ -117,11 +117,15 @@ package final class HistoryIndex: Sendable {
         sql: "INSERT OR IGNORE INTO mentions (subject, sequence) VALUES (?, ?)")
       let insertTrade = try database.cachedStatement(
         sql: "INSERT OR IGNORE INTO trades (lease, sequence, tick) VALUES (?, ?, ?)")
+      // In the order of the table, so that a page is found once for all that goes into it.
+      let pairs = mentions.flatMap { entry in
+        entry.subjects.map { (subject: $0, sequence: entry.sequence) }
+      }.sorted { ($0.subject, $0.sequence) < ($1.subject, $1.sequence) }
+      for (subject, sequence) in pairs {
+        try insertMention.execute(arguments: [Data(subject.bytes), Int64(clamping: sequence)])
+      }
       for entry in mentions {
         let sequence = Int64(clamping: entry.sequence)
-        for subject in entry.subjects.sorted() {
-          try insertMention.execute(arguments: [Data(subject.bytes), sequence])
-        }
         for lease in entry.leases {
           try insertTrade.execute(arguments: [
             Int64(clamping: lease.ordinal), sequence, Int64(bitPattern: entry.tick.milliseconds),

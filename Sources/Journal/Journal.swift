@@ -180,9 +180,9 @@ package final class Journal {
 
   // MARK: Appending
 
-  /// Writes a whole group or nothing, and returns the signed acknowledgements' bytes, one for each
-  /// entry, once all of it is durable.
-  package func append(_ group: [PendingEntry]) throws(JournalError) -> [[UInt8]] {
+  /// Writes a whole group or nothing, and returns what was written, with the signed
+  /// acknowledgement of each entry, once all of it is durable.
+  package func append(_ group: [PendingEntry]) throws(JournalError) -> [WrittenEntry] {
     guard !hasFailed else { throw .failedEarlier }
     guard !group.isEmpty else { return [] }
     let rows = try prepare(group)
@@ -199,18 +199,16 @@ package final class Journal {
     for row in rows { tree.append(leafHash: MerkleTree.leafHash(of: row.hash)) }
     head = rows[rows.count - 1].hash
     lastTick = rows[rows.count - 1].tick
-    return rows.map(\.acknowledgement)
+    return rows.map(\.written)
   }
 
   private struct EntryRow {
     let sequence: UInt64
     let tick: Tick
     let commandDigest: Digest
-    let command: [UInt8]
-    let outcome: [UInt8]
     let hash: Digest
-    let acknowledgement: [UInt8]
     let postings: [Posting]
+    let written: WrittenEntry
   }
 
   /// Everything that can be refused is refused here, before a transaction begins.
@@ -240,9 +238,10 @@ package final class Journal {
         rejection: rejection, signedBy: key)
       rows.append(
         EntryRow(
-          sequence: sequence, tick: tick, commandDigest: digest, command: command,
-          outcome: outcome, hash: head, acknowledgement: acknowledgement.canonicalBytes,
-          postings: postings))
+          sequence: sequence, tick: tick, commandDigest: digest, hash: head, postings: postings,
+          written: WrittenEntry(
+            command: command, outcome: outcome,
+            acknowledgement: acknowledgement.canonicalBytes)))
     }
     return rows
   }
@@ -279,7 +278,8 @@ package final class Journal {
       let sequence = Int64(clamping: row.sequence)
       try insertEntry.execute(arguments: [
         sequence, Int64(bitPattern: row.tick.milliseconds), Data(row.commandDigest.bytes),
-        Data(row.command), Data(row.outcome), Data(row.hash.bytes), Data(row.acknowledgement),
+        Data(row.written.command), Data(row.written.outcome), Data(row.hash.bytes),
+        Data(row.written.acknowledgement),
       ])
       for (line, posting) in row.postings.enumerated() {
         let place = places[posting.account] ?? sums.count

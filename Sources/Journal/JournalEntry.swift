@@ -14,6 +14,16 @@ package struct PendingEntry: Sendable {
   }
 }
 
+/// An entry that is durable: the bytes that were written.
+package struct WrittenEntry: Sendable {
+  /// The envelope's.
+  package let command: [UInt8]
+  /// Of `Outcome`.
+  package let outcome: [UInt8]
+  /// Of `Acknowledgement`: what its author is answered.
+  package let acknowledgement: [UInt8]
+}
+
 /// An entry as the database holds it: bytes that nobody has checked yet.
 package struct StoredEntry: Sendable {
   package let sequence: UInt64

@@ -74,7 +74,7 @@ package struct JournalReader: Sendable {
       var bytes = 0
       while bytes < byteLimit, let row = try rows.next() {
         let stored = try Self.integer(row, 0, expected)
-        let isAcknowledged = (row[6] as DatabaseValue) != .null
+        let isAcknowledged = !row.hasNull(atIndex: 6)
         entries.append(
           StoredEntry(
             sequence: UInt64(bitPattern: stored),

@@ -38,7 +38,8 @@ import Testing
     let fixture = try Fixture()
     let journal = try fixture.create()
     let group = fixture.group(5, at: 3)
-    let acknowledgements = try journal.append(group).map(Acknowledgement.init(canonicalBytes:))
+    let acknowledgements = try journal.append(group).map(\.acknowledgement)
+      .map(Acknowledgement.init(canonicalBytes:))
     for (index, acknowledgement) in acknowledgements.enumerated() {
       #expect(acknowledgement.isAuthentic)
       #expect(acknowledgement.broker == fixture.brokerKey.publicKey)
@@ -55,7 +56,7 @@ import Testing
     let fixture = try Fixture()
     let journal = try fixture.create()
     let group = fixture.group(4, at: 3)
-    let acknowledgements = try journal.append(group)
+    let acknowledgements = try journal.append(group).map(\.acknowledgement)
     try journal.close()
     let reopened = try fixture.open()
     for (entry, bytes) in zip(group, acknowledgements) {
@@ -104,6 +105,7 @@ import Testing
     let journal = try fixture.create()
     for step in 1...12 {
       let acknowledgements = try journal.append(fixture.group(step, at: UInt64(step)))
+        .map(\.acknowledgement)
       let copy = try fixture.directory.snapshot()
       let survivor = try Journal(directory: copy.path, key: fixture.brokerKey)
       let last = try Acknowledgement(canonicalBytes: acknowledgements[step - 1])
