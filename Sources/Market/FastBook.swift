@@ -10,8 +10,8 @@ package struct FastBook: OrderBook {
   private struct Ladder {
     let backend: BackendID
     let scope: Scope
-    var bids = OrderedForest.none
-    var orders = OrderedForest.none
+    var bids = OrderedForest.Tree()
+    var orders = OrderedForest.Tree()
     /// Bids, queued or not, and orders: an unused ladder is given up.
     var users = 0
   }
@@ -136,22 +136,23 @@ package struct FastBook: OrderBook {
     where accepts: (Bid) -> Bool
   ) -> Bid? {
     let hash = Self.hash(backend)
-    var cursors: [3 of UInt32] = [
-      firstBid(backend, .any, hash), firstBid(backend, .model(model), hash),
-      firstBid(backend, .slice(model, slice), hash),
+    var places: [3 of OrderedForest.Place] = [
+      begin(backend, .any, hash), begin(backend, .model(model), hash),
+      begin(backend, .slice(model, slice), hash),
     ]
     while true {
-      var best: Int?
-      for index in cursors.indices where cursors[index] != OrderedForest.none {
-        if let other = best, bidForest.key(of: cursors[other]) < bidForest.key(of: cursors[index]) {
-          continue
-        }
-        best = index
+      var best: (index: Int, slot: UInt32, key: OrderedForest.Key)?
+      for index in places.indices {
+        let slot = bidForest.node(at: places[index])
+        guard slot != OrderedForest.none else { continue }
+        let key = bidForest.key(of: slot)
+        if let best, best.key < key { continue }
+        best = (index, slot, key)
       }
-      guard let best, bidForest.key(of: cursors[best]).price <= limit.ticks else { return nil }
-      let bid = bid(at: cursors[best])
+      guard let best, best.key.price <= limit.ticks else { return nil }
+      let bid = bid(at: best.slot)
       if accepts(bid) { return bid }
-      cursors[best] = bidForest.next(after: cursors[best])
+      places[best.index] = bidForest.next(places[best.index])
     }
   }
 
@@ -168,11 +169,11 @@ package struct FastBook: OrderBook {
     OrderedForest.Key(price: bid.terms.price.ticks, ordinal: bid.ordinal, slice: 0)
   }
 
-  private func firstBid(_ backend: BackendID, _ scope: Scope, _ hash: UInt64) -> UInt32 {
-    guard let ladder = ladder(backend, scope, hash &+ Self.hash(scope)) else {
-      return OrderedForest.none
-    }
-    return bidForest.first(in: ladders[Int(ladder)].bids)
+  private func begin(
+    _ backend: BackendID, _ scope: Scope, _ hash: UInt64
+  ) -> OrderedForest.Place {
+    let ladder = ladder(backend, scope, hash &+ Self.hash(scope))
+    return bidForest.begin(ladder.map { ladders[Int($0)].bids } ?? OrderedForest.Tree())
   }
 
   private func slot(of id: BidID) -> UInt32? {
@@ -295,21 +296,17 @@ package struct FastBook: OrderBook {
     for id: BidID, after last: Order?, where accepts: (Bid, Order) -> Bool
   ) -> (bid: Bid, order: Order)? {
     guard let slot = slot(of: id), bidSlots[Int(slot)].isQueued else { return nil }
-    let root = ladders[Int(bidSlots[Int(slot)].ladder)].orders
-    var node: UInt32
-    if let last {
-      node = orderForest.first(after: Self.key(last), in: root)
-    } else {
-      node = orderForest.first(in: root)
-    }
+    let tree = ladders[Int(bidSlots[Int(slot)].ladder)].orders
+    var place =
+      last.map { orderForest.place(after: Self.key($0), in: tree) } ?? orderForest.begin(tree)
     let price = bidForest.key(of: slot).price
-    while node != OrderedForest.none {
+    while case let node = orderForest.node(at: place), node != OrderedForest.none {
       guard let order = orderSlots[Int(node / 3)]?.order, order.limitPrice.ticks >= price else {
         return nil
       }
       let bid = bid(at: slot)
       if accepts(bid, order) { return (bid, order) }
-      node = orderForest.next(after: node)
+      place = orderForest.next(place)
     }
     return nil
   }
@@ -343,14 +340,14 @@ package struct FastBook: OrderBook {
     for ladder in ladders
     where ladder.users > 0 && ladder.backend == backend && ladder.scope.touches(model) {
       var count = LevelCount(limit: limit)
-      var node = bidForest.first(in: ladder.bids)
-      while node != OrderedForest.none {
+      var place = bidForest.begin(ladder.bids)
+      while case let node = bidForest.node(at: place), node != OrderedForest.none {
         let bid = bidSlots[Int(node)]
         if bid.expiry > now {
           let price = Price(ticks: bidForest.key(of: node).price)
           guard count.add(price, capacity: UInt64(bid.capacity - bid.leases)) else { break }
         }
-        node = bidForest.next(after: node)
+        place = bidForest.next(place)
       }
       for level in count.levels {
         found[
@@ -369,11 +366,11 @@ package struct FastBook: OrderBook {
       return []
     }
     var count = LevelCount(limit: limit)
-    var node = orderForest.first(in: ladders[Int(ladder)].orders)
-    while node != OrderedForest.none,
+    var place = orderForest.begin(ladders[Int(ladder)].orders)
+    while case let node = orderForest.node(at: place), node != OrderedForest.none,
       count.add(Price(ticks: ~orderForest.key(of: node).price), capacity: 1)
     {
-      node = orderForest.next(after: node)
+      place = orderForest.next(place)
     }
     return count.levels
   }
