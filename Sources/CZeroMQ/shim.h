@@ -3,6 +3,7 @@
 #define BOURSE_CZEROMQ_SHIM_H
 
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -25,6 +26,28 @@ static inline void bourse_wake_clear(int descriptor) {
   uint64_t count;
   ssize_t taken = read(descriptor, &count, sizeof count);
   (void)taken;
+}
+
+/// An epoll instance, or -1.
+static inline int bourse_poll_open(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+/// From now on `bourse_poll_wait` gives `number` while the descriptor is readable.
+static inline int bourse_poll_add(int poll, int descriptor, uint64_t number) {
+  struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = number}};
+  return epoll_ctl(poll, EPOLL_CTL_ADD, descriptor, &event);
+}
+
+static inline int bourse_poll_remove(int poll, int descriptor) {
+  return epoll_ctl(poll, EPOLL_CTL_DEL, descriptor, 0);
+}
+
+/// The numbers of up to `limit` (at most 64) readable descriptors, once there are some or after
+/// `timeout` milliseconds (-1 for none); returns their count.
+static inline int bourse_poll_wait(int poll, uint64_t *numbers, int limit, int timeout) {
+  struct epoll_event events[64];
+  int count = epoll_wait(poll, events, limit < 64 ? limit : 64, timeout);
+  for (int i = 0; i < count; i++) numbers[i] = events[i].data.u64;
+  return count < 0 ? 0 : count;
 }
 
 #endif

@@ -37,24 +37,48 @@ package final class PollExecutor: SerialExecutor {
   /// Both must be called on the executor's thread.
   func add(_ source: PollSource) {
     checkIsolated()
-    loop.sources.append(source)
+    loop.add(source)
   }
 
   func remove(_ source: PollSource) {
     checkIsolated()
-    loop.sources.removeAll { $0 === source }
+    loop.remove(source)
   }
 }
 
 /// A socket that is polled, and a time by which its owner wants to be woken in any case.
 final class PollSource {
   let socket: ZeroMQSocket?
-  var wakeAt: ContinuousClock.Instant?
+  var wakeAt: ContinuousClock.Instant? {
+    didSet { if let wakeAt { schedule?.note(wakeAt) } }
+  }
   /// Runs on the executor's thread. It leaves the socket drained or is called again at once.
   let wake: @Sendable () -> Void
 
+  fileprivate var number: UInt64 = 0
+  fileprivate var schedule: PollSchedule?
+  fileprivate var isUsed = false
+
   init(socket: ZeroMQSocket?, wake: @escaping @Sendable () -> Void) {
     (self.socket, self.wake) = (socket, wake)
+  }
+}
+
+/// What a loop must look at before it waits, so that it need not look at all sources.
+private final class PollSchedule {
+  /// No source wants to be woken before.
+  var earliest: ContinuousClock.Instant?
+  /// Sources whose sockets were used since they were last asked for messages.
+  var used: [PollSource] = []
+
+  func note(_ instant: ContinuousClock.Instant) {
+    earliest = earliest.map { min($0, instant) } ?? instant
+  }
+
+  func noteUse(of source: PollSource) {
+    if source.isUsed { return }
+    source.isUsed = true
+    used.append(source)
   }
 }
 
@@ -75,17 +99,52 @@ private final class PollLoop: @unchecked Sendable {
     var isStopped = false
   }
 
-  var sources: [PollSource] = []
+  private var sources: [UInt64: PollSource] = [:]
+  private var sourceCount: UInt64 = 0
+  private let schedule = PollSchedule()
+  private var readable = [UInt64](repeating: 0, count: 64)
   private let queue = Mutex(Queue())
   private let thread = Atomic<UInt>(0)
   private let wakeDescriptor: Int32
+  private let pollDescriptor: Int32
 
   init() {
     wakeDescriptor = bourse_wake_open()
-    precondition(wakeDescriptor >= 0, "the system has no file descriptor left for an eventfd")
+    pollDescriptor = bourse_poll_open()
+    precondition(
+      wakeDescriptor >= 0 && pollDescriptor >= 0
+        && bourse_poll_add(pollDescriptor, wakeDescriptor, 0) == 0,
+      "the system has no file descriptor left for a poll loop")
   }
 
-  deinit { close(wakeDescriptor) }
+  deinit {
+    close(pollDescriptor)
+    close(wakeDescriptor)
+  }
+
+  func add(_ source: PollSource) {
+    // 0 is the loop's own.
+    sourceCount += 1
+    source.number = sourceCount
+    source.schedule = schedule
+    sources[source.number] = source
+    if let wakeAt = source.wakeAt { schedule.note(wakeAt) }
+    guard let socket = source.socket else { return }
+    let isPolled = bourse_poll_add(pollDescriptor, socket.descriptor, source.number) == 0
+    precondition(isPolled, "the system has no memory left to poll a socket")
+    socket.onUse = { [weak source, schedule] in if let source { schedule.noteUse(of: source) } }
+    // What came before it was polled is told of by nothing else.
+    schedule.noteUse(of: source)
+  }
+
+  /// Must come before its socket is closed.
+  func remove(_ source: PollSource) {
+    guard sources.removeValue(forKey: source.number) != nil else { return }
+    source.schedule = nil
+    guard let socket = source.socket else { return }
+    socket.onUse = nil
+    _ = bourse_poll_remove(pollDescriptor, socket.descriptor)
+  }
 
   var isCurrentThread: Bool { thread.load(ordering: .relaxed) == UInt(pthread_self()) }
 
@@ -120,7 +179,8 @@ private final class PollLoop: @unchecked Sendable {
   private func run() {
     thread.store(UInt(pthread_self()), ordering: .relaxed)
     while runJobs() { poll() }
-    sources = []
+    sources = [:]
+    schedule.used = []
   }
 
   /// False once stopped and out of jobs.
@@ -139,36 +199,52 @@ private final class PollLoop: @unchecked Sendable {
   }
 
   private func poll() {
-    let polled = sources
-    var items = [
-      zmq_pollitem_t(socket: nil, fd: wakeDescriptor, events: Int16(ZMQ_POLLIN), revents: 0)
-    ]
-    for source in polled {
-      guard let socket = source.socket else { continue }
-      items.append(
-        zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0))
-    }
-    zmq_poll(&items, Int32(items.count), timeoutMilliseconds())
-    let now = ContinuousClock.now
-    var index = 1
-    for source in polled {
-      var isReadable = false
-      if source.socket != nil {
-        isReadable = items[index].revents & Int16(ZMQ_POLLIN) != 0
-        index += 1
-      }
+    let isBusy = wakeUsed()
+    let count = bourse_poll_wait(
+      pollDescriptor, &readable, Int32(readable.count), isBusy ? 0 : timeoutMilliseconds())
+    for number in readable.prefix(Int(count)) {
       // An earlier source's owner may have removed this one, and closed its socket, just now.
-      guard isReadable || source.wakeAt.map({ $0 <= now }) == true,
-        sources.contains(where: { $0 === source })
-      else { continue }
+      guard let source = sources[number], source.socket?.hasMessage == true else { continue }
       source.wake()
+    }
+    wakeLate()
+  }
+
+  /// Wakes the owners of sockets that were used and have messages still or again; true where there
+  /// were some.
+  private func wakeUsed() -> Bool {
+    let used = schedule.used
+    schedule.used = []
+    var isBusy = false
+    for source in used {
+      source.isUsed = false
+      guard sources[source.number] === source, source.socket?.hasMessage == true else { continue }
+      isBusy = true
+      source.wake()
+    }
+    return isBusy || !schedule.used.isEmpty
+  }
+
+  private func wakeLate() {
+    let now = ContinuousClock.now
+    guard let earliest = schedule.earliest, earliest <= now else { return }
+    schedule.earliest = nil
+    var late: [PollSource] = []
+    for source in sources.values {
+      guard let wakeAt = source.wakeAt else { continue }
+      if wakeAt <= now { late.append(source) } else { schedule.note(wakeAt) }
+    }
+    for source in late where sources[source.number] === source {
+      source.wake()
+      // Whose owner has set no other time is called again.
+      if let wakeAt = source.wakeAt { schedule.note(wakeAt) }
     }
   }
 
-  private func timeoutMilliseconds() -> Int {
-    guard let next = sources.lazy.compactMap(\.wakeAt).min() else { return -1 }
+  private func timeoutMilliseconds() -> Int32 {
+    guard let next = schedule.earliest else { return -1 }
     let (seconds, attoseconds) = (next - ContinuousClock.now).components
     let milliseconds = min(seconds, 60) * 1000 + attoseconds / 1_000_000_000_000_000 + 1
-    return max(0, Int(milliseconds))
+    return Int32(max(0, milliseconds))
   }
 }

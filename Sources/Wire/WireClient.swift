@@ -342,16 +342,17 @@ extension WireClient {
 
   private func updateWake() {
     let now = ContinuousClock.now
-    guard pending.isEmpty, greetings.isEmpty else {
-      timer?.wakeAt = now + .milliseconds(10)
-      return
-    }
+    var times = pending.values.map { min($0.deadline, $0.resendAt ?? $0.deadline) }
+    times += greetingDeadlines.values
+    // What cannot be sent yet is tried again soon.
+    if !unsent.isEmpty { times.append(now + .milliseconds(10)) }
     switch state {
-    case .idle, .closed: timer?.wakeAt = nil
-    case .waitingToConnect(let until): timer?.wakeAt = until
-    case .greeting: timer?.wakeAt = now + .milliseconds(100)
-    case .connected(let nextHello): timer?.wakeAt = nextHello
+    case .idle, .closed: break
+    case .waitingToConnect(let until): times.append(until)
+    case .greeting: times.append(now + .milliseconds(100))
+    case .connected(let nextHello): times.append(nextHello)
     }
+    timer?.wakeAt = times.min()
   }
 
   private func readMonitor() {
@@ -383,6 +384,7 @@ extension WireClient {
         lastTrouble = refusal.sentence
         if pending[correlation]?.resendAt != nil {
           pending[correlation]?.resendAt = .now + .milliseconds(50)
+          updateWake()
         }
       case .refused(let refusal): settle(correlation, .failure(refusal))
       default: settle(correlation, .success(answer))

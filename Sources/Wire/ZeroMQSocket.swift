@@ -50,6 +50,8 @@ final class ZeroMQSocket {
   let handle: UnsafeMutableRawPointer
   private let context: ZeroMQContext
   private var isClosed = false
+  /// Runs where a send or a receipt may have taken in what its descriptor told of.
+  var onUse: (() -> Void)?
 
   init(_ type: Int32, in context: ZeroMQContext) throws(SocketError) {
     guard let handle = zmq_socket(context.handle, type) else { throw SocketError("open") }
@@ -135,8 +137,22 @@ final class ZeroMQSocket {
     if zmq_socket_monitor(handle, endpoint, events) != 0 { throw SocketError("be monitored") }
   }
 
+  /// What to poll. Readable means that `hasMessage` must be asked, and no more than that: libzmq
+  /// tells of a change once (zmq_getsockopt(3), `ZMQ_FD`).
+  var descriptor: Int32 { integer(ZMQ_FD) ?? -1 }
+
+  /// Whether a message can be received now.
+  var hasMessage: Bool { (integer(ZMQ_EVENTS) ?? 0) & ZMQ_POLLIN != 0 }
+
+  private func integer(_ option: Int32) -> Int32? {
+    var value: Int32 = 0
+    var count = MemoryLayout<Int32>.size
+    return zmq_getsockopt(handle, option, &value, &count) == 0 ? value : nil
+  }
+
   /// Nil where no message waits.
   func receive(frameLimit: Int) -> ReceivedMessage? {
+    onUse?()
     var message = ReceivedMessage()
     var part = zmq_msg_t()
     zmq_msg_init(&part)
@@ -160,6 +176,7 @@ final class ZeroMQSocket {
 
   /// Never blocks. A message whose first frame is taken is sent whole.
   func send(_ frames: [[UInt8]]) -> SendOutcome {
+    onUse?()
     for (index, frame) in frames.enumerated() {
       let flags = ZMQ_DONTWAIT | (index + 1 < frames.count ? ZMQ_SNDMORE : 0)
       var sent: Int32
