@@ -88,9 +88,15 @@ package struct Replay {
       return try run(export, options, onVerdict, progress) { _ throws(JournalError) in }
     }
     let reader = try JournalReader(directory: path)
+    let file = FileCheck(try JournalReader(directory: path))
     return try run(reader, options, onVerdict, progress) { replay throws(JournalError) in
       try replay.checkProjection(reader)
-      try replay.checkFile(reader)
+      // Last, because an entry that is hit says more: this finds damage that no query has met, such
+      // as in an index.
+      guard let fault = try file.fault() else { return }
+      throw .diverged(
+        Divergence(
+          sequence: nil, subject: "SQLite's integrity check", expected: "ok", got: fault))
     }
   }
 
@@ -139,15 +145,6 @@ package struct Replay {
       network: genesis.network, entries: frontier.count, accepted: accepted, rejected: rejected,
       head: head, root: frontier.root, stateDigest: market.stateDigest,
       balances: market.balances, divergence: divergence)
-  }
-
-  private func checkFile(_ reader: JournalReader) throws(JournalError) {
-    // Last, because an entry that is hit says more: this finds damage that no query has met, such
-    // as in an index.
-    guard let fault = try reader.integrityFault() else { return }
-    throw .diverged(
-      Divergence(
-        sequence: nil, subject: "SQLite's integrity check", expected: "ok", got: fault))
   }
 
   // MARK: Entries
@@ -386,6 +383,23 @@ private struct ReadEntry: Sendable {
     hasAuthenticAcknowledgement =
       !checksSignatures || (try? acknowledgement?.get())?.isAuthentic == true
   }
+}
+
+/// SQLite's own check of the file, which takes a while and needs nothing of the replay: it runs
+/// beside it, over a connection of its own.
+private final class FileCheck: @unchecked Sendable {
+  // `@unchecked Sendable`: `result` is touched on `queue` alone.
+  private let queue = DispatchQueue(label: "bourse.replay.file")
+  private var result: Result<String?, JournalError> = .success(nil)
+
+  init(_ reader: JournalReader) {
+    queue.async {
+      self.result = Result { () throws(JournalError) in try reader.integrityFault() }
+    }
+  }
+
+  /// Waits for it; nil where nothing was found.
+  func fault() throws(JournalError) -> String? { try queue.sync { self.result }.get() }
 }
 
 /// Reads a journal page by page, in order, each page while the one before it is decided.
