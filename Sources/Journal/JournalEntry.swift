@@ -65,8 +65,8 @@ extension StoredEntry: CanonicalCodable {
   }
 }
 
-/// The rows of `postings` of one entry as the database holds them, one after another in one piece of
-/// memory: line, bytes of the account with their count, delta.
+/// The rows of `postings` of one entry as the database holds them, one after another in one piece
+/// of memory.
 package struct StoredPostings: Hashable, Sendable {
   package private(set) var count = 0
   private var bytes: [UInt8] = []

@@ -45,7 +45,7 @@ struct OrderedForest: Sendable {
 
   private var keys: [Key] = []
   private var leaves: [Leaf] = []
-  /// Of the leaves' nodes, which are in order. Keys that share their price are told apart by `keys`.
+  /// Of the leaves' nodes, which are in order. Keys that share their price differ in `keys`.
   private var prices: [UInt64] = []
   private var nodes: [UInt32] = []
   /// Children of each branch.

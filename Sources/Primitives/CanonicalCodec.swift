@@ -55,8 +55,8 @@ public struct CanonicalError: CodedError, Equatable {
   }
 }
 
-/// Inlinable throughout, as the decoder is: a journal of a million entries is a hundred million calls
-/// of these, and each is an instruction or two once its type is known.
+/// Inlinable throughout, as the decoder is: a journal of a million entries is a hundred million
+/// calls of these, and each is an instruction or two once its type is known.
 public struct CanonicalEncoder: Sendable {
   @usableFromInline var storage: [UInt8] = []
 

@@ -5,6 +5,7 @@ import Market
 import MerkleLog
 import Migrations
 import Primitives
+import Replay
 import Statements
 import Testing
 
@@ -281,6 +282,43 @@ import Testing
         try edit(fixture.file) { try $0.execute(sql: "DELETE FROM \(table)") }
       }
     }
+    #expect(throws: DatabaseError.self) {
+      try edit(fixture.file) { try $0.execute(sql: "UPDATE entries SET tick = 5") }
+    }
+  }
+
+  /// Acknowledgements stood in a table of their own once.
+  @Test func readsAndBringsUpAJournalOfTheFirstSchema() throws {
+    let fixture = try Fixture()
+    let journal = try fixture.create()
+    let group = try fixture.group(9, at: 1)
+    let written = try journal.append(group)
+    let head = journal.head
+    try journal.close()
+    try edit(fixture.file) { database in
+      try database.execute(
+        sql: """
+          CREATE TABLE acknowledgements (
+            command_digest BLOB PRIMARY KEY REFERENCES entries (command_digest),
+            acknowledgement BLOB NOT NULL
+          ) STRICT, WITHOUT ROWID;
+          INSERT INTO acknowledgements SELECT command_digest, acknowledgement FROM entries;
+          ALTER TABLE entries DROP COLUMN acknowledgement;
+          PRAGMA user_version = 1;
+          """)
+    }
+    let report = try Replay.run(path: fixture.directory.path)
+    #expect(report.isSound)
+    #expect(report.head == head)
+
+    let reopened = try fixture.open()
+    #expect(try reopened.recover().stateDigest == fixture.market.stateDigest)
+    for (entry, written) in zip(group, written) {
+      let stored = try reopened.storedAcknowledgement(for: entry.envelope.digest)
+      #expect(stored == written.acknowledgement)
+    }
+    try reopened.close()
+    #expect(try Replay.run(path: fixture.directory.path).isSound)
     #expect(throws: DatabaseError.self) {
       try edit(fixture.file) { try $0.execute(sql: "UPDATE entries SET tick = 5") }
     }
