@@ -88,7 +88,10 @@ extension SliceCheck {
     return .passed("")
   }
 
-  /// Growth over many rounds after some to warm up.
+  private static let memoryTries = 3
+
+  /// Growth over many rounds after some to warm up; how many those are depends on how fast the
+  /// machine is just then.
   private func memoryStays(_ proven: Proven) async throws -> Finding {
     // A process of its own, or what other checks left would count.
     let fresh = try await Backend(configuration)
@@ -109,16 +112,23 @@ extension SliceCheck {
     // rounds before it has all that it keeps for its threads.
     let rounds = Int(max(8, min(60, .seconds(1) / time)))
     for _ in 0..<rounds { try await round() }
-    let before = try await fresh.usage()
-    for _ in 0..<rounds { try await round() }
-    let after = try await fresh.usage()
+    var figures = ""
+    // A leak grows every time, an allocator only until it has all that it keeps.
+    for _ in 0..<Self.memoryTries {
+      let before = try await fresh.usage()
+      for _ in 0..<rounds { try await round() }
+      let after = try await fresh.usage()
+      let growth = Int(after.residentBytes) - Int(before.residentBytes)
+      figures =
+        "\(Figures.bytes(growth)) in \(rounds) rounds, resident "
+        + "\(Figures.bytes(after.residentBytes)), peak \(Figures.bytes(after.peakResidentBytes))"
+      if growth <= max(16 << 20, Int(before.residentBytes) / 10) {
+        await fresh.close()
+        return .passed(figures)
+      }
+    }
     await fresh.close()
-    let growth = Int(after.residentBytes) - Int(before.residentBytes)
-    let figures =
-      "\(Figures.bytes(growth)) in \(rounds) rounds, resident "
-      + "\(Figures.bytes(after.residentBytes)), peak \(Figures.bytes(after.peakResidentBytes))"
-    try require(growth <= max(16 << 20, Int(before.residentBytes) / 10), "grew by \(figures)")
-    return .passed(figures)
+    throw Failure("grew each of \(Self.memoryTries) times, at last by \(figures)")
   }
 
   /// The header lets a plugin answer as it likes, if it lives and calls nothing valid that is not.

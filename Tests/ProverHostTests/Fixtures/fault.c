@@ -102,7 +102,7 @@ static bourse_status verify(
   if (verified++ > 0) *verdict = BOURSE_INVALID;
 #endif
 #ifdef FAULT_LEAKS
-  memset(malloc(3 << 19), 1, 3 << 19);
+  memset(malloc(5 << 18), 1, 5 << 18);
 #endif
 #ifdef FAULT_CRASH_IN_VERIFY
   abort();
