@@ -13,6 +13,8 @@ struct FrameSocket {
     case timedOut
     /// The wake-up descriptor became readable first.
     case woken
+    /// The moment to pause at came first.
+    case paused
     case tooLong(Int)
   }
 
@@ -48,16 +50,21 @@ struct FrameSocket {
     }
   }
 
-  /// `wake`: a descriptor whose readiness ends the wait, while no byte of a frame has come.
-  func receive(deadline: UInt64, wake: Int32 = -1) throws(Failure) -> [UInt8] {
-    let head = try receive(count: 4, deadline: deadline, wake: wake)
+  /// While no byte of a frame has come, the wait ends at `pause`, and where `wake`, a descriptor,
+  /// is readable.
+  func receive(
+    deadline: UInt64, pause: UInt64 = .max, wake: Int32 = -1
+  ) throws(Failure) -> [UInt8] {
+    let head = try receive(count: 4, deadline: deadline, pause: pause, wake: wake)
     let count = head.reversed().reduce(0) { $0 << 8 | Int($1) }
     guard count <= Self.frameLimit else { throw .tooLong(count) }
-    return try receive(count: count, deadline: deadline, wake: -1)
+    return try receive(count: count, deadline: deadline, pause: .max, wake: -1)
   }
 
   /// Grows with what arrives, so that a false count alone allocates nothing.
-  private func receive(count: Int, deadline: UInt64, wake: Int32) throws(Failure) -> [UInt8] {
+  private func receive(
+    count: Int, deadline: UInt64, pause: UInt64, wake: Int32
+  ) throws(Failure) -> [UInt8] {
     var bytes: [UInt8] = []
     while bytes.count < count {
       let wanted = min(count - bytes.count, max(1 << 16, bytes.count))
@@ -71,7 +78,11 @@ struct FrameSocket {
       if got == 0 { throw .closed }
       if got < 0 {
         if reason == EAGAIN {
-          try wait(for: POLLIN, deadline: deadline, wake: bytes.isEmpty ? wake : -1)
+          if bytes.isEmpty {
+            try wait(for: POLLIN, deadline: deadline, pause: pause, wake: wake)
+          } else {
+            try wait(for: POLLIN, deadline: deadline)
+          }
         } else if reason != EINTR {
           throw .closed
         }
@@ -86,11 +97,14 @@ struct FrameSocket {
     return Glibc.poll(&poll, 1, 0) > 0
   }
 
-  private func wait(for event: Int32, deadline: UInt64, wake: Int32 = -1) throws(Failure) {
+  private func wait(
+    for event: Int32, deadline: UInt64, pause: UInt64 = .max, wake: Int32 = -1
+  ) throws(Failure) {
     while true {
       let now = Self.now()
       guard now < deadline else { throw .timedOut }
-      let milliseconds = (deadline - now) / 1_000_000 + 1
+      guard now < pause else { throw .paused }
+      let milliseconds = (min(deadline, pause) - now) / 1_000_000 + 1
       var polls = [
         pollfd(fd: descriptor, events: Int16(event), revents: 0),
         pollfd(fd: wake, events: Int16(POLLIN), revents: 0),

@@ -344,7 +344,7 @@ final class HostWorker: Sendable {
       case .timedOut where told != nil: throw .cancelled(operation)
       case .timedOut: throw .deadlineExceeded(operation, milliseconds: milliseconds)
       case .tooLong(let bytes): throw .malformedAnswer(operation, "a frame of \(bytes) bytes")
-      case .closed, .woken: throw .crashed(operation, how)
+      case .closed, .woken, .paused: throw .crashed(operation, how)
       }
     } catch let error as BackendError {
       throw error
@@ -358,11 +358,11 @@ final class HostWorker: Sendable {
     from process: HostProcess, deadline: UInt64, pause: UInt64
   ) throws(FrameSocket.Failure) -> [UInt8]? {
     do {
-      return try process.stream.receive(deadline: min(deadline, pause), wake: bell)
+      return try process.stream.receive(deadline: deadline, pause: pause, wake: bell)
     } catch {
       switch error {
       case .woken: awaitBell()
-      case .timedOut where pause < deadline: break
+      case .paused: break
       default: throw error
       }
       return nil
