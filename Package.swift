@@ -162,7 +162,7 @@ let package = Package(
         "Slicing", "Quantization", "FixedPoint", "ModelGraph", "Statements", "Primitives",
         protobuf,
       ]),
-    tests("Market", ["Market", "MerkleLog", "Statements", "Primitives"]),
+    tests("Market", ["Market", "MerkleLog", "Statements", "Primitives", heap]),
     tests(
       "Journal",
       [

@@ -1,138 +1,304 @@
-import Market
+import HeapModule
+@testable import Market
 import Primitives
 import Statements
 
 /// What decides a market's next steps, without what does not: the one name of all states that
-/// differ in names, in the time that has passed, or in amounts.
+/// differ in names, in the time that has passed, or in amounts; and the parts of a state that go on
+/// without each other.
 ///
-/// - Provers are called by their place in the book, and those without a bid by what is known of
-///   them; requests by their arrival; leases by request, slice and age; digests by where they are
-///   first met. Ticks are told from now.
-/// - Left out are balances, fees, stakes and what follows from them, which decide nothing while
-///   nobody runs out of money; reputation, which only a request's filter reads; until when a
-///   slashed prover cools down, for here nobody bids again; slashes under a key, for those that
-///   would stop its leases leave nobody to take them; and leases and requests that have ended and
-///   that nothing names any more.
+/// A name is right where all states that share it lead to the same names (a bisimulation), which
+/// `Walk` compares.
+///
+/// **Symmetry** (Emerson and Sistla, 1996). Requests are called by their arrival, bids by their
+/// place in the queue, leases by request and slice, digests by where they are first met within
+/// their request, ticks by their distance from now, and nonces by how many are missing.
+///
+/// **Parts** (Clarke, Long and McMillan, 1989). Requests meet in the bids that they take, hold and
+/// give back, and nowhere else. A request that cannot take any more, and holds none that another
+/// one could take, is a part by itself: what the state leads to is what its parts lead to. A bid
+/// that nobody can take any more is left out.
+///
+/// **What is dead.** Balances, fees, stakes and what follows from them, while nobody runs out of
+/// money; reputation, which only a request's filter reads; until when a slashed prover cools down,
+/// for nobody bids again; slashes under a key, for those that would stop its leases leave no bid
+/// open; of a closed bid all but its leases; a slice's failures and the provers that failed on it,
+/// where it has settled or cannot come back; of a failing request all but its leases; of an open
+/// one the final deadline, which is as far behind the other as ever; the begin deadline, where
+/// every lease begins as it is made; nonces and their commitments after the draw; what is drawn for
+/// a verified lease; what was audited; attempts of a verification, of which there is one; the
+/// inputs and outputs of leases whose slice has been given away; and what has ended.
 struct ControlState {
+  /// Whose future is told together.
+  enum Part: Hashable {
+    /// One request that takes no bid any more.
+    case alone(RequestID)
+    /// All others, those that will come among them, and the bids.
+    case rest(without: Set<RequestID>)
+  }
+
   private let market: Market
   private let now: UInt64
+  private let part: Part
   private var bytes: [UInt8] = []
-  private var digests: [Digest: UInt8] = [:]
-  private var provers: [PublicKey: UInt8] = [:]
-  private var requests: [RequestID: UInt8] = [:]
-  private var leases: [LeaseID: UInt8] = [:]
+  /// Places of the bids that somebody can still take.
+  private var bids: [BidID: UInt8] = [:]
+  private var ranks: [Subject: UInt8] = [:]
 
-  /// - Parameter keys: All provers there are.
-  static func bytes(of market: Market, at now: UInt64, provers keys: [PublicKey]) -> [UInt8] {
-    var state = ControlState(market, now)
-    state.name(keys)
-    state.append(keys)
-    return state.bytes
+  /// The state's parts, with their names.
+  static func parts(of state: SmallMarket) -> [(part: Part, name: [UInt8])] {
+    var apart: Set<RequestID> = []
+    switch state.part {
+    case .alone: return [(state.part, name(of: state, state.part, []))]
+    case .rest(let without): apart = without
+    }
+    let market = state.market
+    let isComing = market.requests.count < state.kind.requests.count
+    let requests = market.sortedRequests.filter { !apart.contains($0.id) && market.isLive($0) }
+    let bids = market.book.bids.filter { bid in
+      !bid.isClosed && (isComing || requests.contains { market.couldTake(bid, $0) })
+    }
+    let alone = requests.filter { request in
+      !bids.contains { market.couldTake($0, request) || market.holds($0, request) }
+    }
+    var parts = alone.map { Part.alone($0.id) }
+    if isComing || alone.count < requests.count || requests.isEmpty {
+      parts.append(.rest(without: apart.union(alone.map(\.id))))
+    }
+    return parts.map { ($0, name(of: state, $0, bids)) }
   }
 
-  private init(_ market: Market, _ now: UInt64) {
-    (self.market, self.now) = (market, now)
+  private static func name(of state: SmallMarket, _ part: Part, _ bids: [Bid]) -> [UInt8] {
+    var control = ControlState(state, part)
+    switch part {
+    case .alone(let id):
+      control.bytes.append(255)
+      control.append(state.market.sortedRequests.filter { $0.id == id })
+    case .rest(let apart):
+      control.bytes.append(UInt8(state.market.requests.count))
+      control.append(bids)
+      control.append(state.market.sortedRequests.filter { !apart.contains($0.id) })
+    }
+    return control.bytes
   }
 
-  private mutating func name(_ keys: [PublicKey]) {
-    let live = market.sortedRequests.filter { !$0.state.isFinal }
-    for request in live { requests[request.id] = UInt8(requests.count) }
-    var kept: Set<LeaseID> = []
-    for request in live {
-      kept.formUnion(request.slices.compactMap(\.lease))
-      kept.formUnion(request.reveals?.leases ?? [])
-    }
-    for lease in market.sortedLeases where kept.contains(lease.id) || !lease.state.isFinal {
-      leases[lease.id] = UInt8(leases.count)
-    }
-    let queue = market.book.bids.filter { !$0.isClosed }.sorted {
-      ($0.terms.price, $0.ordinal) < ($1.terms.price, $1.ordinal)
-    }
-    for bid in queue where provers[bid.prover] == nil { provers[bid.prover] = UInt8(provers.count) }
-    let rest = keys.filter { provers[$0] == nil }
-      .map { (key: $0, known: known(of: $0)) }
-      .sorted { $0.known.lexicographicallyPrecedes($1.known) }
-    for (key, _) in rest { provers[key] = UInt8(provers.count) }
+  private init(_ state: SmallMarket, _ part: Part) {
+    (market, now, self.part) = (state.market, state.now, part)
   }
 
-  /// Where a prover without an open bid still matters.
-  private func known(of key: PublicKey) -> [UInt8] {
-    var known = [UInt8(clamping: market.provers[key]?.lapsesInARow ?? 0)]
-    for lease in market.sortedLeases where lease.terms.prover == key {
-      if let name = leases[lease.id] { known.append(name) }
+  private mutating func append(_ queue: [Bid]) {
+    let queue = queue.sorted { ($0.terms.price, $0.ordinal) < ($1.terms.price, $1.ordinal) }
+    for bid in queue {
+      bids[bid.id] = UInt8(bids.count)
+      let lapses = market.provers[bid.prover]?.lapsesInARow ?? 0
+      bytes += [UInt8(clamping: bid.leases), UInt8(clamping: lapses)]
     }
-    for request in market.sortedRequests where !request.state.isFinal {
-      for slice in request.slices { known.append(slice.ineligible.contains(key) ? 1 : 0) }
-    }
-    return known
+    bytes.append(254)
   }
 
-  private mutating func append(_ keys: [PublicKey]) {
-    for key in keys.sorted(by: { provers[$0] ?? 0 < provers[$1] ?? 0 }) {
-      bytes.append(UInt8(clamping: market.provers[key]?.lapsesInARow ?? 0))
-      for bid in market.book.bids(of: key) {
-        bytes += [bid.isClosed ? 1 : 0, UInt8(clamping: bid.leases), UInt8(bid.terms.capacity)]
-      }
-      bytes.append(255)
-    }
-    // How many have not asked yet.
-    bytes.append(UInt8(market.requests.count))
-    for request in market.sortedRequests where !request.state.isFinal { append(request) }
-    for lease in market.sortedLeases where leases[lease.id] != nil { append(lease) }
-    for order in market.book.orders {
-      bytes += [requests[order.request] ?? 255, UInt8(order.slice)]
-    }
+  private mutating func append(_ requests: [Request]) {
+    rank(requests)
+    for request in requests where market.isLive(request) { append(request) }
   }
 
-  private mutating func append(_ request: Request) {
-    bytes += [request.state.rawValue, request.isBeginOver ? 1 : 0, request.isDrawn ? 1 : 0]
-    for assurance in request.terms.assurances { bytes.append(assurance.assurance.rawValue) }
-    bytes.append(request.terms.auditRate == .whole ? 1 : 0)
-    append(request.beginDeadline)
-    append(request.finalDeadline)
-    bytes.append(request.brokerCommitment == nil ? 0 : 1)
-    bytes.append(request.reveals == nil ? 0 : 1)
-    if let reveals = request.reveals {
-      append(reveals.deadline)
-      bytes += [reveals.requester == nil ? 0 : 1, reveals.broker == nil ? 0 : 1]
-      for lease in reveals.leases { bytes.append(leases[lease] ?? 255) }
+  // MARK: Deadlines
+
+  private enum Subject: Hashable {
+    case begin(RequestID)
+    case final(RequestID)
+    case reveal(RequestID)
+    case lease(LeaseID)
+  }
+
+  /// The order in which the next tick comes to its deadlines, which decides who takes what they set
+  /// free.
+  private mutating func rank(_ requests: [Request]) {
+    let named = Set(requests.map(\.id))
+    var due: [Subject: UInt64] = [:]
+    for deadline in market.deadlines.unordered
+    where deadline.tick.milliseconds >= now
+      && deadline.tick.milliseconds < now + SmallMarket.unit
+    {
+      guard let subject = subject(of: deadline, named) else { continue }
+      due[subject] = min(due[subject] ?? .max, deadline.ordinal)
     }
-    append(request.answer ?? [])
-    for slice in request.slices {
-      bytes += [slice.lease.flatMap { leases[$0] } ?? 255, UInt8(clamping: slice.failures)]
-      bytes += slice.ineligible.compactMap { provers[$0] }.sorted() + [255]
+    guard due.count > 1 else { return }
+    for (index, entry) in due.sorted(by: { $0.value < $1.value }).enumerated() {
+      ranks[entry.key] = UInt8(index + 1)
     }
   }
 
-  private mutating func append(_ lease: Lease) {
-    bytes += [
-      lease.state.rawValue, requests[lease.terms.request] ?? 255, UInt8(lease.terms.slice),
-      lease.nonce == nil ? 0 : 1,
-    ]
-    append(lease.commitment?.outputs ?? [])
-    guard !lease.state.isFinal else { return }
-    append(lease.inputs)
-    append(lease.deadline)
-    bytes += [
-      provers[lease.terms.prover] ?? 255, lease.receipt == nil ? 0 : 1,
-      lease.verification?.rawValue ?? 0, UInt8(clamping: lease.attempt),
-      lease.isFaulted ? 1 : 0, lease.isOrphaned ? 1 : 0, lease.draw?.rawValue ?? 0,
-      lease.challenge == nil ? 0 : 1, lease.isAudited ? 1 : 0,
-    ]
+  /// Nil where the tick will pass it by.
+  private func subject(of deadline: Deadline, _ named: Set<RequestID>) -> Subject? {
+    func request(_ id: RequestID, _ isDue: (Request) -> Bool) -> Request? {
+      named.contains(id) ? market.requests[id].flatMap { isDue($0) ? $0 : nil } : nil
+    }
+    switch deadline.subject {
+    case .requestBegin(let id):
+      return request(id) { isBeginLive($0) && $0.beginDeadline == deadline.tick }
+        .map { .begin($0.id) }
+    case .requestFinal(let id):
+      return request(id) { $0.isRunning && $0.finalDeadline == deadline.tick }
+        .map { .final($0.id) }
+    case .reveal(let id):
+      return request(id) { $0.isRevealing && $0.reveals?.deadline == deadline.tick }
+        .map { .reveal($0.id) }
+    case .lease(let id):
+      guard let lease = market.leases[id], named.contains(lease.terms.request),
+        !lease.state.isFinal, lease.deadline == deadline.tick
+      else { return nil }
+      return .lease(id)
+    default: return nil
+    }
   }
 
-  private mutating func append(_ list: [Digest]) {
-    bytes.append(UInt8(list.count))
-    for digest in list {
-      let name = digests[digest] ?? UInt8(digests.count)
-      digests[digest] = name
-      bytes.append(name)
-    }
+  /// Whether the request's begin deadline can find a lease that has not begun.
+  private func isBeginLive(_ request: Request) -> Bool {
+    if request.state == .open { return true }
+    guard request.isRunning, !request.isBeginOver else { return false }
+    if request.slices.contains(where: { market.lease(of: $0)?.state == .leased }) { return true }
+    let returning = market.returning(request)
+    return takes(request) && returning.contains(1)
+      && (returning.contains(0) || market.lease(of: request.slices[0])?.commitment == nil)
+  }
+
+  private func takes(_ request: Request) -> Bool {
+    market.book.bids.contains { bids[$0.id] != nil && market.couldTake($0, request) }
   }
 
   /// From now on; 255 where it is over or never.
-  private mutating func append(_ tick: Tick) {
+  private mutating func append(_ tick: Tick, _ subject: Subject) {
     guard tick < .never, tick.milliseconds >= now else { return bytes.append(255) }
-    bytes.append(UInt8(clamping: (tick.milliseconds - now) / SmallMarket.unit))
+    bytes += [
+      UInt8(clamping: (tick.milliseconds - now) / SmallMarket.unit), ranks[subject] ?? 0,
+    ]
   }
+
+  // MARK: Requests and leases
+
+  private mutating func append(_ request: Request) {
+    bytes.append(request.state.isFinal ? 0 : request.state.rawValue)
+    if isBeginLive(request) {
+      append(request.beginDeadline, .begin(request.id))
+    } else {
+      bytes.append(253)
+    }
+    if !request.state.isFinal {
+      for assurance in request.terms.assurances { bytes.append(assurance.assurance.rawValue) }
+      if request.state == .open { bytes.append(request.brokerCommitment == nil ? 0 : 1) }
+      if request.isRunning { appendRunning(request) }
+      appendSlices(of: request)
+    }
+    for orphan in market.sortedLeases
+    where orphan.terms.request == request.id && orphan.isOrphaned && !orphan.state.isFinal {
+      bytes.append(orphan.terms.assurance.assurance.rawValue)
+      append(orphan)
+    }
+    bytes.append(252)
+  }
+
+  private mutating func appendRunning(_ request: Request) {
+    append(request.finalDeadline, .final(request.id))
+    guard request.terms.isAttested else { return }
+    guard !request.isDrawn, let reveals = request.reveals else {
+      return bytes.append(request.isDrawn ? 1 : 2)
+    }
+    let missing =
+      (reveals.requester == nil ? 1 : 0) + (reveals.broker == nil ? 1 : 0)
+      + reveals.leases.count { market.leases[$0]?.nonce == nil }
+    bytes += [3, UInt8(missing)]
+    append(reveals.deadline, .reveal(request.id))
+  }
+
+  private mutating func appendSlices(of request: Request) {
+    var digests: [Digest: UInt8] = [:]
+    func append(_ list: [Digest]) {
+      for digest in list {
+        let name = digests[digest] ?? UInt8(digests.count)
+        digests[digest] = name
+        bytes.append(name)
+      }
+      bytes.append(251)
+    }
+    let returning = takes(request) ? market.returning(request) : []
+    for (index, slice) in request.slices.enumerated() {
+      let lease = market.lease(of: slice)
+      if request.state != .failing, lease?.state != .settled {
+        bytes.append(UInt8(clamping: slice.failures))
+      }
+      if returning.contains(index) {
+        for bid in market.book.bids where slice.ineligible.contains(bid.prover) {
+          if let place = bids[bid.id] { bytes.append(place) }
+        }
+        bytes.append(251)
+      }
+      guard let lease else {
+        bytes.append(255)
+        continue
+      }
+      self.append(lease)
+      // Its prover holds a slice of the spread.
+      if lease.state == .settled, !returning.isEmpty { bytes.append(bids[lease.terms.bid] ?? 255) }
+      if request.isRunning {
+        if index > 0 { append(lease.inputs) }
+        append(lease.commitment?.outputs ?? [])
+      }
+    }
+    if request.isRunning { append(request.answer ?? []) }
+  }
+
+  private mutating func append(_ lease: Lease) {
+    bytes.append(lease.state.rawValue)
+    guard !lease.state.isFinal else { return }
+    append(lease.deadline, .lease(lease.id))
+    bytes += [
+      bids[lease.terms.bid] ?? 255, lease.verification?.rawValue ?? 0, lease.isFaulted ? 1 : 0,
+      lease.state == .verified ? 0 : lease.draw?.rawValue ?? 0,
+    ]
+  }
+}
+
+extension Market {
+  fileprivate func lease(of slice: RequestSlice) -> Lease? { slice.lease.flatMap { leases[$0] } }
+
+  /// Whether anything of the request has not ended. An orphan may outlive it.
+  fileprivate func isLive(_ request: Request) -> Bool {
+    !request.state.isFinal
+      || leases.values.contains { $0.terms.request == request.id && !$0.state.isFinal }
+  }
+
+  fileprivate func holds(_ bid: Bid, _ request: Request) -> Bool {
+    leases.values.contains {
+      $0.terms.bid == bid.id && $0.terms.request == request.id && !$0.state.isFinal
+    }
+  }
+
+  /// Whether the bid, which is open, could ever take one of the request's slices.
+  fileprivate func couldTake(_ bid: Bid, _ request: Request) -> Bool {
+    returning(request).contains { !request.slices[$0].ineligible.contains(bid.prover) }
+  }
+
+  /// Slices that rest, or may come back to the book, while there are bids.
+  fileprivate func returning(_ request: Request) -> [Int] {
+    if request.state == .open { return [0, 1] }
+    guard request.isRunning else { return [] }
+    func mayFail(_ slice: Int) -> Bool {
+      request.slices[slice].failures + 1 < request.terms.attemptsMax
+    }
+    let (first, second) = (lease(of: request.slices[0]), lease(of: request.slices[1]))
+    let isFirst = first.map { $0.state != .settled && mayFail(0) } ?? true
+    let isSecond =
+      second.map { lease in
+        if lease.state == .settled { return false }
+        if isFirst || mayFail(1) { return true }
+        if lease.state == .leased { return !request.isBeginOver }
+        // Once the first slice has settled over another output, it is released for its stale input.
+        return first?.commitment?.outputs != lease.inputs
+      } ?? true
+    return (isFirst ? [0] : []) + (isSecond ? [1] : [])
+  }
+}
+
+extension Request {
+  fileprivate var isRunning: Bool { state == .running || state == .answered }
 }
