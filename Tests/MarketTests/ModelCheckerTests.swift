@@ -29,6 +29,10 @@ struct ModelCheckerTests {
       requests: [[.attested, .proven], [.proven, .proven]], isAudited: true, attempts: [1, 1]),
     SmallMarket.Kind(requests: [[.attested, .attested], [.proven, .proven]], attempts: [1, 1]),
     SmallMarket.Kind(requests: [[.proven, .proven], [.proven, .proven]], attempts: [2, 1]),
+    SmallMarket.Kind(requests: [[.proven, .proven], [.proven, .proven]], attempts: [1, 2]),
+    SmallMarket.Kind(requests: [[.attested, .proven], [.attested, .proven]], attempts: [1, 1]),
+    SmallMarket.Kind(
+      requests: [[.attested, .attested], [.attested, .proven]], attempts: [1, 1]),
   ]
 
   /// Never walked to the end.
