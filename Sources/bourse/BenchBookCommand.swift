@@ -51,8 +51,9 @@ extension BenchCommand {
     }
 
     func validate() throws {
-      guard (1_000...200_000).contains(resting) else {
-        throw ValidationError("--resting is 1,000 to 200,000: 1,000 bids of 200 provers.")
+      // Bids fall on provers by chance, and none may have more than 1,000.
+      guard (1_000...150_000).contains(resting) else {
+        throw ValidationError("--resting is 1,000 to 150,000: 200 provers have 1,000 bids at most.")
       }
       guard (1_000...10_000_000).contains(commands) else {
         throw ValidationError("--commands is 1,000 to 10,000,000.")
