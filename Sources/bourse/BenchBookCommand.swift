@@ -25,7 +25,7 @@ extension BenchCommand {
 
         EXAMPLES
           bourse bench book
-          bourse bench book --resting 1000000 --commands 300000 --json
+          bourse bench book --resting 150000 --commands 300000 --json
         """)
 
     @Option(help: "Bids that rest in the book.") var resting = 100_000
