@@ -239,8 +239,8 @@ package struct JournalReader: Sendable {
   static func integer(
     _ row: Row, _ column: Int, _ sequence: UInt64?
   ) throws(JournalError) -> Int64 {
-    guard let value = row[column] as Int64? else {
-      throw misshapen(sequence, "column \(column)", "an integer", "none")
+    guard case .int64(let value) = (row[column] as DatabaseValue).storage else {
+      throw misshapen(sequence, "column \(column)", "an integer", "another type")
     }
     return value
   }
@@ -251,16 +251,12 @@ package struct JournalReader: Sendable {
     try withBytes(row, column, sequence) { Array($0) }
   }
 
-  /// Of a value of another type than bytes these are the bytes of its text, which is never what is
-  /// expected.
   private static func withBytes<Value>(
     _ row: Row, _ column: Int, _ sequence: UInt64?, _ body: (UnsafeRawBufferPointer) -> Value
   ) throws(JournalError) -> Value {
-    do {
-      return try row.withUnsafeData(atIndex: column) { data in
-        guard let data else { throw misshapen(sequence, "column \(column)", "bytes", "none") }
-        return data.withUnsafeBytes(body)
-      }
-    } catch let error as JournalError { throw error } catch { throw .storage("\(error)") }
+    guard case .blob(let data) = (row[column] as DatabaseValue).storage else {
+      throw misshapen(sequence, "column \(column)", "bytes", "another type")
+    }
+    return data.withUnsafeBytes(body)
   }
 }

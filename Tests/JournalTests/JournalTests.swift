@@ -324,6 +324,31 @@ import Testing
     }
   }
 
+  /// SQLite would read either as what stood there before.
+  @Test(arguments: ["tick = CAST(tick AS REAL) + 0.5", "command = CAST(command AS TEXT)"])
+  func refusesAValueOfAnotherType(change: String) throws {
+    let fixture = try Fixture()
+    let journal = try fixture.create()
+    _ = try journal.append(fixture.group(9, at: 1))
+    try journal.close()
+    try edit(fixture.file) { database in
+      try database.execute(sql: "DROP TRIGGER entries_are_final; PRAGMA writable_schema = ON")
+      try database.execute(
+        sql: "UPDATE sqlite_master SET sql = replace(sql, 'STRICT', '') WHERE name = 'entries'")
+    }
+    try edit(fixture.file) { database in
+      try database.execute(sql: "UPDATE entries SET \(change) WHERE sequence = 6")
+    }
+    let reopened = try fixture.open()
+    do {
+      _ = try reopened.recover()
+      Issue.record("a value of another type was recovered")
+    } catch JournalError.diverged(let divergence) {
+      #expect(divergence.sequence == 6)
+      #expect(divergence.got == "another type")
+    }
+  }
+
   @Test func namesTheEntryAtWhichRecoveryStops() throws {
     let fixture = try Fixture()
     let journal = try fixture.create()
