@@ -30,7 +30,12 @@ package struct PastMatch: Sendable {
     var next: UInt64 = 1
     while case let page = try source.entries(from: next, limit: 1024), !page.isEmpty {
       for entry in page {
-        next = entry.sequence + 1
+        guard entry.sequence == next else {
+          throw JournalError.diverged(
+            Divergence(
+              sequence: next, subject: "sequence", expected: "\(next)", got: "\(entry.sequence)"))
+        }
+        next += 1
         market.now = max(market.now, entry.tick)
         guard case .accepted(let events) = try Outcome(canonicalBytes: entry.outcome) else {
           continue

@@ -46,6 +46,25 @@ import Testing
     }
   }
 
+  /// Whoever looks for a lease in an export that claims a strange sequence is told so.
+  @Test func findsNoPastMatchBehindAFalseSequence() throws {
+    let (fixture, file) = try exported()
+    let reader = try JournalReader(directory: fixture.directory.path)
+    let entry = try #require(try reader.entries(from: 3, limit: 1).first)
+    var changed = try Data(contentsOf: URL(fileURLWithPath: file))
+    let place = try #require(changed.range(of: Data(entry.canonicalBytes))).lowerBound
+    for index in place..<place + 8 { changed[index] = 0xff }
+    let content = changed.dropLast(Bytes32.count)
+    changed = content + Data(Digest.of(content).bytes)
+    try changed.write(to: URL(fileURLWithPath: file))
+    do {
+      _ = try PastMatch(of: LeaseID(ordinal: 1), journal: file)
+      Issue.record("a false sequence was passed over")
+    } catch JournalError.diverged(let divergence) {
+      #expect(divergence.sequence == 3)
+    }
+  }
+
   /// Whichever byte is changed, no export is called sound, and none traps the reader.
   @Test func findsEveryChangedByte() throws {
     let (fixture, file) = try exported()
