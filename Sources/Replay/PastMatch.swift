@@ -1,4 +1,4 @@
-package import Journal
+import Journal
 package import Market
 package import Primitives
 
