@@ -16,15 +16,37 @@ struct BrokerHandler: WireHandler {
   let desk: VerificationDesk
   let logger: Logger
 
-  func command(_ envelope: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal> {
+  func take(_ commands: [CommandDelivery]) {
+    var submissions: [Sequencer.Submission] = []
+    for delivery in commands {
+      do {
+        let (envelope, command) = try admission.read(delivery.envelope)
+        guard !command.needsBlobs else {
+          Task.detached { delivery.answer(await act(on: command, in: envelope)) }
+          continue
+        }
+        submissions.append(
+          Sequencer.Submission(envelope, command) { result in
+            delivery.answer(result.mapError(WireRefusal.init))
+          })
+      } catch {
+        delivery.answer(.failure(refusal(of: error)))
+      }
+    }
+    sequencer.submit(submissions)
+  }
+
+  /// The acknowledgement of a command with blobs.
+  private func act(
+    on command: Command, in envelope: Envelope
+  ) async -> Result<[UInt8], WireRefusal> {
     // What has been acknowledged is durable, so that the sequencer need not be asked once more.
     await refusing(isDurable: true) {
-      let (envelope, command) = try await admission.admit(envelope)
+      try await admission.checkBlobs(of: command, in: envelope)
       let acknowledgement = try await sequencer.submit(envelope, command).get()
-      let named = command.blobs
       // What only a rejected command names stays on its sender's account.
-      if !named.isEmpty, try Acknowledgement(canonicalBytes: acknowledgement).rejection == nil {
-        await blobs.name(named)
+      if try Acknowledgement(canonicalBytes: acknowledgement).rejection == nil {
+        await blobs.name(command.blobs)
       }
       return acknowledgement
     }
@@ -152,14 +174,18 @@ struct BrokerHandler: WireHandler {
       // After a failed commit the state in memory has what will never have happened.
       if !isDurable, let failure = await sequencer.failureIfAny() { throw failure }
       return .success(value)
-    } catch let error as any CodedError {
-      logger.debug("refused: \(error)")
-      return .failure(WireRefusal(code: error.code, sentence: error.sentence))
     } catch {
-      logger.error("a request failed: \(error)")
-      return .failure(
-        WireRefusal(BrokerError.blobStoreFailed("an unexpected failure; see the broker's log")))
+      return .failure(refusal(of: error))
     }
+  }
+
+  private func refusal(of error: any Error) -> WireRefusal {
+    if let error = error as? any CodedError {
+      logger.debug("refused: \(error)")
+      return WireRefusal(code: error.code, sentence: error.sentence)
+    }
+    logger.error("a request failed: \(error)")
+    return WireRefusal(BrokerError.blobStoreFailed("an unexpected failure; see the broker's log"))
   }
 }
 

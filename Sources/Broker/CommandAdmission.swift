@@ -13,8 +13,8 @@ struct CommandAdmission: Sendable {
   let blobs: BlobStore
 
   /// The envelope and command of trustworthy bytes. Whether it has acted before, has expired, or
-  /// comes from a stranger is the sequencer's to say, which is asked once.
-  func admit(_ bytes: [UInt8]) async throws -> (Envelope, Command) {
+  /// comes from a stranger is the sequencer's to say.
+  func read(_ bytes: [UInt8]) throws(BrokerError) -> (envelope: Envelope, command: Command) {
     let envelope: Envelope
     let command: Command
     do {
@@ -30,17 +30,20 @@ struct CommandAdmission: Sendable {
     switch command {
     case .tick, .resume, .recordVerdict, .publishKey, .commitNonce, .revealNonce(.broker, _):
       throw BrokerError.reservedForBroker(command.name)
-    case .publishModel, .submitRequest, .commitOutput, .submitBatch:
-      // Only for a command that is to be decided: to look for blobs may take long.
-      if try await sequencer.mustDecide(envelope) {
-        try await checkBlobs(of: command, by: envelope.author)
-      }
-    case .deposit, .withdraw, .bond, .unbond, .delegate, .undelegate, .setCommission, .placeBid,
-      .amendBid, .cancelBid, .cancelRequest, .cancelLease, .declareUnprovable, .reportRangeFault,
-      .setParameters, .pause, .liftHalt, .revealNonce, .challenge:
-      break
+    case .publishModel, .submitRequest, .commitOutput, .submitBatch, .deposit, .withdraw, .bond,
+      .unbond, .delegate, .undelegate, .setCommission, .placeBid, .amendBid, .cancelBid,
+      .cancelRequest, .cancelLease, .declareUnprovable, .reportRangeFault, .setParameters, .pause,
+      .liftHalt, .revealNonce, .challenge:
+      return (envelope, command)
     }
-    return (envelope, command)
+  }
+
+  /// Checks the blobs of a command that names some, where it is to be decided: to look for blobs
+  /// may take long.
+  func checkBlobs(of command: Command, in envelope: Envelope) async throws {
+    if try await sequencer.mustDecide(envelope) {
+      try await checkBlobs(of: command, by: envelope.author)
+    }
   }
 
   /// A command is accepted only when every blob it names is durably held, with the right size, and
@@ -111,6 +114,14 @@ struct CommandAdmission: Sendable {
 }
 
 extension Command {
+  /// Whether it is accepted only with blobs beside it.
+  var needsBlobs: Bool {
+    switch self {
+    case .publishModel, .submitRequest, .commitOutput, .submitBatch: true
+    default: false
+    }
+  }
+
   /// The blobs that it names; those of a batch are its proofs.
   var blobs: [Digest] {
     switch self {

@@ -2,6 +2,7 @@ package import Journal
 package import Market
 package import Primitives
 import Statements
+import Synchronization
 package import Wire
 
 /// The one owner of the market and of the journal.
@@ -42,8 +43,8 @@ package actor Sequencer {
   private let journal: Journal
   private var disclosure: DisclosureIndex
   private var leases: LeaseIndex
-  private var waiting: [Waiting] = []
-  private var positions: [Digest: Int] = [:]
+  /// What came since the sequencer last looked.
+  private nonisolated let arrived = Mutex<[Submission]>([])
   private var lastTick: Tick
   let clock: @Sendable () -> Tick
   /// When this actor last ran.
@@ -53,11 +54,27 @@ package actor Sequencer {
   private var failure: BrokerError?
   private var subscribers: [AsyncStream<Committed>.Continuation] = []
 
-  private struct Waiting {
-    let envelope: Envelope
-    let command: Command
-    let isAuthentic: Bool
-    var callers: [CheckedContinuation<Result<[UInt8], BrokerError>, Never>]
+  /// A command to decide, and the way back of its acknowledgement.
+  package struct Submission: Sendable {
+    fileprivate let envelope: Envelope
+    fileprivate let command: Command
+    fileprivate let isAuthentic: Bool
+    fileprivate let answer: @Sendable (Result<[UInt8], BrokerError>) -> Void
+
+    /// Checks what is signed within the command, so that it is done on whichever core is free and
+    /// not where all commands pass one after another.
+    ///
+    /// - Parameter answer: Called once, on the sequencer's thread, with the acknowledgement's
+    ///   bytes, durable; with the stored ones where the command has acted before.
+    package init(
+      _ envelope: Envelope, _ command: Command,
+      answer: @escaping @Sendable (Result<[UInt8], BrokerError>) -> Void
+    ) {
+      self.envelope = envelope
+      self.command = command
+      isAuthentic = command.isAuthentic
+      self.answer = answer
+    }
   }
 
   package init(
@@ -80,32 +97,96 @@ package actor Sequencer {
   package nonisolated func submit(
     _ envelope: Envelope, _ command: Command
   ) async -> Result<[UInt8], BrokerError> {
-    // Here, on whichever core is free, and not where all commands pass one after another.
-    await enqueue(envelope, command, isAuthentic: command.isAuthentic)
+    await withCheckedContinuation { caller in
+      submit([Submission(envelope, command) { caller.resume(returning: $0) }])
+    }
   }
 
-  private func enqueue(
-    _ envelope: Envelope, _ command: Command, isAuthentic: Bool
-  ) async -> Result<[UInt8], BrokerError> {
-    if let failure { return .failure(failure) }
-    if positions[envelope.digest] == nil {
-      do throws(BrokerError) {
-        if let stored = try stored(envelope.digest) { return .success(stored) }
-        try check(envelope)
-      } catch {
-        return .failure(error)
+  /// Takes commands without waiting for what becomes of them.
+  package nonisolated func submit(_ submissions: [Submission]) {
+    guard !submissions.isEmpty else { return }
+    let isFirst = arrived.withLock { arrived in
+      defer { arrived += submissions }
+      return arrived.isEmpty
+    }
+    if isFirst { decideSoon() }
+  }
+
+  private nonisolated func decideSoon() {
+    executor.run { self.assumeIsolated { $0.decideArrived() } }
+  }
+
+  /// One group of what has arrived: whatever is new is decided, committed and answered; what has
+  /// acted before gets its stored result, whatever its expiry.
+  private func decideArrived() {
+    let (submissions, isMore) = arrived.withLock { arrived in
+      let taken = Array(arrived.prefix(Self.groupLimit))
+      arrived.removeFirst(taken.count)
+      return (taken, !arrived.isEmpty)
+    }
+    if isMore { decideSoon() }
+    if let failure { return submissions.forEach { $0.answer(.failure(failure)) } }
+    let tick = max(lastTick, clock())
+    lastTick = tick
+    noteTime(tick)
+    let known: [Digest: [UInt8]]
+    do {
+      known = try journal.storedAcknowledgements(for: submissions.map(\.envelope.digest))
+    } catch {
+      return submissions.forEach { $0.answer(.failure(.journalFailed("\(error)"))) }
+    }
+    var group: [Submission] = []
+    // Of each command in the group, those who sent it again before it was answered.
+    var others: [Digest: [Submission]] = [:]
+    for submission in submissions {
+      let digest = submission.envelope.digest
+      if let stored = known[digest] {
+        submission.answer(.success(stored))
+      } else if others[digest] != nil {
+        others[digest]?.append(submission)
+      } else if let refusal = refusal(of: submission.envelope, at: tick) {
+        submission.answer(.failure(refusal))
+      } else {
+        others[digest] = []
+        group.append(submission)
       }
     }
-    return await withCheckedContinuation { caller in
-      if let position = positions[envelope.digest] {
-        waiting[position].callers.append(caller)
-        return
+    guard !group.isEmpty else { return }
+    if wasStalled {
+      group.insert(resumption(at: tick), at: 0)
+      wasStalled = false
+    }
+    commit(group, at: tick) { submission, result in
+      submission.answer(result)
+      others[submission.envelope.digest]?.forEach { $0.answer(result) }
+    }
+  }
+
+  private func commit(
+    _ group: [Submission], at tick: Tick,
+    answer: (Submission, Result<[UInt8], BrokerError>) -> Void
+  ) {
+    let entries = group.map { submission in
+      PendingEntry(
+        envelope: submission.envelope, tick: tick,
+        outcome: market.execute(
+          submission.command, by: submission.envelope.author,
+          digest: submission.envelope.digest, at: tick, isAuthentic: submission.isAuthentic))
+    }
+    do {
+      let written = try journal.append(entries)
+      publish(
+        Committed(
+          firstSequence: journal.count - UInt64(entries.count), entries: entries,
+          written: written, head: journal.head))
+      for (submission, entry) in zip(group, written) {
+        answer(submission, .success(entry.acknowledgement))
       }
-      if waiting.isEmpty { Task { self.commitWaiting() } }
-      positions[envelope.digest] = waiting.count
-      waiting.append(
-        Waiting(
-          envelope: envelope, command: command, isAuthentic: isAuthentic, callers: [caller]))
+    } catch {
+      let failure = BrokerError.journalFailed("\(error)")
+      self.failure = failure
+      for submission in group { answer(submission, .failure(failure)) }
+      subscribers.forEach { $0.finish() }
     }
   }
 
@@ -114,70 +195,19 @@ package actor Sequencer {
   ///
   /// - Throws: where it may not act.
   package func mustDecide(_ envelope: Envelope) throws(BrokerError) -> Bool {
-    if positions[envelope.digest] != nil { return false }
-    if try stored(envelope.digest) != nil { return false }
-    try check(envelope)
+    do {
+      if try journal.storedAcknowledgement(for: envelope.digest) != nil { return false }
+    } catch {
+      throw .journalFailed("\(error)")
+    }
+    if let refusal = refusal(of: envelope, at: max(lastTick, clock())) { throw refusal }
     return true
   }
 
-  private func stored(_ digest: Digest) throws(BrokerError) -> [UInt8]? {
-    do { return try journal.storedAcknowledgement(for: digest) } catch {
-      throw .journalFailed("\(error)")
-    }
-  }
-
-  private func check(_ envelope: Envelope) throws(BrokerError) {
-    let now = clock()
-    guard envelope.expiry >= now else { throw .expired(at: envelope.expiry, now: now) }
-    guard market.hasAccount(envelope.author) else { throw .unknownAuthor(envelope.author) }
-  }
-
-  private func commitWaiting() {
-    var group = Array(waiting.prefix(Self.groupLimit))
-    waiting.removeFirst(group.count)
-    positions.removeAll(keepingCapacity: true)
-    for (position, left) in waiting.enumerated() { positions[left.envelope.digest] = position }
-    if !waiting.isEmpty { Task { self.commitWaiting() } }
-    if let failure {
-      for member in group { member.callers.forEach { $0.resume(returning: .failure(failure)) } }
-      return
-    }
-    let tick = max(lastTick, clock())
-    lastTick = tick
-    noteTime(tick)
-    // Admission asked the clock a moment ago; what counts, and what an audit checks, is this tick.
-    for member in group where member.envelope.expiry < tick {
-      let expired = BrokerError.expired(at: member.envelope.expiry, now: tick)
-      member.callers.forEach { $0.resume(returning: .failure(expired)) }
-    }
-    group.removeAll { $0.envelope.expiry < tick }
-    guard !group.isEmpty else { return }
-    if wasStalled {
-      group.insert(resumption(at: tick), at: 0)
-      wasStalled = false
-    }
-    let entries = group.map { member in
-      PendingEntry(
-        envelope: member.envelope, tick: tick,
-        outcome: market.execute(
-          member.command, by: member.envelope.author, digest: member.envelope.digest, at: tick,
-          isAuthentic: member.isAuthentic))
-    }
-    do {
-      let written = try journal.append(entries)
-      publish(
-        Committed(
-          firstSequence: journal.count - UInt64(entries.count), entries: entries,
-          written: written, head: journal.head))
-      for (member, entry) in zip(group, written) {
-        member.callers.forEach { $0.resume(returning: .success(entry.acknowledgement)) }
-      }
-    } catch {
-      let failure = BrokerError.journalFailed("\(error)")
-      self.failure = failure
-      for member in group { member.callers.forEach { $0.resume(returning: .failure(failure)) } }
-      subscribers.forEach { $0.finish() }
-    }
+  /// Why a command that is new may not act.
+  private func refusal(of envelope: Envelope, at tick: Tick) -> BrokerError? {
+    guard envelope.expiry >= tick else { return .expired(at: envelope.expiry, now: tick) }
+    return market.hasAccount(envelope.author) ? nil : .unknownAuthor(envelope.author)
   }
 
   /// A disk that hung, a machine that slept or a clock that leapt is an outage like any other: who
@@ -189,11 +219,11 @@ package actor Sequencer {
   }
 
   /// What must come before whatever waited through the outage.
-  private func resumption(at tick: Tick) -> Waiting {
+  private func resumption(at tick: Tick) -> Submission {
     let envelope = Envelope(
       network: market.genesis.network, nonce: .random(), expiry: tick.advanced(by: 60_000),
       body: Command.resume.canonicalBytes, signedBy: journal.key)
-    return Waiting(envelope: envelope, command: .resume, isAuthentic: true, callers: [])
+    return Submission(envelope, .resume) { _ in }
   }
 
   private func publish(_ committed: Committed) {

@@ -191,6 +191,9 @@ package final class Journal {
         try Self.write(rows, to: database)
         return .commit
       }
+    } catch let error as JournalError {
+      // What was written of the group has been taken back.
+      throw error
     } catch {
       // After a failed COMMIT nobody knows what the disk holds: only a fresh recovery can tell.
       hasFailed = true
@@ -211,14 +214,12 @@ package final class Journal {
     let written: WrittenEntry
   }
 
-  /// Everything that can be refused is refused here, before a transaction begins.
+  /// Everything that can be refused is refused here, before a transaction begins, except a command
+  /// that is journaled already, which its row's digest refuses.
   private func prepare(_ group: [PendingEntry]) throws(JournalError) -> [EntryRow] {
     var rows: [EntryRow] = []
     var digests: Set<Digest> = []
     var (head, tick) = (head, lastTick)
-    if let known = try reader.firstKnown(of: group.map(\.envelope.digest)) {
-      throw .duplicateCommand(known)
-    }
     for entry in group {
       let sequence = count + UInt64(rows.count)
       let digest = entry.envelope.digest
@@ -276,11 +277,15 @@ package final class Journal {
     var places: [Account: Int] = [:]
     for row in rows {
       let sequence = Int64(clamping: row.sequence)
-      try insertEntry.execute(arguments: [
-        sequence, Int64(bitPattern: row.tick.milliseconds), Data(row.commandDigest.bytes),
-        Data(row.written.command), Data(row.written.outcome), Data(row.hash.bytes),
-        Data(row.written.acknowledgement),
-      ])
+      do {
+        try insertEntry.execute(arguments: [
+          sequence, Int64(bitPattern: row.tick.milliseconds), Data(row.commandDigest.bytes),
+          Data(row.written.command), Data(row.written.outcome), Data(row.hash.bytes),
+          Data(row.written.acknowledgement),
+        ])
+      } catch DatabaseError.SQLITE_CONSTRAINT_UNIQUE {
+        throw JournalError.duplicateCommand(row.commandDigest)
+      }
       for (line, posting) in row.postings.enumerated() {
         let place = places[posting.account] ?? sums.count
         if place == sums.count {
@@ -299,7 +304,14 @@ package final class Journal {
 
   /// What was answered to the command `digest`, byte for byte; nil for one not journaled.
   package func storedAcknowledgement(for digest: Digest) throws(JournalError) -> [UInt8]? {
-    try reader.acknowledgement(of: digest)
+    try storedAcknowledgements(for: [digest])[digest]
+  }
+
+  /// The same of those of the commands that are journaled.
+  package func storedAcknowledgements(
+    for digests: [Digest]
+  ) throws(JournalError) -> [Digest: [UInt8]] {
+    try reader.acknowledgements(of: digests)
   }
 
   /// Up to `limit` entries from `sequence` (at least 1) on, as stored; no more once they have

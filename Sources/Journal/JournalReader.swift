@@ -175,23 +175,18 @@ package struct JournalReader: Sendable {
     }
   }
 
-  package func acknowledgement(of command: Digest) throws(JournalError) -> [UInt8]? {
+  /// What was answered to those of the commands that are journaled.
+  func acknowledgements(of commands: [Digest]) throws(JournalError) -> [Digest: [UInt8]] {
     try read { database in
       let statement = try database.cachedStatement(
         sql: "SELECT acknowledgement FROM entries WHERE command_digest = ?")
-      let row = try Row.fetchOne(statement, arguments: [Data(command.bytes)])
-      return try row.map { try Self.bytes($0, 0, nil) }
-    }
-  }
-
-  /// The first of the commands that is journaled already; nil where none is.
-  func firstKnown(of commands: [Digest]) throws(JournalError) -> Digest? {
-    try read { database in
-      let statement = try database.cachedStatement(
-        sql: "SELECT 1 FROM entries WHERE command_digest = ?")
-      return try commands.first { command in
-        try Row.fetchOne(statement, arguments: [Data(command.bytes)]) != nil
+      var acknowledgements: [Digest: [UInt8]] = [:]
+      for command in commands {
+        if let row = try Row.fetchOne(statement, arguments: [Data(command.bytes)]) {
+          acknowledgements[command] = try Self.bytes(row, 0, nil)
+        }
       }
+      return acknowledgements
     }
   }
 

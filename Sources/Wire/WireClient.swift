@@ -342,17 +342,21 @@ extension WireClient {
 
   private func updateWake() {
     let now = ContinuousClock.now
-    var times = pending.values.map { min($0.deadline, $0.resendAt ?? $0.deadline) }
-    times += greetingDeadlines.values
+    var next: ContinuousClock.Instant?
+    func note(_ time: ContinuousClock.Instant) { next = min(next ?? time, time) }
+    for request in pending.values {
+      note(min(request.deadline, request.resendAt ?? request.deadline))
+    }
+    for deadline in greetingDeadlines.values { note(deadline) }
     // What cannot be sent yet is tried again soon.
-    if !unsent.isEmpty { times.append(now + .milliseconds(10)) }
+    if !unsent.isEmpty { note(now + .milliseconds(10)) }
     switch state {
     case .idle, .closed: break
-    case .waitingToConnect(let until): times.append(until)
-    case .greeting: times.append(now + .milliseconds(100))
-    case .connected(let nextHello): times.append(nextHello)
+    case .waitingToConnect(let until): note(until)
+    case .greeting: note(now + .milliseconds(100))
+    case .connected(let nextHello): note(nextHello)
     }
-    timer?.wakeAt = times.min()
+    timer?.wakeAt = next
   }
 
   private func readMonitor() {

@@ -9,12 +9,22 @@ package struct Peer: Hashable, Sendable {
   package let identity: PublicKey?
 }
 
+/// A command that came, and the way back of its answer.
+package struct CommandDelivery: Sendable {
+  /// Bytes that nobody has looked into.
+  package let envelope: [UInt8]
+  /// Takes the acknowledgement's bytes, the same for every delivery of the same envelope. To be
+  /// called once, from any thread.
+  package let answer: @Sendable (Result<[UInt8], WireRefusal>) -> Void
+}
+
 /// What a broker does with well-formed messages. Calls come concurrently, off the poll thread, at
 /// most `WireLimits` of them at a time; one message may be delivered more than once, so every call
-/// must be idempotent. Envelopes come as bytes that nobody has looked into.
+/// must be idempotent.
 package protocol WireHandler: Sendable {
-  /// The acknowledgement's bytes, the same for every delivery of the same envelope.
-  func command(_ envelope: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal>
+  /// Takes commands that arrived together. It answers each as soon as that is durable or refused,
+  /// perhaps after it has returned, and does not wait itself.
+  func take(_ commands: [CommandDelivery])
   /// The offset at which the next chunk is wanted; the blob's total once all of it is stored.
   func putBlob(_ chunk: BlobChunk, from peer: Peer) async -> Result<UInt64, WireRefusal>
   func getBlob(

@@ -3,6 +3,7 @@ import DequeModule
 import Glibc
 package import Logging
 package import Primitives
+import Synchronization
 
 /// The broker's end of the wire: one ROUTER under CURVE on one thread. It frames, bounds and
 /// routes; what messages mean is the handler's affair.
@@ -28,6 +29,9 @@ package actor WireServer {
   private var backlogged: Set<[UInt8]> = []
   private var requestsInFlight = 0
   private var bytesInFlight = 0
+  /// Commands that came since the handler was last given some.
+  private var arrived: [CommandDelivery] = []
+  private nonisolated let finished = Mutex<[Finished]>([])
   private var nextSweep = ContinuousClock.now
 
   /// - Parameters:
@@ -119,6 +123,7 @@ package actor WireServer {
       guard let message = router?.socket?.receive(frameLimit: 3) else { break }
       take(message)
     }
+    handOver()
     let now = ContinuousClock.now
     if now >= nextSweep {
       let dead = connections.filter { now - $0.value.lastHeard > limits.idleLimit }
@@ -137,6 +142,22 @@ package actor WireServer {
 // MARK: Requests
 
 extension WireServer {
+  /// Given to the handler at once.
+  private static let commandsTogether = 16
+
+  /// What is being worked on, and where its answer goes.
+  private struct Request: Sendable {
+    let correlation: UInt64
+    let charge: Int
+    let route: [UInt8]
+    let connection: UInt64
+  }
+
+  private struct Finished: Sendable {
+    let request: Request
+    let frame: [UInt8]
+  }
+
   private func take(_ message: ReceivedMessage) {
     guard let route = message.frames.first, let userID = message.userID else { return }
     guard let connection = connection(route, userID: userID) else {
@@ -181,16 +202,24 @@ extension WireServer {
     requestsInFlight += 1
     bytesInFlight += charge
     let peer = connection.peer
+    let request = Request(
+      correlation: correlation, charge: charge, route: route, connection: peer.connection)
+    if case .command(let envelope) = message {
+      arrived.append(
+        CommandDelivery(envelope: envelope) { [self] result in
+          finish(
+            request,
+            .init(
+              result, byteLimit: Frame.acknowledgementLimit, BrokerMessage.acknowledgement))
+        })
+      return
+    }
     Task.detached { [self, handler] in
       let answer: BrokerMessage
       switch message {
+      case .command: return
       case .hello(let hello):
-        await welcome(hello, correlation, charge, route, peer)
-        return
-      case .command(let envelope):
-        answer = .init(
-          await handler.command(envelope, from: peer), byteLimit: Frame.acknowledgementLimit,
-          BrokerMessage.acknowledgement)
+        answer = await welcome(hello, route, peer)
       case .putBlob(let chunk):
         switch await handler.putBlob(chunk, from: peer) {
         case .success(let offset): answer = .blobProgress(offset)
@@ -206,27 +235,37 @@ extension WireServer {
           await handler.query(bytes, from: peer), byteLimit: Frame.answerLimit,
           BrokerMessage.answer)
       }
-      await finish(answer, correlation, charge, route, peer)
+      finish(request, answer)
     }
+  }
+
+  /// Commands are given to the handler several at a time, because a thread that is woken for each
+  /// costs more than most of what it does for one; but not all at once, because there is more than
+  /// one core.
+  private func handOver() {
+    var rest = arrived[...]
+    while !rest.isEmpty {
+      let commands = Array(rest.prefix(Self.commandsTogether))
+      rest = rest.dropFirst(commands.count)
+      Task.detached { [handler] in handler.take(commands) }
+    }
+    arrived.removeAll(keepingCapacity: true)
   }
 
   /// Checks the signature off the poll thread; only its result goes back there.
   private nonisolated func welcome(
-    _ hello: Hello?, _ correlation: UInt64, _ charge: Int, _ route: [UInt8], _ peer: Peer
-  ) async {
+    _ hello: Hello?, _ route: [UInt8], _ peer: Peer
+  ) async -> BrokerMessage {
     let now = clock()
     let refusal = hello?.refusal(
       network: network, brokerCurveKey: curve.publicKey, clientCurveKey: peer.curveKey, now: now)
-    if let refusal {
-      await finish(.refused(refusal), correlation, charge, route, peer)
-      return
-    }
+    if let refusal { return .refused(refusal) }
     if let known = await identify(route, peer, as: hello?.identity) {
       await handler.helloAccepted(known)
     }
-    let information = BrokerInformation(
-      network: network, brokerKey: brokerKey, operatorKey: operatorKey, tick: now)
-    await finish(.welcome(information), correlation, charge, route, peer)
+    return .welcome(
+      BrokerInformation(
+        network: network, brokerKey: brokerKey, operatorKey: operatorKey, tick: now))
   }
 
   /// The peer under its identity, or nil where the connection stays what it was.
@@ -241,17 +280,33 @@ extension WireServer {
     return connection.peer
   }
 
-  private func finish(
-    _ answer: BrokerMessage, _ correlation: UInt64, _ charge: Int, _ route: [UInt8], _ peer: Peer
-  ) {
-    requestsInFlight -= 1
-    bytesInFlight -= charge
-    guard let connection = connections[route],
-      connection.peer.connection == peer.connection
-    else { return }
-    connection.inFlight[correlation] = nil
-    connection.bytesInFlight -= charge
-    send(answer.frame(correlation: correlation), to: route, connection)
+  /// Answers that come together are sent together: the first brings the poll thread, which sends
+  /// whatever has come by then.
+  private nonisolated func finish(_ request: Request, _ answer: BrokerMessage) {
+    let frame = answer.frame(correlation: request.correlation)
+    let isFirst = finished.withLock { finished in
+      finished.append(Finished(request: request, frame: frame))
+      return finished.count == 1
+    }
+    if isFirst { executor.run { self.assumeIsolated { $0.sendFinished() } } }
+  }
+
+  private func sendFinished() {
+    let answers = finished.withLock { finished in
+      defer { finished = [] }
+      return finished
+    }
+    for answer in answers {
+      let request = answer.request
+      requestsInFlight -= 1
+      bytesInFlight -= request.charge
+      guard let connection = connections[request.route],
+        connection.peer.connection == request.connection
+      else { continue }
+      connection.inFlight[request.correlation] = nil
+      connection.bytesInFlight -= request.charge
+      send(answer.frame, to: request.route, connection)
+    }
   }
 }
 

@@ -168,9 +168,10 @@ final class ZeroMQSocket {
       } else {
         message.frames.append(
           Array(UnsafeRawBufferPointer(start: zmq_msg_data(&part), count: zmq_msg_size(&part))))
-        if let user = zmq_msg_gets(&part, "User-Id") { message.userID = String(cString: user) }
       }
     } while zmq_msg_more(&part) != 0
+    // Every frame has it.
+    if let user = zmq_msg_gets(&part, "User-Id") { message.userID = String(cString: user) }
     return message
   }
 

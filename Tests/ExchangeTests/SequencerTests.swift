@@ -3,6 +3,7 @@ import Foundation
 import Journal
 import Market
 import Primitives
+import Statements
 import Synchronization
 import Testing
 import Wire
@@ -37,6 +38,43 @@ import Wire
     _ = try await timely.get()
     #expect(await sequencer.status().sequence == 2)
     #expect(await sequencer.read { $0.balance(.available(owner.publicKey)) } == 5)
+  }
+
+  @Test func answersACommandThatComesTwiceAtOnceTwiceWithTheSameBytes() async throws {
+    let directory = NSTemporaryDirectory() + "bourse-sequencer-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let broker = SigningKey.random()
+    let owner = SigningKey.random()
+    let genesis = Genesis(
+      network: network, operator: owner.publicKey, broker: broker.publicKey)
+    let journal = try Journal.create(in: directory, genesis: genesis, key: broker)
+    let market = try journal.recover()
+    let sequencer = Sequencer(journal: journal, market: market, executor: PollExecutor())
+    let deposit = Command.deposit(owner: owner.publicKey, amount: Amount(microcredits: 5))
+    func envelope() -> Envelope {
+      Envelope(
+        network: network, nonce: .random(), expiry: .never, body: deposit.canonicalBytes,
+        signedBy: owner)
+    }
+    let (repeated, other) = (envelope(), envelope())
+
+    let (answers, answer) = AsyncStream.makeStream(of: [UInt8]?.self)
+    sequencer.submit(
+      [repeated, other, repeated].map { envelope in
+        Sequencer.Submission(envelope, deposit) { answer.yield(try? $0.get()) }
+      })
+    var acknowledgements: [Digest: [[UInt8]?]] = [:]
+    for await bytes in answers.prefix(3) {
+      let command = try bytes.map { try Acknowledgement(canonicalBytes: $0).command }
+      acknowledgements[command ?? .zero, default: []].append(bytes)
+    }
+    #expect(acknowledgements[other.digest]?.count == 1)
+    #expect(acknowledgements[repeated.digest]?.count == 2)
+    #expect(acknowledgements[repeated.digest]?.first == acknowledgements[repeated.digest]?.last)
+    // And once more when it is durable.
+    let later = try await sequencer.submit(repeated, deposit).get()
+    #expect(acknowledgements[repeated.digest]?.first == later)
+    #expect(await sequencer.read { $0.balance(.available(owner.publicKey)) } == 10)
   }
 
   /// Whoever could not be heard while the disk hung, the machine slept or the clock leapt must not

@@ -66,8 +66,27 @@ import Testing
     #expect(try reopened.storedAcknowledgement(for: .zero) == nil)
     let digest = group[2].envelope.digest
     #expect(throws: JournalError.duplicateCommand(digest)) { try reopened.append([group[2]]) }
-    // A refusal before the transaction leaves the journal in service.
+    // A refusal leaves the journal in service.
     _ = try reopened.append(fixture.group(1, at: 4))
+  }
+
+  @Test func writesNothingOfAGroupWithACommandThatIsJournaledAlready() throws {
+    let fixture = try Fixture()
+    let journal = try fixture.create()
+    let earlier = fixture.group(2, at: 3)
+    _ = try journal.append(earlier)
+    let head = journal.head
+    let group = fixture.group(3, at: 4)
+    let repeated = PendingEntry(
+      envelope: earlier[1].envelope, tick: group[1].tick, outcome: group[1].outcome)
+    #expect(throws: JournalError.duplicateCommand(repeated.envelope.digest)) {
+      try journal.append([group[0], repeated, group[2]])
+    }
+    #expect(journal.head == head)
+    #expect(journal.count == 3)
+    #expect(try journal.storedAcknowledgement(for: group[0].envelope.digest) == nil)
+    _ = try journal.append(group)
+    #expect(journal.count == 6)
   }
 
   @Test func writesNothingOfAGroupThatFailsInTheMiddle() throws {

@@ -105,8 +105,10 @@ final class JournalBroker: WireHandler {
     }
   }
 
-  func command(_ envelope: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal> {
-    .failure(WireRefusal(code: "no-commands", sentence: "Only queries."))
+  func take(_ commands: [CommandDelivery]) {
+    for command in commands {
+      command.answer(.failure(WireRefusal(code: "no-commands", sentence: "Only queries.")))
+    }
   }
   func putBlob(_ chunk: BlobChunk, from peer: Peer) async -> Result<UInt64, WireRefusal> {
     .success(0)

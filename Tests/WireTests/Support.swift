@@ -30,7 +30,11 @@ final class MemoryBroker: WireHandler {
     (self.holdsQueries, self.signer) = (holdsQueries, signer)
   }
 
-  func command(_ envelope: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal> {
+  func take(_ commands: [CommandDelivery]) {
+    for command in commands { command.answer(acknowledgement(of: command.envelope)) }
+  }
+
+  private func acknowledgement(of envelope: [UInt8]) -> Result<[UInt8], WireRefusal> {
     guard let envelope = try? Envelope(canonicalBytes: envelope), envelope.isAuthentic else {
       return .failure(WireRefusal(code: "forged-envelope", sentence: "Not authentic."))
     }

@@ -43,6 +43,39 @@ import Testing
     await server.shutdown()
   }
 
+  @Test func answersEachOfManyCommandsThatComeTogether() async throws {
+    let server = server(MemoryBroker())
+    let client = client(try await server.start())
+    let envelopes = (0..<100).map { envelope([UInt8($0 % 20)]) }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for envelope in envelopes {
+        group.addTask {
+          let acknowledgement = try await client.submit(envelope)
+          #expect(acknowledgement.command == envelope.digest)
+          #expect((acknowledgement.rejection != nil) == (envelope.body == [13]))
+        }
+      }
+      try await group.waitForAll()
+    }
+    await server.shutdown()
+  }
+
+  @Test func aTaskThatPrefersItsClientsThreadStaysThere() async throws {
+    let server = server(MemoryBroker())
+    let card = try await server.start()
+    let executor = PollExecutor()
+    let client = WireClient(card: card, identity: .random(), executor: executor, logger: quiet)
+    try await Task(executorPreference: executor) {
+      #expect(executor.isIsolatingCurrentContext() == true)
+      for body in 0..<3 as Range<UInt8> {
+        _ = try await client.submit(envelope([body]))
+        #expect(executor.isIsolatingCurrentContext() == true)
+      }
+    }.value
+    await client.close()
+    await server.shutdown()
+  }
+
   @Test func replayedCommandGetsIdenticalBytes() async throws {
     let broker = MemoryBroker()
     let server = server(broker)
