@@ -18,15 +18,24 @@ extension BenchCommand {
         amends it, and cancels it. The commands are signed before the clock starts. The clients \
         share this machine with the broker, and what they cost is told apart.
 
+        Clients that wait for each answer offer less where the broker is slow, and hide from its \
+        latencies what they would have sent meanwhile. The last number of clients therefore offers \
+        --rate commands a second as well, each at a time fixed before, from which its latency \
+        counts, however late it could be sent.
+
         EXAMPLES
           bourse bench exchange
-          bourse bench exchange --clients 64 --seconds 5 --json
+          bourse bench exchange --clients 64 --seconds 5 --rate 0 --json
+          bourse bench exchange --clients 256 --rate 3000
           bourse bench exchange --directory /var/tmp
         """)
 
     @Option(
       parsing: .upToNextOption, help: "Numbers of clients, measured one after another.")
     var clients = [1, 256]
+    @Option(
+      help: "Commands a second that the last number of clients offers on a schedule; 0 for none.")
+    var rate = 5_000
     @Option(help: "For how long each number is measured.") var seconds = 10
     @Option(help: "Where the broker's data go for the time being; by default the temporary folder.")
     var directory: String?
@@ -34,6 +43,8 @@ extension BenchCommand {
 
     private struct Row: Encodable {
       let clients: Int
+      /// Nil where each client waits for an answer before its next command.
+      let offeredPerSecond: Int?
       let acknowledged: Int
       let commandsPerSecond: Double
       let brokerProcessorMicroseconds: Double
@@ -50,6 +61,9 @@ extension BenchCommand {
       guard !clients.isEmpty, clients.allSatisfy({ (1...512).contains($0) }) else {
         throw ValidationError("--clients are 1 to 512.")
       }
+      guard (0...100_000).contains(rate) else {
+        throw ValidationError("--rate is 0 to 100000.")
+      }
       guard (1...60).contains(seconds) else { throw ValidationError("--seconds is 1 to 60.") }
     }
 
@@ -58,13 +72,14 @@ extension BenchCommand {
       var rows: [Row] = []
       try await BenchBroker.run(in: directory) { broker in
         for count in clients {
-          progress.show("signing for \(count) clients")
-          let crowd = try await ClientCrowd(
-            count: count, of: broker,
-            commandsEach: seconds * (count == 1 ? 4_000 : max(100, 40_000 / count)))
-          progress.show("measuring \(count) clients")
-          rows.append(try await measure(count, crowd, broker))
-          await crowd.close()
+          let commands = seconds * (count == 1 ? 4_000 : max(100, 15_000 / count))
+          rows.append(try await measure(count, commandsEach: commands, of: broker, progress))
+        }
+        if rate > 0, let count = clients.last {
+          rows.append(
+            try await measure(
+              count, offering: rate, commandsEach: seconds * rate / count + 1, of: broker, progress)
+          )
         }
       }
       progress.finish()
@@ -73,13 +88,14 @@ extension BenchCommand {
       print("durable commands over tcp with CURVE, load \(report.load)")
       var table = Table(
         [
-          ("clients", .right), ("acknowledged", .right), ("per second", .right),
+          ("clients", .right), ("offered/s", .right), ("acknowledged/s", .right),
           ("broker µs each", .right), ("clients' µs each", .right),
         ] + Latencies.columns)
       for row in rows {
         table.append(
           [
-            "\(row.clients)", "\(row.acknowledged)", String(format: "%.0f", row.commandsPerSecond),
+            "\(row.clients)", row.offeredPerSecond.map { "\($0)" } ?? "-",
+            String(format: "%.0f", row.commandsPerSecond),
             String(format: "%.0f", row.brokerProcessorMicroseconds),
             String(format: "%.0f", row.clientProcessorMicroseconds),
           ] + row.latencies.cells)
@@ -88,15 +104,21 @@ extension BenchCommand {
     }
 
     private func measure(
-      _ count: Int, _ crowd: ClientCrowd, _ broker: BenchBroker
+      _ count: Int, offering rate: Int? = nil, commandsEach: Int, of broker: BenchBroker,
+      _ progress: Progress
     ) async throws -> Row {
+      progress.show("signing for \(count) clients")
+      let crowd = try await ClientCrowd(count: count, of: broker, commandsEach: commandsEach)
+      progress.show("measuring \(count) clients")
       let (before, ownBefore) = (broker.processorSeconds, Machine.processorSeconds())
-      let (nanoseconds, wall) = try await crowd.run(for: .seconds(seconds))
+      let (nanoseconds, wall) = try await crowd.run(for: .seconds(seconds), offering: rate)
       let spent = broker.processorSeconds - before
       let own = Machine.processorSeconds() - ownBefore
+      await crowd.close()
       let acknowledged = Double(nanoseconds.count)
       return Row(
-        clients: count, acknowledged: nanoseconds.count, commandsPerSecond: acknowledged / wall,
+        clients: count, offeredPerSecond: rate, acknowledged: nanoseconds.count,
+        commandsPerSecond: acknowledged / wall,
         brokerProcessorMicroseconds: spent * 1e6 / acknowledged,
         clientProcessorMicroseconds: own * 1e6 / acknowledged,
         latencies: Latencies(nanoseconds: nanoseconds))
@@ -111,10 +133,10 @@ private struct ClientCrowd {
     let envelopes: [Envelope]
   }
 
+  private let executor = PollExecutor()
   private let members: [Member]
 
   init(count: Int, of broker: BenchBroker, commandsEach: Int) async throws {
-    let executor = PollExecutor()
     let logger = Logger(label: "bourse.bench", level: .error)
     let keys = (0..<count).map { _ in SigningKey.random() }
     var members: [Member] = []
@@ -164,19 +186,31 @@ private struct ClientCrowd {
 
   /// How long each acknowledged command took, and all of them together, in seconds. Ends early once
   /// a client has no command left.
-  func run(for limit: Duration) async throws -> (nanoseconds: [Int64], seconds: Double) {
+  ///
+  /// - Parameter rate: Commands a second of all clients together, spread evenly: each is due at a
+  ///   time of its own, from which it is timed. Nil where a command is due once the one before it
+  ///   is answered.
+  func run(
+    for limit: Duration, offering rate: Int?
+  ) async throws -> (nanoseconds: [Int64], seconds: Double) {
     let start = ContinuousClock.now
     let end = start + limit
+    let count = members.count
     let nanoseconds = try await withThrowingTaskGroup(of: [Int64].self) { group in
-      for member in members {
-        group.addTask {
+      for (index, member) in members.enumerated() {
+        // Where its socket is, as a client has it that does nothing else.
+        group.addTask(executorPreference: executor) {
           var nanoseconds: [Int64] = []
-          for envelope in member.envelopes {
-            let sent = ContinuousClock.now
-            guard sent < end else { break }
+          for (step, envelope) in member.envelopes.enumerated() {
+            var due = ContinuousClock.now
+            if let rate {
+              due = start + .seconds(1) * (step * count + index) / rate
+              if due < end { try await Task.sleep(until: due, tolerance: .zero) }
+            }
+            guard due < end else { break }
             let acknowledgement = try await member.client.submit(envelope)
             if let rejection = acknowledgement.rejection { throw rejection }
-            nanoseconds.append((ContinuousClock.now - sent).nanoseconds)
+            nanoseconds.append((ContinuousClock.now - due).nanoseconds)
           }
           return nanoseconds
         }
