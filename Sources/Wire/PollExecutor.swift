@@ -6,11 +6,8 @@ import Synchronization
 /// their executor. A socket made inside such an actor is therefore used on one thread only, as
 /// libzmq demands, and the compiler's isolation is what keeps it there.
 ///
-/// Tasks may prefer it too, so that what they ask of such an actor, and what they do with its
-/// answer, changes no thread.
-///
 /// The thread ends after the last actor that holds the executor is gone.
-package final class PollExecutor: SerialExecutor, TaskExecutor {
+package final class PollExecutor: SerialExecutor {
   /// Of all clients on this thread together: each context has two threads of its own.
   let context = ZeroMQContext()
   private let loop: PollLoop
@@ -24,6 +21,14 @@ package final class PollExecutor: SerialExecutor, TaskExecutor {
 
   package func enqueue(_ job: consuming ExecutorJob) {
     loop.enqueue(.job(UnownedJob(job), self))
+  }
+
+  /// For tasks that prefer this thread, so that what they ask of its actors, and what they do with
+  /// the answers, changes no thread.
+  package var tasks: some TaskExecutor { PollTasks(executor: self) }
+
+  fileprivate func enqueue(_ job: consuming ExecutorJob, of tasks: PollTasks) {
+    loop.enqueue(.task(UnownedJob(job), tasks))
   }
 
   /// Runs `body` on the executor's thread, where an actor that chose this executor may assume its
@@ -52,6 +57,16 @@ package final class PollExecutor: SerialExecutor, TaskExecutor {
     checkIsolated()
     loop.remove(source)
   }
+}
+
+/// An executor apart from the actors' own: a task's job that runs under the one is not isolated to
+/// any of them.
+private final class PollTasks: TaskExecutor {
+  let executor: PollExecutor
+
+  init(executor: PollExecutor) { self.executor = executor }
+
+  func enqueue(_ job: consuming ExecutorJob) { executor.enqueue(job, of: self) }
 }
 
 /// A socket that is polled, and a time by which its owner wants to be woken in any case.
@@ -99,14 +114,15 @@ private final class PollLoop: @unchecked Sendable {
     /// The executor is held so that an actor whose last reference falls in its own job does not
     /// take its executor away from under that job.
     case job(UnownedJob, PollExecutor)
+    case task(UnownedJob, PollTasks)
     case call(@Sendable () -> Void, PollExecutor)
 
     func run() {
       switch self {
       case .job(let job, let executor):
-        job.runSynchronously(
-          isolatedTo: executor.asUnownedSerialExecutor(),
-          taskExecutor: executor.asUnownedTaskExecutor())
+        job.runSynchronously(on: executor.asUnownedSerialExecutor())
+      case .task(let job, let tasks):
+        job.runSynchronously(on: tasks.asUnownedTaskExecutor())
       case .call(let body, _): body()
       }
     }

@@ -92,7 +92,6 @@ package actor WireClient {
   @discardableResult
   package func connect(deadline: Duration = defaultDeadline) async throws -> BrokerInformation {
     begin()
-    if let information { return information }
     let end = ContinuousClock.now + deadline
     let id = nextCorrelation
     nextCorrelation += 1
@@ -100,6 +99,11 @@ package actor WireClient {
       try await withCheckedThrowingContinuation { continuation in
         if case .closed = state {
           continuation.resume(throwing: WireError.closed)
+          return
+        }
+        // Asked here, and not before what may let a welcome come between.
+        if let information {
+          continuation.resume(returning: information)
           return
         }
         greetings[id] = continuation

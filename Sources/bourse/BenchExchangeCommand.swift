@@ -196,10 +196,11 @@ private struct ClientCrowd {
     let start = ContinuousClock.now
     let end = start + limit
     let count = members.count
+    let tasks = executor.tasks
     let nanoseconds = try await withThrowingTaskGroup(of: [Int64].self) { group in
       for (index, member) in members.enumerated() {
         // Where its socket is, as a client has it that does nothing else.
-        group.addTask(executorPreference: executor) {
+        group.addTask(executorPreference: tasks) {
           var nanoseconds: [Int64] = []
           for (step, envelope) in member.envelopes.enumerated() {
             var due = ContinuousClock.now

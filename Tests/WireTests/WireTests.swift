@@ -64,15 +64,17 @@ import Testing
     let server = server(MemoryBroker())
     let card = try await server.start()
     let executor = PollExecutor()
-    let client = WireClient(card: card, identity: .random(), executor: executor, logger: quiet)
-    try await Task(executorPreference: executor) {
+    try await Task(executorPreference: executor.tasks) {
       #expect(executor.isIsolatingCurrentContext() == true)
-      for body in 0..<3 as Range<UInt8> {
+      for body in 0..<20 as Range<UInt8> {
+        let client = WireClient(card: card, identity: .random(), executor: executor, logger: quiet)
+        // Whether the welcome comes before or after anyone waits for it.
+        try await client.connect()
         _ = try await client.submit(envelope([body]))
         #expect(executor.isIsolatingCurrentContext() == true)
+        await client.close()
       }
     }.value
-    await client.close()
     await server.shutdown()
   }
 
