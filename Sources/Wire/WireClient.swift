@@ -376,27 +376,26 @@ extension WireClient {
     }
   }
 
+  /// One message, since the loop asks for the next: to try for one in vain costs as much.
   private func receive() {
-    for _ in 0..<256 {
-      guard let message = dealer?.socket?.receive(frameLimit: 2) else { return }
-      guard message.frames.count == 1,
-        let (correlation, answer) = try? BrokerMessage.read(message.frames[0])
-      else {
-        lose("the broker sent a malformed frame")
-        return
+    guard let message = dealer?.socket?.receive(frameLimit: 2) else { return }
+    guard message.frames.count == 1,
+      let (correlation, answer) = try? BrokerMessage.read(message.frames[0])
+    else {
+      lose("the broker sent a malformed frame")
+      return
+    }
+    switch answer {
+    case .notice(let notice): noticeBoard.post(notice)
+    case _ where correlation == helloCorrelation: greeted(answer)
+    case .refused(let refusal) where refusal.code == WireRefusal.overloadedCode:
+      lastTrouble = refusal.sentence
+      if pending[correlation]?.resendAt != nil {
+        pending[correlation]?.resendAt = .now + .milliseconds(50)
+        updateWake()
       }
-      switch answer {
-      case .notice(let notice): noticeBoard.post(notice)
-      case _ where correlation == helloCorrelation: greeted(answer)
-      case .refused(let refusal) where refusal.code == WireRefusal.overloadedCode:
-        lastTrouble = refusal.sentence
-        if pending[correlation]?.resendAt != nil {
-          pending[correlation]?.resendAt = .now + .milliseconds(50)
-          updateWake()
-        }
-      case .refused(let refusal): settle(correlation, .failure(refusal))
-      default: settle(correlation, .success(answer))
-      }
+    case .refused(let refusal): settle(correlation, .failure(refusal))
+    default: settle(correlation, .success(answer))
     }
   }
 
