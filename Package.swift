@@ -13,6 +13,7 @@ let argumentParser = Target.Dependency.product(
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let serviceLifecycle = Target.Dependency.product(
@@ -85,7 +86,8 @@ let package = Package(
     library(
       "Migrations", [], path: "migrations",
       exclude: ["0001-journal.sql", "0002-acknowledgements.sql"]),
-    library("Journal", ["Primitives", "MerkleLog", "Statements", "Market", "Migrations", grdb]),
+    library(
+      "Journal", ["Primitives", "MerkleLog", "Statements", "Market", "Migrations", grdb, sqlite]),
     library("Replay", ["Primitives", "MerkleLog", "Statements", "Market", "Journal"]),
     library("ProverHost", ["CBourseProver", "CLinux", "Primitives", "Statements", logging]),
     library("PluginCheck", ["Primitives", "Statements", "FixedPoint", "ProverHost"]),

@@ -27,7 +27,7 @@ struct DisclosureIndex {
     for manifest in market.models.values { add(manifest) }
     for record in market.keyRecords.values { open.insert(record.verifierKey) }
     for request in market.requests.values { admitParties(to: request.terms.inputs, of: request) }
-    for lease in market.leases.values { add(lease, in: market) }
+    for lease in market.leases { add(lease, in: market) }
   }
 
   func mayRead(_ digest: Digest, _ reader: PublicKey?) -> Bool {

@@ -10,7 +10,7 @@ struct LeaseIndex {
 
   /// As it is after recovery.
   init(of market: Market) {
-    for lease in market.sortedLeases {
+    for lease in market.leases {
       ofRequest[lease.terms.request, default: []].append(lease.id)
       if market.isOpen(lease) { ofProver[lease.terms.prover, default: []].insert(lease.id) }
     }

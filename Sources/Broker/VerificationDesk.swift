@@ -52,7 +52,7 @@ struct VerificationDesk: Sendable {
   /// Works until the pool is closed. A recovered market's outstanding jobs come first.
   func run() async {
     let outstanding = await sequencer.read { market in
-      market.sortedLeases.filter { $0.verification != nil }.compactMap {
+      market.leases.filter { $0.verification != nil }.compactMap {
         market.ticket(of: $0.id, attempt: $0.attempt)
       }
     }

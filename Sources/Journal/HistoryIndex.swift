@@ -158,17 +158,21 @@ package final class HistoryIndex: Sendable {
   /// The latest leases made, of those below `before`, latest first.
   package func trades(before: LeaseID, limit: Int) throws(JournalError) -> [Trade] {
     try access { database in
-      try Row.fetchAll(
+      var trades: [Trade] = []
+      try StoredRow.each(
         database,
         sql: """
           SELECT lease, sequence, tick FROM trades WHERE lease < ? ORDER BY lease DESC LIMIT ?
           """, arguments: [Int64(clamping: before.ordinal), limit]
-      ).map { row in
-        Trade(
-          lease: LeaseID(ordinal: UInt64(bitPattern: try JournalReader.integer(row, 0, nil))),
-          sequence: UInt64(bitPattern: try JournalReader.integer(row, 1, nil)),
-          tick: Tick(milliseconds: UInt64(bitPattern: try JournalReader.integer(row, 2, nil))))
+      ) { row in
+        trades.append(
+          Trade(
+            lease: LeaseID(ordinal: UInt64(bitPattern: try row.integer(0, nil))),
+            sequence: UInt64(bitPattern: try row.integer(1, nil)),
+            tick: Tick(milliseconds: UInt64(bitPattern: try row.integer(2, nil)))))
+        return true
       }
+      return trades
     }
   }
 

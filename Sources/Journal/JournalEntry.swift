@@ -67,9 +67,9 @@ extension StoredEntry: CanonicalCodable {
 
 /// The rows of `postings` of one entry as the database holds them, one after another in one piece
 /// of memory.
-package struct StoredPostings: Hashable, Sendable {
+package struct StoredPostings: Equatable, Sendable {
   package private(set) var count = 0
-  private var bytes: [UInt8] = []
+  private var encoder = CanonicalEncoder()
 
   package init() {}
 
@@ -78,28 +78,31 @@ package struct StoredPostings: Hashable, Sendable {
     guard case .accepted(let events) = outcome else { return }
     for event in events {
       for posting in event.postings {
-        var account = CanonicalEncoder(capacity: 64)
-        account.append(posting.account)
-        account.bytes.withUnsafeBytes {
-          append(line: Int64(count), account: $0, delta: posting.delta)
-        }
+        encoder.append(Int64(count))
+        encoder.append(posting.delta)
+        encoder.append(counted: posting.account)
+        count += 1
       }
     }
   }
 
   mutating func append(line: Int64, account: UnsafeRawBufferPointer, delta: Int64) {
     count += 1
-    withUnsafeBytes(of: (line, delta, Int64(account.count))) { bytes.append(contentsOf: $0) }
-    bytes.append(contentsOf: account)
+    encoder.append(line)
+    encoder.append(delta)
+    encoder.append(counted: account)
+  }
+
+  package static func == (left: Self, right: Self) -> Bool {
+    left.encoder.bytes == right.encoder.bytes
   }
 
   /// Each in words.
   package var lines: [String] {
     var lines: [String] = []
-    var decoder = CanonicalDecoder(bytes)
+    var decoder = CanonicalDecoder(encoder.bytes)
     while let line = try? decoder.integer(Int64.self), let delta = try? decoder.integer(Int64.self),
-      let size = try? decoder.integer(Int64.self),
-      let account = try? decoder.fixed(count: Int(size))
+      let account = try? decoder.counted(limit: .max)
     {
       lines.append("line \(line) of \(delta) to account \(Hexadecimal.text(account))")
     }

@@ -46,6 +46,13 @@ package enum JournalError: CodedError, Equatable {
   case storage(String)
   case failedEarlier
 
+  /// A row is not of the shape that its table has.
+  static func misshapen(
+    _ sequence: UInt64?, _ subject: String, _ expected: String, _ got: String
+  ) -> JournalError {
+    .diverged(Divergence(sequence: sequence, subject: subject, expected: expected, got: got))
+  }
+
   package var code: String {
     switch self {
     case .inUse: "journal-in-use"

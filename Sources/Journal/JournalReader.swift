@@ -45,9 +45,11 @@ package struct JournalReader: Sendable {
   /// Canonical bytes of the genesis, and the hash stored with them.
   package func genesis() throws(JournalError) -> (record: [UInt8], hash: [UInt8]) {
     try read { database in
-      let row = try Row.fetchOne(database, sql: "SELECT record, hash FROM genesis WHERE id = 0")
-      guard let row else { throw Self.misshapen(0, "genesis row", "one row", "none") }
-      return (try Self.bytes(row, 0, 0), try Self.bytes(row, 1, 0))
+      let genesis = try StoredRow.first(
+        database, sql: "SELECT record, hash FROM genesis WHERE id = 0"
+      ) { (try $0.bytes(0, 0), try $0.bytes(1, 0)) }
+      guard let genesis else { throw JournalError.misshapen(0, "genesis row", "one row", "none") }
+      return genesis
     }
   }
 
@@ -62,30 +64,27 @@ package struct JournalReader: Sendable {
     from sequence: UInt64, limit: Int, byteLimit: Int
   ) throws(JournalError) -> [StoredEntry] {
     try read { database in
-      let rows = try Row.fetchCursor(
+      var entries: [StoredEntry] = []
+      var expected = sequence
+      var bytes = 0
+      try StoredRow.each(
         database,
         sql: """
           SELECT sequence, tick, command_digest, command, outcome, hash, acknowledgement
           FROM \(entriesTable)
           WHERE sequence >= ? ORDER BY sequence LIMIT ?
-          """, arguments: [Int64(clamping: sequence), limit])
-      var entries: [StoredEntry] = []
-      var expected = sequence
-      var bytes = 0
-      while bytes < byteLimit, let row = try rows.next() {
-        let stored = try Self.integer(row, 0, expected)
-        let isAcknowledged = !row.hasNull(atIndex: 6)
-        entries.append(
-          StoredEntry(
-            sequence: UInt64(bitPattern: stored),
-            tick: Tick(milliseconds: UInt64(bitPattern: try Self.integer(row, 1, expected))),
-            commandDigest: try Self.bytes(row, 2, expected),
-            command: try Self.bytes(row, 3, expected),
-            outcome: try Self.bytes(row, 4, expected),
-            hash: try Self.bytes(row, 5, expected),
-            acknowledgement: isAcknowledged ? try Self.bytes(row, 6, expected) : nil))
-        bytes += entries[entries.count - 1].command.count + entries[entries.count - 1].outcome.count
+          """, arguments: [Int64(clamping: sequence), limit]
+      ) { row in
+        let entry = StoredEntry(
+          sequence: UInt64(bitPattern: try row.integer(0, expected)),
+          tick: Tick(milliseconds: UInt64(bitPattern: try row.integer(1, expected))),
+          commandDigest: try row.bytes(2, expected), command: try row.bytes(3, expected),
+          outcome: try row.bytes(4, expected), hash: try row.bytes(5, expected),
+          acknowledgement: row.isNull(6) ? nil : try row.bytes(6, expected))
+        entries.append(entry)
+        bytes += entry.command.count + entry.outcome.count
         expected += 1
+        return bytes < byteLimit
       }
       return entries
     }
@@ -96,24 +95,23 @@ package struct JournalReader: Sendable {
     from first: UInt64, through last: UInt64
   ) throws(JournalError) -> [StoredPostings] {
     try read { database in
-      let rows = try Row.fetchCursor(
+      var postings = Array(repeating: StoredPostings(), count: Int(last - first) + 1)
+      try StoredRow.each(
         database,
         sql: """
           SELECT sequence, line, account, delta FROM postings
           WHERE sequence BETWEEN ? AND ? ORDER BY sequence, line
-          """, arguments: [Int64(clamping: first), Int64(clamping: last)])
-      var postings = Array(repeating: StoredPostings(), count: Int(last - first) + 1)
-      while let row = try rows.next() {
-        let sequence = UInt64(bitPattern: try Self.integer(row, 0, first))
+          """, arguments: [Int64(clamping: first), Int64(clamping: last)]
+      ) { row in
+        let sequence = UInt64(bitPattern: try row.integer(0, first))
         guard (first...last).contains(sequence) else {
-          throw Self.misshapen(first, "sequence of a posting", "\(first) to \(last)", "\(sequence)")
+          throw JournalError.misshapen(
+            first, "sequence of a posting", "\(first) to \(last)", "\(sequence)")
         }
-        let (line, delta) = (
-          try Self.integer(row, 1, sequence), try Self.integer(row, 3, sequence)
-        )
-        try Self.withBytes(row, 2, sequence) { account in
-          postings[Int(sequence - first)].append(line: line, account: account, delta: delta)
-        }
+        postings[Int(sequence - first)].append(
+          line: try row.integer(1, sequence), account: try row.unsafeBytes(2, sequence),
+          delta: try row.integer(3, sequence))
+        return true
       }
       return postings
     }
@@ -125,15 +123,15 @@ package struct JournalReader: Sendable {
     after sequence: UInt64
   ) throws(JournalError) -> [(account: Account, balance: Int64)] {
     try read { database in
-      let rows = try Row.fetchCursor(database, sql: "SELECT account, balance FROM balances")
       var balances: [(account: Account, balance: Int64)] = []
-      while let row = try rows.next() {
-        let bytes = try Self.bytes(row, 0, sequence)
+      try StoredRow.each(database, sql: "SELECT account, balance FROM balances") { row in
+        let bytes = try row.bytes(0, sequence)
         guard let account = try? Account(canonicalBytes: bytes) else {
-          throw Self.misshapen(
+          throw JournalError.misshapen(
             sequence, "account of a balance", "an account", Hexadecimal.text(bytes))
         }
-        balances.append((account, try Self.integer(row, 1, sequence)))
+        balances.append((account, try row.integer(1, sequence)))
+        return true
       }
       return balances.sorted { $0.account < $1.account }
     }
@@ -157,19 +155,19 @@ package struct JournalReader: Sendable {
   /// Hashes of entries 1 to the last, as stored.
   package func hashes() throws(JournalError) -> [Digest] {
     try read { database in
-      let rows = try Row.fetchCursor(
-        database, sql: "SELECT sequence, hash FROM entries ORDER BY sequence")
       var hashes: [Digest] = []
-      while let row = try rows.next() {
+      try StoredRow.each(database, sql: "SELECT sequence, hash FROM entries ORDER BY sequence") {
+        row in
         let expected = UInt64(hashes.count) + 1
-        let sequence = try Self.integer(row, 0, expected)
+        let sequence = try row.integer(0, expected)
         guard sequence == Int64(clamping: expected) else {
-          throw Self.misshapen(expected, "sequence", "\(expected)", "\(sequence)")
+          throw JournalError.misshapen(expected, "sequence", "\(expected)", "\(sequence)")
         }
-        guard let value = Bytes32(try Self.bytes(row, 1, expected)) else {
-          throw Self.misshapen(expected, "entry hash", "32 bytes", "another count")
+        guard let value = Bytes32(try row.unsafeBytes(1, expected)) else {
+          throw JournalError.misshapen(expected, "entry hash", "32 bytes", "another count")
         }
         hashes.append(Digest(value))
+        return true
       }
       return hashes
     }
@@ -178,13 +176,12 @@ package struct JournalReader: Sendable {
   /// What was answered to those of the commands that are journaled.
   func acknowledgements(of commands: [Digest]) throws(JournalError) -> [Digest: [UInt8]] {
     try read { database in
-      let statement = try database.cachedStatement(
-        sql: "SELECT acknowledgement FROM entries WHERE command_digest = ?")
       var acknowledgements: [Digest: [UInt8]] = [:]
       for command in commands {
-        if let row = try Row.fetchOne(statement, arguments: [Data(command.bytes)]) {
-          acknowledgements[command] = try Self.bytes(row, 0, nil)
-        }
+        acknowledgements[command] = try StoredRow.first(
+          database, sql: "SELECT acknowledgement FROM entries WHERE command_digest = ?",
+          arguments: [Data(command.bytes)]
+        ) { try $0.bytes(0, nil) }
       }
       return acknowledgements
     }
@@ -223,35 +220,5 @@ package struct JournalReader: Sendable {
     case let error as DatabaseError: JournalError(error, path: path)
     default: .storage("\(error)")
     }
-  }
-
-  private static func misshapen(
-    _ sequence: UInt64?, _ subject: String, _ expected: String, _ got: String
-  ) -> JournalError {
-    .diverged(Divergence(sequence: sequence, subject: subject, expected: expected, got: got))
-  }
-
-  static func integer(
-    _ row: Row, _ column: Int, _ sequence: UInt64?
-  ) throws(JournalError) -> Int64 {
-    guard case .int64(let value) = (row[column] as DatabaseValue).storage else {
-      throw misshapen(sequence, "column \(column)", "an integer", "another type")
-    }
-    return value
-  }
-
-  private static func bytes(
-    _ row: Row, _ column: Int, _ sequence: UInt64?
-  ) throws(JournalError) -> [UInt8] {
-    try withBytes(row, column, sequence) { Array($0) }
-  }
-
-  private static func withBytes<Value>(
-    _ row: Row, _ column: Int, _ sequence: UInt64?, _ body: (UnsafeRawBufferPointer) -> Value
-  ) throws(JournalError) -> Value {
-    guard case .blob(let data) = (row[column] as DatabaseValue).storage else {
-      throw misshapen(sequence, "column \(column)", "bytes", "another type")
-    }
-    return data.withUnsafeBytes(body)
   }
 }

@@ -14,7 +14,7 @@ extension Market {
     case .commissionSet(let prover, let commission):
       pools[prover, default: DelegationPool()].commission = commission
     case .delegated(let prover, let holder, let amount):
-      let since = leaseCount
+      let since = UInt64(leases.count)
       try changePool(of: prover) { pool throws(MarketError) in
         try pool.add(amount, of: holder, since: since)
       }
@@ -302,9 +302,9 @@ extension Market {
       }
       if let shifted = requests[request.id] { scheduleDeadlines(of: shifted) }
     }
-    for lease in sortedLeases where !lease.state.isFinal && lease.deadline < .never {
+    for lease in leases where !lease.state.isFinal && lease.deadline < .never {
       let deadline = lease.deadline.advanced(by: milliseconds)
-      leases[lease.id]?.deadline = deadline
+      _ = leases.change(lease.id) { $0.deadline = deadline }
       schedule(.lease(lease.id), at: deadline)
     }
     for prover in provers.keys.sorted() {
@@ -394,16 +394,14 @@ extension Market {
   }
 
   private mutating func make(_ terms: LeaseTerms) throws(MarketError) {
-    guard terms.id.ordinal == leaseCount + 1 else {
-      throw .impossibleEvent("lease \(terms.id) is out of order")
-    }
     guard let request = requests[terms.request], request.terms.model == terms.model,
       request.slices.indices.contains(terms.slice), request.slices[terms.slice].lease == nil,
       request.terms.assurances[terms.slice] == terms.assurance,
       parameterSets.indices.contains(Int(terms.parameters)), terms.delegated <= terms.stake
     else { throw .impossibleEvent("lease \(terms.id) is of no slice that is free") }
-    leaseCount += 1
-    leases[terms.id] = Lease(terms: terms)
+    guard leases.append(Lease(terms: terms)) else {
+      throw .impossibleEvent("lease \(terms.id) is out of order")
+    }
     try change(terms.request) { $0.slices[terms.slice].lease = terms.id }
     book.removeOrder(request: terms.request, slice: terms.slice)
     try changeLeases(of: terms.bid, taken: true)
@@ -501,10 +499,7 @@ extension Market {
   private mutating func change(
     _ id: LeaseID, _ body: (inout Lease) -> Void
   ) throws(MarketError) {
-    guard let index = leases.index(forKey: id) else {
-      throw .impossibleEvent("there is no lease \(id)")
-    }
-    body(&leases.values[index])
+    guard leases.change(id, body) else { throw .impossibleEvent("there is no lease \(id)") }
   }
 
   private mutating func change(

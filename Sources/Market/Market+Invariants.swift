@@ -31,7 +31,7 @@ extension Market {
   }
 
   private func checkEnds(_ violations: inout [String]) {
-    for lease in sortedLeases where !lease.state.isFinal {
+    for lease in leases where !lease.state.isFinal {
       if lease.deadline == .never, !endsWithItsRequest(lease) {
         violations.append("lease \(lease.id) has no way to an end")
       }
@@ -48,7 +48,7 @@ extension Market {
     var stakes: [PublicKey: UInt64] = [:]
     var delegated: [PublicKey: UInt64] = [:]
     var deposits: [PublicKey: UInt64] = [:]
-    for lease in sortedLeases where !lease.state.isFinal {
+    for lease in leases where !lease.state.isFinal {
       // Wrapping sums: amounts of a hostile journal must not trap, and cannot hide, here.
       stakes[lease.terms.prover, default: 0] &+= lease.parts.own.microcredits
       delegated[lease.terms.prover, default: 0] &+= lease.parts.delegated.microcredits
@@ -79,7 +79,7 @@ extension Market {
   private func checkFees(_ violations: inout [String]) {
     var fees: [PublicKey: UInt64] = [:]
     var escrow: UInt64 = 0
-    for lease in sortedLeases where !lease.state.isFinal {
+    for lease in leases where !lease.state.isFinal {
       escrow &+= lease.compensation.microcredits
     }
     for request in sortedRequests {
@@ -170,8 +170,6 @@ extension Market {
     }
   }
 
-  /// By id.
-  package var sortedLeases: [Lease] { leases.keys.sorted().compactMap { leases[$0] } }
   /// By arrival.
   package var sortedRequests: [Request] {
     requests.values.map { (ordinal: $0.ordinal, id: $0.id) }.sorted { $0.ordinal < $1.ordinal }

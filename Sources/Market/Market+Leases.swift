@@ -15,7 +15,7 @@ extension Market {
       emit(.requestMatched(id))
     }
     for slice in request.slices.indices {
-      guard let lease = currentLease(id, slice), lease.state == .leased,
+      guard leaseState(slice, of: request) == .leased, let lease = currentLease(slice, of: request),
         let inputs = inputs(of: slice, in: request)
       else { continue }
       emit(
@@ -26,7 +26,16 @@ extension Market {
   }
 
   func currentLease(_ request: RequestID, _ slice: Int) -> Lease? {
-    requests[request]?.slices[slice].lease.flatMap { leases[$0] }
+    requests[request].flatMap { currentLease(slice, of: $0) }
+  }
+
+  private func currentLease(_ slice: Int, of request: Request) -> Lease? {
+    request.slices[slice].lease.flatMap { leases[$0] }
+  }
+
+  /// Its current lease's; nil where it has none.
+  private func leaseState(_ slice: Int, of request: Request) -> LeaseState? {
+    request.slices[slice].lease.flatMap { leases[$0]?.state }
   }
 
   /// Digests of the slice's inputs, or nil while a producer has not committed.
@@ -41,7 +50,7 @@ extension Market {
       switch source {
       case .input(let index): digests.append(request.terms.inputs[index])
       case .slice(let producer, let output):
-        guard let commitment = currentLease(request.id, producer)?.commitment else { return nil }
+        guard let commitment = currentLease(producer, of: request)?.commitment else { return nil }
         digests.append(commitment.outputs[output])
       }
     }
@@ -85,14 +94,23 @@ extension Market {
     reviseAnswer(lease.terms.request)
   }
 
+  private func hasCommitted(_ slice: RequestSlice) -> Bool {
+    slice.lease.flatMap { leases[$0]?.commitment } != nil
+  }
+
   /// Withdraws an answer that a replacement's output contradicts, and gives one once every slice is
   /// committed over the outputs that stand now.
   private mutating func reviseAnswer(_ id: RequestID) {
     guard let request = requests[id], let manifest = models[request.terms.model] else { return }
+    switch request.state {
+    case .running where request.slices.contains { !hasCommitted($0) }: return
+    case .running, .answered: break
+    default: return
+    }
     var isComplete = true
     var isStale = false
     for slice in request.slices.indices {
-      guard let lease = currentLease(id, slice), lease.commitment != nil,
+      guard let lease = currentLease(slice, of: request), lease.commitment != nil,
         let inputs = inputs(of: slice, in: request)
       else {
         isComplete = false
@@ -152,21 +170,21 @@ extension Market {
       }
       guard lease.deadline >= now else { throw .leaseLate(lease.id) }
     }
-    let rootHolds = batch.rootHolds
-    let tree = Batch.tree(batch.receipts)
+    let tree = batch.tree
     for (index, receipt) in batch.receipts.enumerated() {
       // An earlier slash of this batch may have ended this lease: it is looked up anew.
       guard let lease = leases[receipt.statement.lease], !lease.state.isFinal else { continue }
-      if !rootHolds {
+      guard let tree else {
         slash(lease, .falseBatchRoot)
-      } else if receipt.statement != statement(of: lease) {
-        slash(lease, .falseStatement)
-      } else {
-        emit(
-          .receiptSubmitted(
-            lease.id, receipt, batch.signedRoot, tree.inclusionProof(of: index)))
-        if lease.isAttested { followDraw(lease.id) } else { want(.receipt, lease.id) }
+        continue
       }
+      guard receipt.statement == statement(of: lease) else {
+        slash(lease, .falseStatement)
+        continue
+      }
+      emit(
+        .receiptSubmitted(lease.id, receipt, batch.signedRoot, tree.inclusionProof(of: index)))
+      if lease.isAttested { followDraw(lease.id) } else { want(.receipt, lease.id) }
     }
   }
 
@@ -290,14 +308,11 @@ extension Market {
     guard opened.isDrawn || !opened.terms.isAttested else { return }
     for slice in opened.slices.indices {
       guard let request = requests[id], !request.state.isFinal else { return }
-      guard let lease = currentLease(id, slice), lease.state == .verified else { continue }
-      let upstream = manifest.producers(of: slice).map { currentLease(id, $0) }
-      let isFailing = request.state == .failing
-      guard
-        upstream.allSatisfy({
-          $0.map(\.state) == .settled || (isFailing && $0.map(\.state.isFinal) ?? true)
-        })
+      guard leaseState(slice, of: request) == .verified,
+        let lease = currentLease(slice, of: request)
       else { continue }
+      let isFailing = request.state == .failing
+      guard have(ended: manifest.producers(of: slice), of: request) else { continue }
       if !isFailing, lease.inputs != inputs(of: slice, in: request) {
         release(lease, .staleInput)
         continue
@@ -305,14 +320,22 @@ extension Market {
       pay(lease, bonus: request.slices[slice].bonus, by: request.requester)
       if lease.isFaulted, !isFailing { fail(id, .rangeFault) }
     }
-    guard let request = requests[id] else { return }
-    let current = request.slices.indices.map { currentLease(id, $0) }
+    guard let request = requests[id], have(ended: request.slices.indices, of: request) else {
+      return
+    }
     switch request.state {
-    case .running, .answered:
-      if current.allSatisfy({ $0?.state == .settled }) { close(id, as: .final) }
-    case .failing:
-      if current.allSatisfy({ $0?.state.isFinal ?? true }) { close(id, as: .failed) }
+    case .running, .answered: close(id, as: .final)
+    case .failing: close(id, as: .failed)
     default: break
+    }
+  }
+
+  /// Whether these slices' leases are settled, or, where the request is failing, just ended.
+  private func have(ended slices: some Sequence<Int>, of request: Request) -> Bool {
+    let isFailing = request.state == .failing
+    return slices.allSatisfy { slice in
+      let state = leaseState(slice, of: request)
+      return state == .settled || (isFailing && state?.isFinal ?? true)
     }
   }
 

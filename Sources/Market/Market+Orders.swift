@@ -323,7 +323,7 @@ extension Market {
     emit(
       .leased(
         LeaseTerms(
-          id: LeaseID(ordinal: leaseCount + 1), request: request.id, model: request.terms.model,
+          id: leases.nextID, request: request.id, model: request.terms.model,
           slice: slice, bid: bid.id, prover: bid.prover, assurance: assurance, price: price,
           fee: fee, stake: stake(for: request, slice), delegated: drawn.delegated,
           keyRecord: keyRecord.digest, parameters: UInt32(parameterSets.count - 1))),

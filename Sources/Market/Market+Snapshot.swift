@@ -56,7 +56,7 @@ extension Market {
 
   private func encodeState(into encoder: inout CanonicalEncoder) {
     encoder.append(arrivals)
-    encoder.append(leaseCount)
+    encoder.append(UInt64(leases.count))
     encoder.append(balances.map { Posting(account: $0.account, delta: $0.balance) })
     encoder.append(parameterSets)
     encoder.append(announced)
@@ -84,14 +84,14 @@ extension Market {
       encoder.append(pool)
     }
     encoder.append(sortedRequests)
-    encoder.append(sortedLeases)
+    encoder.append(leases)
     encoder.append(book.bids)
     encoder.append(book.orders)
   }
 
   private mutating func decodeState(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     arrivals = try decoder.integer()
-    leaseCount = try decoder.integer()
+    let leaseCount = try decoder.integer(UInt64.self)
     let start = decoder.offset
     let postings = try decoder.all(of: Posting.self)
     do throws(MarketError) { try ledger.apply(postings) } catch {
@@ -121,7 +121,11 @@ extension Market {
         openSlices[request.requester, default: 0] += request.slices.count
       }
     }
-    for lease in try decoder.all(of: Lease.self) { leases[lease.id] = lease }
+    let place = decoder.offset
+    leases = try decoder.record()
+    guard leases.count == leaseCount else {
+      throw decoder.failure(.invalid("\(leases.count) leases and not \(leaseCount)"), at: place)
+    }
     for bid in try decoder.all(of: Bid.self) { book.insert(bid) }
     for order in try decoder.all(of: Order.self) { book.insert(order) }
   }
@@ -129,7 +133,7 @@ extension Market {
 
 extension CanonicalDecoder {
   /// A list as long as the state has it: nobody else's bytes are read here.
-  fileprivate mutating func all<Record: CanonicalCodable>(
+  mutating func all<Record: CanonicalCodable>(
     of type: Record.Type = Record.self
   ) throws(CanonicalError) -> [Record] {
     try list(limit: .max)

@@ -22,7 +22,7 @@ package struct Market: Sendable {
   package var keySubjects: [ModelID: [KeySubject]] = [:]
   package var book: any OrderBook
   package var requests: [RequestID: Request] = [:]
-  package var leases: [LeaseID: Lease] = [:]
+  package var leases = LeaseList()
   package var provers: [PublicKey: Prover] = [:]
   /// What is delegated, by prover.
   package var pools: [PublicKey: DelegationPool] = [:]
@@ -30,7 +30,6 @@ package struct Market: Sendable {
   var openSlices: [PublicKey: Int] = [:]
   /// Bids and requests so far: the next one's ordinal.
   package var arrivals: UInt64 = 0
-  package var leaseCount: UInt64 = 0
   /// Deadlines so far: equal ticks come up in the order they were set.
   var scheduled: UInt64 = 0
   /// The parameters of the genesis, then each that the operator has set.

@@ -9,8 +9,11 @@ public protocol CanonicalCodable {
 }
 
 extension CanonicalCodable {
-  @inlinable public var canonicalBytes: [UInt8] {
-    var encoder = CanonicalEncoder(capacity: 256)
+  @inlinable public var canonicalBytes: [UInt8] { canonicalBytes(capacity: 256) }
+
+  /// - Parameter capacity: Bytes to make room for at once.
+  @inlinable public func canonicalBytes(capacity: Int) -> [UInt8] {
+    var encoder = CanonicalEncoder(capacity: capacity)
     encode(into: &encoder)
     return encoder.bytes
   }
@@ -83,6 +86,17 @@ public struct CanonicalEncoder: Sendable {
   @inlinable public mutating func append(counted value: some Collection<UInt8>) {
     append(UInt32(value.count))
     storage.append(contentsOf: value)
+  }
+
+  /// A record that a reader can pass by without knowing it.
+  @inlinable public mutating func append(counted record: some CanonicalCodable) {
+    let start = storage.count
+    append(UInt32(0))
+    record.encode(into: &self)
+    let count = UInt32(storage.count - start - MemoryLayout<UInt32>.size).littleEndian
+    withUnsafeBytes(of: count) { bytes in
+      for (index, byte) in bytes.enumerated() { storage[start + index] = byte }
+    }
   }
 
   public mutating func append(_ text: String) { append(counted: text.utf8) }

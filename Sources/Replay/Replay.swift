@@ -228,7 +228,7 @@ package struct Replay {
     let outcome = market.execute(
       command, by: envelope.author, digest: envelope.digest, at: entry.tick,
       isAuthentic: signed.hasAuthenticCommand)
-    guard outcome.canonicalBytes == entry.outcome else {
+    guard outcome.canonicalBytes(capacity: entry.outcome.count) == entry.outcome else {
       let got = (try? Outcome(canonicalBytes: entry.outcome)).map(Self.describe)
       throw Self.diverged(
         entry.sequence, "outcome of \(command.name)", Self.describe(outcome),
@@ -343,7 +343,7 @@ package struct Replay {
 
 /// An entry with all that can be found about it apart from the market, on another core than the one
 /// that decides.
-private struct ReadEntry: Sendable {
+private final class ReadEntry: Sendable {
   let stored: StoredEntry
   /// As the database holds them; nil where the source is an export.
   let postings: StoredPostings?

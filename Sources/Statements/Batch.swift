@@ -71,12 +71,13 @@ package struct Batch: Hashable, Sendable, CanonicalCodable {
   }
 
   package static func tree(_ receipts: [Receipt]) -> MerkleTree {
-    MerkleTree(leaves: receipts.map(\.canonicalBytes))
+    MerkleTree(leafHashes: receipts.map { MerkleTree.leafHash($0.canonicalBytes) })
   }
 
-  /// True where the signed root is the root of exactly these receipts.
-  package var rootHolds: Bool {
-    Int(signedRoot.size) == receipts.count && signedRoot.root == Self.tree(receipts).root
+  /// The tree of the receipts where the signed root is that of exactly these, or else nil.
+  package var tree: MerkleTree? {
+    let tree = Self.tree(receipts)
+    return Int(signedRoot.size) == tree.count && signedRoot.root == tree.root ? tree : nil
   }
 
   package func encode(into encoder: inout CanonicalEncoder) {

@@ -129,7 +129,7 @@ extension Exchange {
   /// The leases that ended by their lessee's fault.
   func faults() async throws -> [Lease] {
     try await read { market in
-      market.sortedLeases.filter { $0.state == .slashed || $0.state == .lapsed }
+      market.leases.filter { $0.state == .slashed || $0.state == .lapsed }
     }
   }
 }

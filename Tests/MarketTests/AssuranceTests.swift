@@ -52,7 +52,7 @@ struct AssuranceTests {
   private func finish(_ f: inout MarketFixture, _ request: RequestID) {
     for _ in 0..<20 {
       f.revealAll(request)
-      let live = f.market.sortedLeases.filter { !$0.state.isFinal }
+      let live = f.market.leases.filter { !$0.state.isFinal }
       if live.allSatisfy({ $0.isChallengeable || $0.state == .verified }) { f.pass(60_001) }
       for lease in live {
         if lease.verification != nil {

@@ -189,7 +189,7 @@ struct ControlState {
       if request.isRunning { appendRunning(request) }
       appendSlices(of: request)
     }
-    for orphan in market.sortedLeases
+    for orphan in market.leases
     where orphan.terms.request == request.id && orphan.isOrphaned && !orphan.state.isFinal {
       bytes.append(orphan.terms.assurance.assurance.rawValue)
       append(orphan)
@@ -264,11 +264,11 @@ extension Market {
   /// Whether anything of the request has not ended. An orphan may outlive it.
   fileprivate func isLive(_ request: Request) -> Bool {
     !request.state.isFinal
-      || leases.values.contains { $0.terms.request == request.id && !$0.state.isFinal }
+      || leases.contains { $0.terms.request == request.id && !$0.state.isFinal }
   }
 
   fileprivate func holds(_ bid: Bid, _ request: Request) -> Bool {
-    leases.values.contains {
+    leases.contains {
       $0.terms.bid == bid.id && $0.terms.request == request.id && !$0.state.isFinal
     }
   }

@@ -118,7 +118,7 @@ struct ModelCheckerTests {
   @Test func noticesAStateWithoutAnEnd() throws {
     var state = try SmallMarket(Self.large[0])
     try submit(&state)
-    let lease = try #require(state.market.sortedLeases.first)
+    let lease = try #require(state.market.leases.first)
     try state.market.evolve(Event(.leaseOrphaned(lease.id, compensation: .zero)))
     try state.market.evolve(Event(.leaseBegun(lease.id, inputs: [.zero], deadline: .never)))
     #expect(!Walk.endsByTimeAlone(state))
@@ -132,7 +132,7 @@ struct ModelCheckerTests {
     let request = try #require(state.market.sortedRequests.first)
     #expect(fields(request) == 19)
     #expect(fields(request.slices[0]) == 7)
-    #expect(fields(try #require(state.market.sortedLeases.first)) == 20)
+    #expect(fields(try #require(state.market.leases.first)) == 20)
     #expect(fields(try #require(state.market.book.bids.first)) == 6)
     #expect(fields(try #require(state.market.provers.values.first)) == 5)
   }

@@ -72,11 +72,11 @@ struct OrderFlow {
       let requester = market.requests[id]?.requester ?? F.alice.publicKey
       return step(.cancelRequest(id), by: requester)
     case 80..<84:
-      let lease = LeaseID(ordinal: 1 + generator.next() % max(1, market.leaseCount))
+      let lease = LeaseID(ordinal: 1 + generator.next() % UInt64(max(1, market.leases.count)))
       let prover = market.leases[lease]?.terms.prover ?? F.paula.publicKey
       return step(.reportRangeFault(lease), by: prover)
     case 84..<88:
-      let count = max(1, market.leaseCount)
+      let count = UInt64(max(1, market.leases.count))
       let lease = LeaseID(ordinal: count - min(count, generator.next() % 8))
       let verdict: Verdict = generator.chance(20) ? .invalid : .valid
       let record = VerdictRecord(

@@ -15,7 +15,7 @@ struct SimulatorTests {
     #expect(simulator.violations == [])
     let market = simulator.live
     #expect(market.requests.values.allSatisfy { $0.state.isFinal })
-    #expect(market.leases.values.allSatisfy { $0.state.isFinal })
+    #expect(market.leases.allSatisfy { $0.state.isFinal })
     for (account, balance) in market.balances {
       switch account.purpose {
       case .feeHold, .stakeHold, .slashEscrow, .unbonding, .challengeHold, .delegatedHold:
@@ -336,7 +336,7 @@ struct Simulator {
   private mutating func assurance() -> (Command, SigningKey)? {
     let open = anyRequest { $0.state == .open && $0.terms.isAttested && $0.brokerCommitment == nil }
     let revealing = anyRequest { $0.isRevealing }
-    let begun = live.sortedLeases.filter {
+    let begun = live.leases.filter {
       $0.state == .begun && live.requests[$0.terms.request]?.terms.isAttested == true
     }
     switch generator.below(20) {
@@ -378,7 +378,7 @@ struct Simulator {
 
   private mutating func challenge() -> (Command, SigningKey)? {
     let isAny = generator.chance(5)
-    let leases = live.sortedLeases.filter { isAny || $0.isChallengeable }
+    let leases = live.leases.filter { isAny || $0.isChallengeable }
     guard !leases.isEmpty else { return nil }
     let lease = generator.pick(leases)
     let fee = lease.terms.fee.microcredits
@@ -523,7 +523,7 @@ struct Simulator {
   /// Usually a lease in the state, sometimes any.
   private mutating func anyLease(_ state: LeaseState) -> Lease? {
     let isAny = generator.chance(8)
-    let leases = live.sortedLeases.filter { isAny || $0.state == state }
+    let leases = live.leases.filter { isAny || $0.state == state }
     return leases.isEmpty ? nil : generator.pick(leases)
   }
 
@@ -547,7 +547,7 @@ struct Simulator {
     }
     let prover = F.key(of: first.terms.prover)
     var leases = [first]
-    for lease in live.sortedLeases
+    for lease in live.leases
     where lease.state == .committed && lease.terms.prover == first.terms.prover
       && lease.verification == nil && lease.id != first.id && generator.chance(40)
     {
@@ -578,7 +578,7 @@ struct Simulator {
   /// On whatever is awaited, in any order; sometimes on what is not.
   private mutating func verdict() -> VerdictRecord {
     let isAny = generator.chance(8)
-    let leases = live.sortedLeases.filter { isAny || $0.verification != nil }
+    let leases = live.leases.filter { isAny || $0.verification != nil }
     guard !leases.isEmpty else {
       return VerdictRecord(lease: unknown, attempt: 1, verdict: .invalid, evidence: .zero)
     }

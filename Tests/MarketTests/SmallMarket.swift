@@ -101,7 +101,7 @@ struct SmallMarket {
 
   var isEnded: Bool {
     market.requests.values.allSatisfy { $0.state.isFinal || isApart($0.id) }
-      && market.leases.values.allSatisfy { $0.state.isFinal || isApart($0.terms.request) }
+      && market.leases.allSatisfy { $0.state.isFinal || isApart($0.terms.request) }
   }
 
   /// Whether what becomes of the request is not told here.
@@ -139,7 +139,7 @@ struct SmallMarket {
     for request in market.sortedRequests where !request.state.isFinal && !isApart(request.id) {
       append(request, to: &moves)
     }
-    for lease in market.sortedLeases
+    for lease in market.leases
     where !lease.state.isFinal && !isApart(lease.terms.request) {
       append(lease, to: &moves)
     }
