@@ -78,6 +78,8 @@ package struct FastBook: OrderBook {
     return bid(at: slot)
   }
 
+  package func holds(_ id: BidID) -> Bool { slot(of: id) != nil }
+
   package func bids(of prover: PublicKey) -> [Bid] {
     var bids: [Bid] = []
     var slot = firstSlot(of: prover)
@@ -120,9 +122,29 @@ package struct FastBook: OrderBook {
   }
 
   package mutating func removeBid(_ id: BidID) {
-    guard let slot = slot(of: id) else { return }
+    if let slot = slot(of: id) { removeBid(at: slot) }
+  }
+
+  package func owner(ofOpen id: BidID) -> PublicKey? {
+    guard let slot = slot(of: id), !bidSlots[Int(slot)].isClosed else { return nil }
+    return bidSlots[Int(slot)].prover
+  }
+
+  package mutating func closeBid(_ id: BidID) -> PublicKey? {
+    guard let slot = slot(of: id), !bidSlots[Int(slot)].isClosed else { return nil }
+    let prover = bidSlots[Int(slot)].prover
+    guard bidSlots[Int(slot)].leases > 0 else {
+      removeBid(at: slot)
+      return prover
+    }
+    bidSlots[Int(slot)].isClosed = true
     if bidSlots[Int(slot)].isQueued { dequeue(slot) }
-    slotOfBid.remove(slot, id.value.keyedHash)
+    return prover
+  }
+
+  private mutating func removeBid(at slot: UInt32) {
+    if bidSlots[Int(slot)].isQueued { dequeue(slot) }
+    slotOfBid.remove(slot, bidSlots[Int(slot)].id.value.keyedHash)
     unlinkFromProver(slot)
     leaveLadder(bidSlots[Int(slot)].ladder)
     bidSlots[Int(slot)].ladder = OrderedForest.none
@@ -295,7 +317,10 @@ package struct FastBook: OrderBook {
   package func firstOrder(
     for id: BidID, after last: Order?, where accepts: (Bid, Order) -> Bool
   ) -> (bid: Bid, order: Order)? {
-    guard let slot = slot(of: id), bidSlots[Int(slot)].isQueued else { return nil }
+    // Where nothing rests there is no need to look the bid up.
+    guard freeOrders.count < orderSlots.count, let slot = slot(of: id),
+      bidSlots[Int(slot)].isQueued
+    else { return nil }
     let tree = ladders[Int(bidSlots[Int(slot)].ladder)].orders
     var place =
       last.map { orderForest.place(after: Self.key($0), in: tree) } ?? orderForest.begin(tree)

@@ -56,7 +56,7 @@ extension Market {
     case .modelPublished(_, let manifest): models[manifest.id] = manifest
     case .keyPublished(let record): keep(record)
     case .bidPlaced(let id, let prover, let terms):
-      guard book.bid(id) == nil else { throw .impossibleEvent("bid \(id.short) is known") }
+      guard !book.holds(id) else { throw .impossibleEvent("bid \(id.short) is known") }
       arrivals += 1
       book.insert(Bid(id: id, prover: prover, terms: terms, ordinal: arrivals))
       // By its index, which costs one search; the subscript with a default searches and allocates.

@@ -94,8 +94,9 @@ extension Market {
     reviseAnswer(lease.terms.request)
   }
 
-  private func hasCommitted(_ slice: RequestSlice) -> Bool {
-    slice.lease.flatMap { leases[$0]?.commitment } != nil
+  /// Whether every slice has an output.
+  private func isCommitted(_ request: Request) -> Bool {
+    request.slices.allSatisfy { slice in slice.lease.flatMap { leases[$0]?.commitment } != nil }
   }
 
   /// Withdraws an answer that a replacement's output contradicts, and gives one once every slice is
@@ -103,8 +104,8 @@ extension Market {
   private mutating func reviseAnswer(_ id: RequestID) {
     guard let request = requests[id], let manifest = models[request.terms.model] else { return }
     switch request.state {
-    case .running where request.slices.contains { !hasCommitted($0) }: return
-    case .running, .answered: break
+    case .running: guard isCommitted(request) else { return }
+    case .answered: break
     default: return
     }
     var isComplete = true

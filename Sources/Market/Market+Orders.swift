@@ -10,7 +10,10 @@ extension Market {
   ) throws(Refused) {
     guard !isPaused else { throw .paused }
     try check(terms.price, terms.capacity)
-    if let until = provers[author]?.coolingUntil, until > now { throw .coolingDown(until: until) }
+    let prover = provers.index(forKey: author)
+    if let prover, case let until = provers.values[prover].coolingUntil, until > now {
+      throw .coolingDown(until: until)
+    }
     guard terms.expiry > now else { throw .invalidBid("it has expired already") }
     guard terms.largestSlice.units > 0 else { throw .invalidBid("its largest slice is 0 units") }
     switch terms.scope {
@@ -24,8 +27,8 @@ extension Market {
     guard bonded >= parameters.minimumBond else {
       throw .bondTooSmall(needed: parameters.minimumBond, bonded: bonded)
     }
-    guard book.bid(id) == nil else { throw .duplicate }
-    guard provers[author]?.openBids ?? 0 < Self.bidsPerProver else {
+    guard !book.holds(id) else { throw .duplicate }
+    guard prover.map({ provers.values[$0].openBids }) ?? 0 < Self.bidsPerProver else {
       throw .tooManyBids(limit: Self.bidsPerProver)
     }
     emit(.bidPlaced(id, prover: author, terms))
@@ -40,7 +43,8 @@ extension Market {
     _ id: BidID, price: Price, capacity: UInt32, by author: PublicKey
   ) throws(Refused) {
     guard !isPaused else { throw .paused }
-    let bid = try ownBid(id, of: author)
+    guard let bid = book.bid(id), !bid.isClosed else { throw .unknownBid }
+    guard bid.prover == author else { throw .notYours("bid") }
     try check(price, capacity)
     guard bid.terms.expiry > now else { throw .unknownBid }
     guard price != bid.terms.price || capacity != bid.terms.capacity else { throw .duplicate }
@@ -49,14 +53,9 @@ extension Market {
   }
 
   mutating func cancelBid(_ id: BidID, by author: PublicKey) throws(Refused) {
-    _ = try ownBid(id, of: author)
+    guard let owner = book.owner(ofOpen: id) else { throw .unknownBid }
+    guard owner == author else { throw .notYours("bid") }
     emit(.bidClosed(id, .cancelled))
-  }
-
-  private func ownBid(_ id: BidID, of author: PublicKey) throws(Refused) -> Bid {
-    guard let bid = book.bid(id), !bid.isClosed else { throw .unknownBid }
-    guard bid.prover == author else { throw .notYours("bid") }
-    return bid
   }
 
   private func check(_ price: Price, _ capacity: UInt32) throws(Refused) {

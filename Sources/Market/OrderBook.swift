@@ -64,6 +64,8 @@ package protocol OrderBook: Sendable {
   mutating func insert(_ bid: Bid)
   /// Nil where no bid of that id stands in the book; closed ones do while they have leases.
   func bid(_ id: BidID) -> Bid?
+  /// Whether a bid of that id stands in the book.
+  func holds(_ id: BidID) -> Bool
   /// The prover's bids, closed ones among them, by arrival.
   func bids(of prover: PublicKey) -> [Bid]
   /// The prover's bids that are offered and that the best order within their scope would pay for,
@@ -72,6 +74,11 @@ package protocol OrderBook: Sendable {
   /// Puts `bid` in the place of the one with its id, in the queue where its price and ordinal say.
   mutating func replace(_ bid: Bid)
   mutating func removeBid(_ id: BidID)
+  /// Whose bid it is; nil where no bid of that id is open.
+  func owner(ofOpen id: BidID) -> PublicKey?
+  /// Takes the bid out of the queue, and out of the book once it has no lease. Returns its prover;
+  /// nil where no such bid is open.
+  mutating func closeBid(_ id: BidID) -> PublicKey?
 
   mutating func insert(_ order: Order)
   mutating func removeOrder(request: RequestID, slice: Int)
@@ -134,12 +141,4 @@ extension OrderBook {
     return true
   }
 
-  /// Takes the bid out of the queue, and out of the book once it has no lease. Returns its prover;
-  /// nil where no such bid is open.
-  mutating func closeBid(_ id: BidID) -> PublicKey? {
-    guard var bid = bid(id), !bid.isClosed else { return nil }
-    bid.isClosed = true
-    if bid.leases == 0 { removeBid(id) } else { replace(bid) }
-    return bid.prover
-  }
 }

@@ -18,6 +18,7 @@ package struct ReferenceBook: OrderBook {
   }
 
   package func bid(_ id: BidID) -> Bid? { queue.first { $0.id == id } }
+  package func holds(_ id: BidID) -> Bool { bid(id) != nil }
   package func bids(of prover: PublicKey) -> [Bid] {
     queue.filter { $0.prover == prover }.sorted { $0.ordinal < $1.ordinal }
   }
@@ -34,6 +35,17 @@ package struct ReferenceBook: OrderBook {
   }
 
   package mutating func removeBid(_ id: BidID) { queue.removeAll { $0.id == id } }
+
+  package func owner(ofOpen id: BidID) -> PublicKey? {
+    queue.first { $0.id == id && !$0.isClosed }?.prover
+  }
+
+  package mutating func closeBid(_ id: BidID) -> PublicKey? {
+    guard var bid = bid(id), !bid.isClosed else { return nil }
+    bid.isClosed = true
+    if bid.leases == 0 { removeBid(id) } else { replace(bid) }
+    return bid.prover
+  }
 
   package mutating func insert(_ order: Order) {
     let index = demand.firstIndex { Order.precedes(order, $0) } ?? demand.endIndex
