@@ -76,8 +76,8 @@ package struct StoredPostings: Equatable, Sendable {
   /// What an entry of this outcome must have.
   package init(of outcome: Outcome) {
     guard case .accepted(let events) = outcome else { return }
-    for event in events {
-      for posting in event.postings {
+    for index in events.indices {
+      for posting in events[index].postings {
         encoder.append(Int64(count))
         encoder.append(posting.delta)
         encoder.append(counted: posting.account)

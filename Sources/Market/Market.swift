@@ -157,7 +157,7 @@ package struct Market: Sendable {
   }
 
   /// Records an event and applies it. What is emitted has been checked to fit the state.
-  mutating func emit(_ body: Event.Body, _ postings: [Posting] = []) {
+  mutating func emit(_ body: consuming Event.Body, _ postings: consuming [Posting] = []) {
     let event = Event(body, postings)
     do {
       try evolve(event)

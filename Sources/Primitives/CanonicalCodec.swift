@@ -107,7 +107,8 @@ public struct CanonicalEncoder: Sendable {
 
   @inlinable public mutating func append(_ records: [some CanonicalCodable]) {
     append(UInt32(records.count))
-    for record in records { record.encode(into: &self) }
+    // By index: a loop over the records would copy each.
+    for index in records.indices { records[index].encode(into: &self) }
   }
 
   @inlinable public mutating func append(_ record: (some CanonicalCodable)?) {
@@ -191,7 +192,10 @@ public struct CanonicalDecoder: Sendable {
     let start = offset
     let count = try count(limit: limit, elementSize: 1)
     let utf8 = bytes[position..<position + count]
-    guard let text = String(validating: utf8, as: UTF8.self) else {
+    // Decoding mends what is no UTF-8, and then has other bytes. `String(validating:)` asks the
+    // runtime for its types at every call.
+    let text = utf8.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
+    guard text.utf8.elementsEqual(utf8) else {
       throw failure(.invalid("the text is not UTF-8"), at: start)
     }
     position += count
