@@ -16,7 +16,7 @@ package struct Event: Hashable, Sendable, CanonicalCodable {
     case unbonded(prover: PublicKey, amount: Amount)
     indirect case modelPublished(publisher: PublicKey, Manifest)
     indirect case keyPublished(KeyRecord)
-    case bidPlaced(BidID, prover: PublicKey, BidTerms)
+    indirect case bidPlaced(BidID, prover: PublicKey, BidTerms)
     case bidAmended(BidID, price: Price, capacity: UInt32)
     case bidClosed(BidID, BidClosure)
     indirect case requestOpened(RequestID, requester: PublicKey, RequestTerms)
