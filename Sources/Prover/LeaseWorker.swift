@@ -18,6 +18,17 @@ struct LeaseWorker: Sendable {
   /// Failures to prove an output after which the exchange is told that it cannot be proven.
   private static let provingFailures = 3
 
+  /// Opens the lease's slice before the lease begins. What cannot be opened is given back, where
+  /// it still may be: kept, it would be late.
+  func prepare(_ item: WorkItem) async throws {
+    do {
+      _ = try await slices.slice(of: item.terms)
+    } catch let error where error is BackendError || error is Rejection {
+      logger.warning("lease \(item.terms.id): giving it back, its slice does not open: \(error)")
+      try await client.perform(.cancelLease(item.terms.id), signedBy: key)
+    }
+  }
+
   /// Returns when the lease needs nothing more of its lessee.
   ///
   /// - Parameter failures: How often this has failed for the lease before.
@@ -116,7 +127,7 @@ struct LeaseWorker: Sendable {
     }
     if misbehaviour == nil, !isAttested {
       // A wrong proof costs the stake, so a prover looks at its own first.
-      let own = await slice.verifier.verify(
+      let own = try await slices.verifier(of: item.terms, slice).verify(
         inputs: inputs, outputs: outputs, proof: proof, context: statement.digest)
       guard own.verdict == .valid else {
         logger.error("lease \(item.terms.id): own proof is \(own.verdict): \(own.reason)")
@@ -144,121 +155,5 @@ struct LeaseWorker: Sendable {
     var flipped = bytes
     flipped[bytes.count / 2] ^= 1
     return flipped
-  }
-}
-
-/// The slices a prover has worked on: fetched and compiled once, sessions kept open.
-actor SliceCache {
-  struct Slice: Sendable {
-    let manifest: Manifest.Slice
-    let executor: ProverSession
-    /// In another process than the executor where the backend proves: the calls of one process wait
-    /// for each other, and an output is due much sooner than a proof is made.
-    let prover: ProverSession
-    /// Under the key that leases pin, which decides.
-    let verifier: VerifierSession
-  }
-
-  /// A program, sub-model or key above this is not fetched.
-  private static let blobLimit = 1 << 29
-
-  private let client: WireClient
-  private let backends: [BackendID: Backend]
-  private let logger: Logger
-  /// Processes that prove; their executors are in `backends`.
-  private var proving: [BackendID: Task<Backend, any Error>] = [:]
-  private var manifests: [ModelID: Manifest] = [:]
-  /// By the key record that a lease pins: it names model, slice and backend. A task, so that leases
-  /// of one slice that begin together wait for one compilation.
-  private var slices: [Digest: Task<Slice, any Error>] = [:]
-
-  init(client: WireClient, backends: [Backend], logger: Logger) {
-    self.client = client
-    self.backends = Dictionary(backends.map { ($0.descriptor.id, $0) }) { first, _ in first }
-    self.logger = logger
-  }
-
-  func slice(of terms: LeaseTerms) async throws -> Slice {
-    let opening = slices[terms.keyRecord] ?? Task { try await open(terms) }
-    slices[terms.keyRecord] = opening
-    do {
-      return try await opening.value
-    } catch {
-      // The next lease tries again.
-      if slices[terms.keyRecord] == opening { slices[terms.keyRecord] = nil }
-      throw error
-    }
-  }
-
-  private func open(_ terms: LeaseTerms) async throws -> Slice {
-    let id = terms.assurance.backend
-    guard let backend = backends[id] else {
-      throw Rejection(
-        code: "backend-not-run",
-        sentence: "The lease is for '\(id)', which this prover does not run; cancel that bid.")
-    }
-    let manifest = try await manifest(of: terms.model)
-    guard manifest.slices.indices.contains(terms.slice) else {
-      throw Rejection(
-        code: "unknown-slice",
-        sentence:
-          "The broker leased slice \(terms.slice) and the model has \(manifest.slices.count).")
-    }
-    let entry = manifest.slices[terms.slice]
-    let bundle = SliceBundle(
-      onnx: try await client.download(entry.onnx, byteLimit: Self.blobLimit),
-      program: try await client.download(entry.program, byteLimit: Self.blobLimit),
-      boundaries: Boundaries(inputs: entry.inputs, outputs: entry.outputs))
-    let keys = try await backend.compile(bundle)
-    let proving = try await proving(backend)
-    return Slice(
-      manifest: entry,
-      executor: try await backend.openProver(key: keys.prover, boundaries: bundle.boundaries),
-      prover: try await proving.openProver(key: keys.prover, boundaries: bundle.boundaries),
-      verifier: try await proving.openVerifier(
-        key: try await pinnedKey(of: terms, compiled: keys.verifier),
-        boundaries: bundle.boundaries))
-  }
-
-  /// The process that proves with the backend; its own where there is nothing to prove.
-  private func proving(_ backend: Backend) async throws -> Backend {
-    let id = backend.descriptor.id
-    guard id != .reexec else { return backend }
-    let opening = proving[id] ?? Task { try await backend.another() }
-    proving[id] = opening
-    do {
-      return try await opening.value
-    } catch {
-      if proving[id] == opening { proving[id] = nil }
-      throw error
-    }
-  }
-
-  /// Ends the processes that it has started.
-  func close() async {
-    for opening in proving.values { await (try? opening.value)?.close() }
-    proving = [:]
-  }
-
-  private func manifest(of model: ModelID) async throws -> Manifest {
-    if let known = manifests[model] { return known }
-    let manifest = try await client.model(model)
-    manifests[model] = manifest
-    return manifest
-  }
-
-  /// The verifier key that the lease is judged by: fetched where this plugin compiles another.
-  private func pinnedKey(of terms: LeaseTerms, compiled: [UInt8]) async throws -> [UInt8] {
-    let records = try await client.keyRecords(of: terms.model)
-    guard let record = records.first(where: { $0.digest == terms.keyRecord }) else {
-      throw Rejection(
-        code: "key-unknown",
-        sentence: "The broker does not show the key that lease \(terms.id) pins; ask its operator.")
-    }
-    if record.verifierKey == Digest.of(compiled) { return compiled }
-    logger.warning(
-      "the broker's \(record.backend) \(record.backendVersion) has another key for slice \(terms.slice) of \(terms.model.short): proofs of this plugin may be worth nothing"
-    )
-    return try await client.download(record.verifierKey, byteLimit: Self.blobLimit)
   }
 }

@@ -45,6 +45,8 @@ package struct ProverService: Service {
   private static let finishingLimit = Duration.seconds(30)
   /// After this long without an answer a stop takes the broker for gone.
   private static let silenceLimit = Duration.seconds(2)
+  /// Between two looks at what has changed that nobody tells of.
+  private static let lookInterval = Duration.seconds(2)
 
   private let configuration: Configuration
   private let offers: [Offer]
@@ -78,7 +80,9 @@ package struct ProverService: Service {
       logger.warning("THIS PROVER CHEATS ON PURPOSE (\(misbehaviour.rawValue)): it will lose stake")
     }
     try await ensureBond()
-    let slices = SliceCache(client: client, backends: offers.map(\.backend), logger: logger)
+    let slices = SliceCache(
+      client: client, backends: offers.map(\.backend), largest: configuration.largestSlice,
+      logger: logger)
     let worker = LeaseWorker(
       client: client, slices: slices, key: key, network: client.card.network,
       misbehaviour: configuration.misbehaviour, logger: logger)
@@ -88,7 +92,7 @@ package struct ProverService: Service {
         defer { group.cancelAll() }
         // Leases of an earlier run do not wait for the bids.
         group.addTask { await serve(worker) }
-        group.addTask { try await bid() }
+        group.addTask { try await bid(slices) }
         try await group.next()
       }
     } catch {
@@ -100,12 +104,16 @@ package struct ProverService: Service {
   }
 
   /// Keeps the bids in the book until the service is stopped, and then leaves in good order.
-  private func bid() async throws {
+  private func bid(_ slices: SliceCache) async throws {
     var bids: [BidID] = []
+    // In time to be leased: what is opened at a lease is opened out of the lease's own time.
+    logger.info("preparing the slices of all models")
+    await prepare(slices)
     if try await coolDown() {
       bids = try await placeBids()
       onReady(bids)
     }
+    while await pause(Self.lookInterval) { await prepare(slices) }
     guard (try? await gracefulShutdown()) != nil else { return }
     logger.info("withdrawing what it bids")
     do {
@@ -115,21 +123,31 @@ package struct ProverService: Service {
     }
   }
 
+  /// Until the service is stopped at most.
+  private func prepare(_ slices: SliceCache) async {
+    do {
+      try await cancelWhenGracefulShutdown { try await slices.prepare() }
+    } catch let error where !(error is CancellationError) {
+      logger.warning("could not ask what to prepare: \(error)")
+    } catch {}
+  }
+
+  /// False where the service was stopped before it was over.
+  private func pause(_ duration: Duration) async -> Bool {
+    (try? await cancelWhenGracefulShutdown { try await Task.sleep(for: duration) }) != nil
+  }
+
   /// Waits until the key may place bids. False where it was stopped before.
   private func coolDown() async throws -> Bool {
-    while true {
+    while !Task.isShuttingDownGracefully {
       let report = try await client.stake(of: key.publicKey)
       guard let until = report.isCoolingUntil else { return true }
       onCoolDown(until)
-      do {
-        try await cancelWhenGracefulShutdown {
-          try await Task.sleep(
-            for: .milliseconds(until.milliseconds - report.tick.milliseconds))
-        }
-      } catch is CancellationError {
+      guard await pause(.milliseconds(until.milliseconds - report.tick.milliseconds)) else {
         return false
       }
     }
+    return false
   }
 
   /// Throws at the first question that a broker leaves open: one that is gone gives no leases
@@ -196,7 +214,7 @@ package struct ProverService: Service {
 
   /// Asks for work at every notice and once a second, and works each lease once.
   private func serve(_ worker: LeaseWorker) async {
-    let (working, revealing) = (LeaseProgress(), LeaseProgress())
+    let (preparing, working, revealing) = (LeaseProgress(), LeaseProgress(), LeaseProgress())
     await withDiscardingTaskGroup { group in
       for await _ in client.wakes(every: .seconds(1)) {
         if Task.isCancelled { break }
@@ -207,8 +225,13 @@ package struct ProverService: Service {
           logger.warning("could not ask for work: \(error)")
           continue
         }
-        working.keep(Set(items.map(\.terms.id)))
-        revealing.keep(Set(items.map(\.terms.id)))
+        for progress in [preparing, working, revealing] {
+          progress.keep(Set(items.map(\.terms.id)))
+        }
+        for item in items where item.state == .leased {
+          guard preparing.start(item.terms.id) != nil else { continue }
+          group.addTask { await attempt(item, preparing) { try await worker.prepare(item) } }
+        }
         for item in items where item.state == .begun || item.state == .committed {
           guard let failures = working.start(item.terms.id) else { continue }
           group.addTask {

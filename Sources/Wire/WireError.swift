@@ -13,7 +13,7 @@ package enum WireError: CodedError, Equatable {
   case uploadStalled(offset: UInt64)
 
   /// Whether the same question may find its answer later.
-  var isPassing: Bool {
+  package var isPassing: Bool {
     switch self {
     case .deadlineExceeded, .tooMuchPending: true
     default: false

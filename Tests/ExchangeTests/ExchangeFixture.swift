@@ -221,17 +221,26 @@ final class Exchange {
     _ key: SigningKey, price: UInt64, capacity: UInt32 = 8, _ misbehaviour: Misbehaviour? = nil,
     on backends: [BackendID]? = nil
   ) async throws -> PublicKey {
-    let (bids, ready) = AsyncStream.makeStream(of: [BidID].self)
-    var offers: [ProverService.Offer] = []
+    var offered: [Backend] = []
     for id in backends ?? self.backends {
-      let backend = try await SharedBackend.served(id).backend
-      offers.append(ProverService.Offer(backend, at: Price(ticks: price)))
+      offered.append(try await SharedBackend.served(id).backend)
     }
+    return try await prover(
+      key, price: price, capacity: capacity, misbehaviour, with: offered, logger: quiet)
+  }
+
+  @discardableResult
+  func prover(
+    _ key: SigningKey, price: UInt64, capacity: UInt32 = 8, _ misbehaviour: Misbehaviour? = nil,
+    with backends: [Backend], logger: Logger
+  ) async throws -> PublicKey {
+    let (bids, ready) = AsyncStream.makeStream(of: [BidID].self)
     let service = ProverService(
       configuration: ProverService.Configuration(
         capacity: capacity, bond: Amount(microcredits: UInt64(Self.bond)),
         misbehaviour: misbehaviour),
-      offers: offers, client: client(key), key: key, logger: quiet
+      offers: backends.map { ProverService.Offer($0, at: Price(ticks: price)) },
+      client: client(key), key: key, logger: logger
     ) { ready.yield($0) }
     let running = RunningService(service) { ready.finish() }
     provers.append(running)
@@ -308,6 +317,11 @@ enum SharedBackend {
     return try await open(.reexec, of: plugin).backend
   }
 
+  /// A prover's own backend of the id `fault`, with a fault of `Fixtures/fault.c`.
+  static func faulty(_ name: String) async throws -> Backend {
+    try await open(fault, of: try compileFault(name)).backend
+  }
+
   private static func open(_ id: BackendID, of plugin: String) async throws -> ServedBackend {
     let digest = Digest.of([UInt8](try Data(contentsOf: URL(filePath: plugin))))
     let backend = try await Backend(
@@ -356,5 +370,40 @@ struct Seeded: RandomNumberGenerator {
     mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
     mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
     return mixed ^ (mixed >> 31)
+  }
+}
+
+/// What a party logs.
+final class Said: Sendable {
+  private let lines = Mutex<[String]>([])
+
+  var logger: Logger {
+    var logger = Logger(label: "exchange-tests") { _ in Handler(said: self) }
+    logger.logLevel = .debug
+    return logger
+  }
+
+  func count(of text: String) -> Int {
+    lines.withLock { $0.count { $0.contains(text) } }
+  }
+
+  /// Returns once a line holds the text.
+  func awaitLine(_ text: String) async throws {
+    try await within(.seconds(60)) {
+      while self.count(of: text) == 0 { try await Task.sleep(for: .milliseconds(5)) }
+    }
+  }
+
+  private struct Handler: LogHandler {
+    let said: Said
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.debug
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+      get { metadata[key] }
+      set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { said.lines.withLock { $0.append("\(event.message)") } }
   }
 }

@@ -183,11 +183,6 @@ extension ExchangeTests.ProvenSliceTests {
     try await Exchange.run(backends: [SharedBackend.fault, .reexec]) { exchange in
       try await exchange.publish(model)
       let prover = try await exchange.prover(price: 1_000)
-      let requester = try await exchange.party()
-      let client = exchange.client(requester)
-      let session = RequestSession(client: client, key: requester)
-      var order = RequestSession.Order()
-      (order.proving, order.backend) = (.slices(["rectify"]), SharedBackend.fault)
       // The broker's process has been right before; the prover's own, which proves, has not.
       let slice = model.manifest.slices[0]
       let backend = try await SharedBackend.served(SharedBackend.fault).backend
@@ -199,19 +194,7 @@ extension ExchangeTests.ProvenSliceTests {
         key: try await backend.compile(bundle).verifier, boundaries: bundle.boundaries)
       let tensor = [UInt8](repeating: 3, count: 16)
       _ = await verifier.verify(inputs: [tensor], outputs: [tensor], proof: [], context: .zero)
-      // Of positive integers the Relu is the copy that the backend makes.
-      let performed = try await session.submit(
-        model: model.manifest.id, manifest: model.manifest,
-        inputs: [tensor], order: order)
-      let lease = try await within(.seconds(60)) {
-        while true {
-          let report = try await client.report(on: performed.envelope.digest)
-          if let lease = report.leases.first(where: { $0.terms.slice == 0 && $0.state.isFinal }) {
-            return lease
-          }
-          try await Task.sleep(for: .milliseconds(20))
-        }
-      }
+      let lease = try await exchange.provenByFault(model)
       #expect(lease.state == .released)
       #expect(lease.isReexecuted)
       #expect(await exchange.balances()[.burned] ?? 0 == 0)

@@ -21,6 +21,9 @@ static bourse_status compile(
     const bourse_backend *b, const bourse_call *c, const bourse_compile *a, const bourse_sink *p,
     const bourse_sink *v) {
   (void)b, (void)c, (void)v;
+#ifdef FAULT_COMPILES_SLOWLY
+  usleep(2500 * 1000);
+#endif
   /* The prover key is the options as they came. */
   p->write(p, (const uint8_t *)a->options, strlen(a->options));
 #ifdef FAULT_TEN_GIGABYTES
