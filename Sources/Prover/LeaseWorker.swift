@@ -12,9 +12,13 @@ struct LeaseWorker: Sendable {
   let slices: SliceCache
   let key: SigningKey
   let network: NetworkID
+  let clock: BrokerClock
   let misbehaviour: Misbehaviour?
   let logger: Logger
 
+  /// A proof is given up so long before its deadline, or a tenth of what is left until then: the
+  /// exchange must still be told that there is none, since a lease that is late costs stake.
+  private static let provingMargin = Duration.seconds(5)
   /// Failures to prove an output after which the exchange is told that it cannot be proven.
   private static let provingFailures = 3
 
@@ -44,7 +48,9 @@ struct LeaseWorker: Sendable {
     }
     let outputs: [[UInt8]]
     do {
-      outputs = try await slice.executor.execute(inputs)
+      // Later they are worth nothing, and other leases wait.
+      outputs = try await slice.executor.execute(
+        inputs, within: clock.instant(of: item.deadline) - .now)
     } catch BackendError.refused(.rangeFault, _) where item.state == .begun {
       logger.notice("lease \(item.terms.id): the program faults on its inputs; reporting that")
       try await client.perform(.reportRangeFault(item.terms.id), signedBy: key)
@@ -72,7 +78,10 @@ struct LeaseWorker: Sendable {
     }
     do {
       try await submitReceipt(item, slice, inputs: inputs, outputs: outputs, digests: digests)
-    } catch let error as BackendError where failures + 1 >= Self.provingFailures {
+    } catch let error as BackendError {
+      // At its deadline another attempt would be late.
+      let isLast = failures + 1 >= Self.provingFailures || error.isDeadlineExceeded
+      guard isLast else { throw error }
       logger.error("lease \(item.terms.id): no proof after \(failures + 1) attempts: \(error)")
       try await client.perform(.declareUnprovable(item.terms.id), signedBy: key)
     }
@@ -117,10 +126,13 @@ struct LeaseWorker: Sendable {
       prover: key.publicKey)
     // What is attested has the prover's word and stake behind it, and no proof.
     let isAttested = item.terms.assurance.assurance == .attested
-    var proof =
-      isAttested
-      ? []
-      : try await slice.prover.prove(inputs: inputs, outputs: outputs, context: statement.digest)
+    var proof: [UInt8] = []
+    var end = ContinuousClock.now
+    if !isAttested {
+      end = try await endOfProving(item)
+      proof = try await slice.prover.prove(
+        inputs: inputs, outputs: outputs, context: statement.digest, within: end - .now)
+    }
     if misbehaviour == .badProof {
       logger.warning("misbehaving: flipping a bit of the proof of lease \(item.terms.id)")
       proof = flippingBit(of: proof)
@@ -128,7 +140,8 @@ struct LeaseWorker: Sendable {
     if misbehaviour == nil, !isAttested {
       // A wrong proof costs the stake, so a prover looks at its own first.
       let own = try await slices.verifier(of: item.terms, slice).verify(
-        inputs: inputs, outputs: outputs, proof: proof, context: statement.digest)
+        inputs: inputs, outputs: outputs, proof: proof, context: statement.digest,
+        within: end - .now)
       guard own.verdict == .valid else {
         logger.error("lease \(item.terms.id): own proof is \(own.verdict): \(own.reason)")
         try await client.perform(.declareUnprovable(item.terms.id), signedBy: key)
@@ -147,6 +160,18 @@ struct LeaseWorker: Sendable {
     }
     try await client.perform(.submitBatch(batch), signedBy: key)
     logger.info("lease \(item.terms.id): submitted its receipt")
+  }
+
+  /// When its proof has to be made and found good.
+  private func endOfProving(_ item: WorkItem) async throws -> ContinuousClock.Instant {
+    var deadline = item.deadline
+    if item.state == .begun {
+      // Its commitment has set another since.
+      let items = try await client.work()
+      deadline = items.first { $0.terms.id == item.terms.id }?.deadline ?? deadline
+    }
+    let end = clock.instant(of: deadline)
+    return end - min(Self.provingMargin, (end - .now) / 10)
   }
 
   /// Flips a bit in the middle; of nothing it makes one byte.

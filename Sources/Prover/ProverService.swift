@@ -75,7 +75,7 @@ package struct ProverService: Service {
   }
 
   package func run() async throws {
-    try await client.connect()
+    let clock = BrokerClock(try await client.connect().tick)
     if let misbehaviour = configuration.misbehaviour {
       logger.warning("THIS PROVER CHEATS ON PURPOSE (\(misbehaviour.rawValue)): it will lose stake")
     }
@@ -85,7 +85,7 @@ package struct ProverService: Service {
       logger: logger)
     let worker = LeaseWorker(
       client: client, slices: slices, key: key, network: client.card.network,
-      misbehaviour: configuration.misbehaviour, logger: logger)
+      clock: clock, misbehaviour: configuration.misbehaviour, logger: logger)
     var failure: (any Error)?
     do {
       try await withThrowingTaskGroup(of: Void.self) { group in

@@ -140,9 +140,10 @@ package final class Backend: Sendable {
   }
 
   func perform(
-    _ request: HostRequest, in session: SessionSource
+    _ request: HostRequest, in session: SessionSource, within limit: Duration? = nil
   ) async throws -> HostReply {
-    try await worker.perform(request, session: session)
+    try await worker.perform(
+      request, session: session, within: limit.map { CallLimit($0) } ?? .none)
   }
 
   func measure(
@@ -177,8 +178,14 @@ package final class ProverSession: Sendable {
 
   /// Raw little-endian bytes in, and out, one array per boundary tensor. A range fault of the
   /// semantics is `BackendError.refused(.rangeFault, ...)`: a result that anyone can reproduce.
-  package func execute(_ inputs: [[UInt8]]) async throws -> [[UInt8]] {
-    let reply = try await backend.perform(.execute(source.id, inputs: inputs), in: source)
+  ///
+  /// - Parameter limit: After which the caller has no use for the outputs, whatever the call waited
+  ///   for; a process that is still at it then is killed. The backend's own limit holds as well.
+  package func execute(
+    _ inputs: [[UInt8]], within limit: Duration? = nil
+  ) async throws -> [[UInt8]] {
+    let reply = try await backend.perform(
+      .execute(source.id, inputs: inputs), in: source, within: limit)
     guard case .executed(let outputs) = reply else { throw backend.failure(reply, .execute) }
     guard outputs.count == source.boundaries.outputs.count,
       zip(outputs, source.boundaries.outputs).allSatisfy({ $0.count == $1.byteCount })
@@ -189,11 +196,14 @@ package final class ProverSession: Sendable {
   }
 
   /// A proof that the inputs give the outputs, bound to the statement's digest.
+  ///
+  /// - Parameter limit: As of `execute`.
   package func prove(
-    inputs: [[UInt8]], outputs: [[UInt8]], context: Digest
+    inputs: [[UInt8]], outputs: [[UInt8]], context: Digest, within limit: Duration? = nil
   ) async throws -> [UInt8] {
     let inference = Inference(inputs: inputs, outputs: outputs, context: context)
-    let reply = try await backend.perform(.prove(source.id, inference), in: source)
+    let reply = try await backend.perform(
+      .prove(source.id, inference), in: source, within: limit)
     guard case .proved(let proof) = reply else { throw backend.failure(reply, .prove) }
     return proof
   }
@@ -220,11 +230,14 @@ package final class VerifierSession: Sendable {
   deinit { backend.close(source) }
 
   /// Whatever goes wrong on this side, or in the plugin, is `inconclusive`.
+  ///
+  /// - Parameter limit: As of `ProverSession.execute`.
   package func verify(
-    inputs: [[UInt8]], outputs: [[UInt8]], proof: [UInt8], context: Digest
+    inputs: [[UInt8]], outputs: [[UInt8]], proof: [UInt8], context: Digest,
+    within limit: Duration? = nil
   ) async -> Verification {
     let inference = Inference(inputs: inputs, outputs: outputs, context: context)
-    return await verify(.verify(source.id, inference, proof: proof))
+    return await verify(.verify(source.id, inference, proof: proof), within: limit)
   }
 
   /// One proof for all of the inferences, in their order.
@@ -232,11 +245,13 @@ package final class VerifierSession: Sendable {
     await verify(.verifyBatch(source.id, batch, proof: proof), batch: batch.count)
   }
 
-  private func verify(_ request: HostRequest, batch: Int? = nil) async -> Verification {
+  private func verify(
+    _ request: HostRequest, batch: Int? = nil, within limit: Duration? = nil
+  ) async -> Verification {
     do {
       if let batch { try backend.requireBatch(batch) }
       let operation = request.operation ?? .verify
-      let reply = try await backend.perform(request, in: source)
+      let reply = try await backend.perform(request, in: source, within: limit)
       guard case .verified(let code, let diagnostic) = reply else {
         throw backend.failure(reply, operation)
       }

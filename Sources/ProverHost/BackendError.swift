@@ -66,6 +66,10 @@ package enum BackendError: CodedError, Equatable {
   /// The backend does not offer `bourse.batch/1`.
   case batchesUnsupported(BackendID)
 
+  package var isDeadlineExceeded: Bool {
+    if case .deadlineExceeded = self { true } else { false }
+  }
+
   package var code: String {
     switch self {
     case .hostUnavailable: "prover-host-unavailable"
@@ -91,7 +95,7 @@ package enum BackendError: CodedError, Equatable {
     case .crashed(let operation, let how):
       "The backend died in '\(operation)' (\(how)); its job was not done, and it is started again when it is next called."
     case .deadlineExceeded(let operation, let milliseconds):
-      "The backend was killed because '\(operation)' took more than \(milliseconds) ms; allow more time or give it a smaller slice."
+      "The backend did not end '\(operation)' within the \(milliseconds) ms it had, and is killed where it still is at it; allow more time or give it a smaller slice."
     case .cancelled(let operation):
       "'\(operation)' was cancelled by its caller."
     case .malformedAnswer(let operation, let what):

@@ -12,6 +12,26 @@ struct SessionSource: Sendable {
   let boundaries: Boundaries
 }
 
+/// When a caller has no more use for the answer.
+struct CallLimit: Sendable {
+  static let none = CallLimit(milliseconds: .max, end: .max)
+
+  /// From its call on, in the queue too.
+  let milliseconds: Int
+  /// On the clock of `FrameSocket.now`.
+  let end: UInt64
+
+  private init(milliseconds: Int, end: UInt64) {
+    (self.milliseconds, self.end) = (milliseconds, end)
+  }
+
+  init(_ duration: Duration) {
+    let (end, isNever) = FrameSocket.now().addingReportingOverflow(duration.nanoseconds)
+    self.init(
+      milliseconds: Int(clamping: duration.nanoseconds / 1_000_000), end: isNever ? .max : end)
+  }
+}
+
 /// What a call took as the thread that reads the host process sees it, so that nothing which waits
 /// for a thread of Swift's pool counts.
 struct CallTimes: Sendable {
@@ -32,6 +52,7 @@ final class HostWorker: Sendable {
     let session: SessionSource?
     /// Nanoseconds that the host is at it before it is told to stop. Nil measures nothing.
     var stopAfter: UInt64? = nil
+    var limit = CallLimit.none
     let continuation: CheckedContinuation<HostReply, any Error>?
   }
 
@@ -108,11 +129,15 @@ final class HostWorker: Sendable {
 
   /// Sends the request to the host process, in the session where one is given, and gives the
   /// answer. Throws `BackendError`.
-  func perform(_ request: HostRequest?, session: SessionSource? = nil) async throws -> HostReply {
+  func perform(
+    _ request: HostRequest?, session: SessionSource? = nil, within limit: CallLimit = .none
+  ) async throws -> HostReply {
     let id = newID()
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
-        enqueue(Job(id: id, request: request, session: session, continuation: continuation))
+        enqueue(
+          Job(
+            id: id, request: request, session: session, limit: limit, continuation: continuation))
       }
     } onCancel: {
       state.withLock { _ = $0.cancelled.insert(id) }
@@ -221,6 +246,10 @@ final class HostWorker: Sendable {
 
   private func perform(_ job: Job, on host: inout Host?) throws(BackendError) -> HostReply {
     if isCancelled(job) { throw .cancelled(job.request?.operation ?? .open) }
+    if FrameSocket.now() >= job.limit.end {
+      throw .deadlineExceeded(
+        job.request?.operation ?? .open, milliseconds: job.limit.milliseconds)
+    }
     if case .closeSession(let session)? = job.request, host?.sessions.remove(session) == nil {
       return .done
     }
@@ -301,8 +330,11 @@ final class HostWorker: Sendable {
     told: inout UInt64?
   ) throws(BackendError) -> HostReply {
     let operation = request.operation ?? .open
-    let milliseconds = configuration.milliseconds(for: operation)
+    var milliseconds = configuration.milliseconds(for: operation)
     var deadline = FrameSocket.now() + UInt64(milliseconds) * 1_000_000
+    if job.limit.end < deadline {
+      (deadline, milliseconds) = (job.limit.end, job.limit.milliseconds)
+    }
     var notes = 0
     do {
       do {

@@ -35,9 +35,12 @@ extension ProverSession {
 }
 
 extension Duration {
-  /// Whole ones; 0 where it is negative.
-  fileprivate var nanoseconds: UInt64 {
+  /// Whole ones; 0 where it is negative, and the most there are where it is above them.
+  var nanoseconds: UInt64 {
     let (seconds, attoseconds) = components
-    return UInt64(clamping: seconds) * 1_000_000_000 + UInt64(clamping: attoseconds / 1_000_000_000)
+    let (whole, isAbove) = UInt64(clamping: seconds).multipliedReportingOverflow(by: 1_000_000_000)
+    let (sum, isMore) = whole.addingReportingOverflow(
+      UInt64(clamping: attoseconds / 1_000_000_000))
+    return isAbove || isMore ? .max : sum
   }
 }

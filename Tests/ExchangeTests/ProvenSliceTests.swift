@@ -203,6 +203,31 @@ extension ExchangeTests.ProvenSliceTests {
     }
   }
 
+  @Test func proofsThatHangAreGivenUpInTimeAndCostNoStake() async throws {
+    let model = try SampleModel.rectifierAndSoftmax()
+    var parameters = Parameters()
+    parameters.proveWindow = 4_000
+    try await Exchange.run(parameters, backends: [SharedBackend.fault, .reexec]) { exchange in
+      try await exchange.publish(model)
+      let said = Said()
+      let backends = [
+        try await SharedBackend.faulty("HANGS_IN_PROVE"),
+        try await SharedBackend.served(.reexec).backend,
+      ]
+      try await exchange.prover(
+        try await exchange.party(), price: 1_000, with: backends, logger: said.logger)
+      // The second is worked as if the first had not been.
+      for count in 1...2 {
+        let lease = try await exchange.provenByFault(model)
+        #expect(lease.state == .released)
+        #expect(lease.isReexecuted)
+        #expect(said.count(of: "no proof after 1 attempts") == count)
+      }
+      #expect(try await exchange.faults().isEmpty)
+      #expect(await exchange.balances()[.burned] ?? 0 == 0)
+    }
+  }
+
   @Test func policyIsReadAsItIsWrittenAndChoosesAsItSays() throws {
     let manifest = try SampleModel.mlp.get().manifest
     for text in ["all", "none", "top:2", "critical:1", "slice-0,slice-2"] {

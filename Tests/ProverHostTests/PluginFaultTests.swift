@@ -119,6 +119,43 @@ import Testing
     #expect(verification.verdict == .valid)
   }
 
+  @Test func proofThatHangsIsKilledAtItsCallersLimitAndTheNextCallIsServed() async throws {
+    let configuration = try Fixtures.fault("HANGS_IN_PROVE")
+    defer { unlink(configuration.plugin) }
+    let backend = try await Backend(configuration)
+    let prover = try await backend.openProver(key: [], boundaries: boundaries)
+    for limit in [300, 0] {
+      let error = await #expect(throws: BackendError.self) {
+        try await prover.prove(
+          inputs: [tensor], outputs: [tensor], context: context, within: .milliseconds(limit))
+      }
+      #expect(error == .deadlineExceeded(.prove, milliseconds: limit))
+    }
+    #expect(try await prover.execute([tensor], within: .seconds(60)) == [tensor])
+  }
+
+  @Test func limitOfACallRunsWhileItWaitsForOneThatHangs() async throws {
+    let configuration = try Fixtures.fault("HANGS_IN_PROVE")
+    defer { unlink(configuration.plugin) }
+    let backend = try await Backend(configuration)
+    let prover = try await backend.openProver(key: [], boundaries: boundaries)
+    let (input, context) = (tensor, context)
+    let start = ContinuousClock.now
+    let calls = (0..<20).map { _ in
+      Task {
+        try await prover.prove(
+          inputs: [input], outputs: [input], context: context, within: .seconds(2))
+      }
+    }
+    for call in calls {
+      await #expect(throws: BackendError.deadlineExceeded(.prove, milliseconds: 2_000)) {
+        try await call.value
+      }
+    }
+    #expect(ContinuousClock.now - start < .seconds(30), "one after the other they would take 40")
+    #expect(try await prover.execute([tensor]) == [tensor])
+  }
+
   @Test func batchesKeepTheirOrderAndTheirContexts() async throws {
     let configuration = try Fixtures.fault("NONE")
     defer { unlink(configuration.plugin) }

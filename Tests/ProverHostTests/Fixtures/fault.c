@@ -83,6 +83,9 @@ static bourse_status prove(
     bourse_session *s, const bourse_call *c, const bourse_inference *i, const uint8_t *context,
     const bourse_sink *proof) {
   (void)s, (void)c, (void)i, (void)context, (void)proof;
+#ifdef FAULT_HANGS_IN_PROVE
+  for (;;) pause();
+#endif
 #ifdef POLLS
   static int proofs;
   proofs++;
