@@ -45,8 +45,6 @@ package struct ProverService: Service {
   private static let finishingLimit = Duration.seconds(30)
   /// After this long without an answer a stop takes the broker for gone.
   private static let silenceLimit = Duration.seconds(2)
-  /// Between two looks at what has changed that nobody tells of.
-  private static let lookInterval = Duration.seconds(2)
 
   private let configuration: Configuration
   private let offers: [Offer]
@@ -58,7 +56,7 @@ package struct ProverService: Service {
 
   /// - Parameters:
   ///   - offers: One bid each.
-  ///   - onReady: Called once the bids rest in the book, in the order of the offers.
+  ///   - onReady: Called whenever the bids rest in the book, in the order of the offers.
   ///   - onCoolDown: Called where they have to wait, after a slash, with the tick until which.
   package init(
     configuration: Configuration, offers: [Offer], client: WireClient, key: SigningKey,
@@ -86,13 +84,16 @@ package struct ProverService: Service {
     let worker = LeaseWorker(
       client: client, slices: slices, key: key, network: client.card.network,
       clock: clock, misbehaviour: configuration.misbehaviour, logger: logger)
+    let keeper = BidKeeper(
+      configuration: configuration, offers: offers, client: client, key: key, slices: slices,
+      clock: clock, logger: logger, onReady: onReady, onCoolDown: onCoolDown)
     var failure: (any Error)?
     do {
       try await withThrowingTaskGroup(of: Void.self) { group in
         defer { group.cancelAll() }
         // Leases of an earlier run do not wait for the bids.
         group.addTask { await serve(worker) }
-        group.addTask { try await bid(slices) }
+        group.addTask { try await bid(keeper) }
         try await group.next()
       }
     } catch {
@@ -104,16 +105,8 @@ package struct ProverService: Service {
   }
 
   /// Keeps the bids in the book until the service is stopped, and then leaves in good order.
-  private func bid(_ slices: SliceCache) async throws {
-    var bids: [BidID] = []
-    // In time to be leased: what is opened at a lease is opened out of the lease's own time.
-    logger.info("preparing the slices of all models")
-    await prepare(slices)
-    if try await coolDown() {
-      bids = try await placeBids()
-      onReady(bids)
-    }
-    while await pause(Self.lookInterval) { await prepare(slices) }
+  private func bid(_ keeper: BidKeeper) async throws {
+    let bids = try await keeper.keep()
     guard (try? await gracefulShutdown()) != nil else { return }
     logger.info("withdrawing what it bids")
     do {
@@ -121,33 +114,6 @@ package struct ProverService: Service {
     } catch {
       logger.warning("the broker does not answer (\(error)); leaving without it")
     }
-  }
-
-  /// Until the service is stopped at most.
-  private func prepare(_ slices: SliceCache) async {
-    do {
-      try await cancelWhenGracefulShutdown { try await slices.prepare() }
-    } catch let error where !(error is CancellationError) {
-      logger.warning("could not ask what to prepare: \(error)")
-    } catch {}
-  }
-
-  /// False where the service was stopped before it was over.
-  private func pause(_ duration: Duration) async -> Bool {
-    (try? await cancelWhenGracefulShutdown { try await Task.sleep(for: duration) }) != nil
-  }
-
-  /// Waits until the key may place bids. False where it was stopped before.
-  private func coolDown() async throws -> Bool {
-    while !Task.isShuttingDownGracefully {
-      let report = try await client.stake(of: key.publicKey)
-      guard let until = report.isCoolingUntil else { return true }
-      onCoolDown(until)
-      guard await pause(.milliseconds(until.milliseconds - report.tick.milliseconds)) else {
-        return false
-      }
-    }
-    return false
   }
 
   /// Throws at the first question that a broker leaves open: one that is gone gives no leases
@@ -192,24 +158,6 @@ package struct ProverService: Service {
     let missing = Amount(microcredits: configuration.bond.microcredits - bonded)
     try await client.perform(.bond(amount: missing), signedBy: key)
     logger.info("bonded \(missing) micro-credits")
-  }
-
-  /// Replaces whatever an earlier run left in the books.
-  private func placeBids() async throws -> [BidID] {
-    for stale in try await client.bids(of: key.publicKey) {
-      _ = try? await client.perform(.cancelBid(stale.id), signedBy: key)
-    }
-    var bids: [BidID] = []
-    for offer in offers {
-      let terms = BidTerms(
-        backend: offer.backend.descriptor.id, scope: .any, price: offer.price,
-        capacity: configuration.capacity, largestSlice: configuration.largestSlice)
-      let placed = try await client.perform(.placeBid(terms), signedBy: key)
-      bids.append(placed.envelope.digest)
-      logger.info(
-        "bid \(placed.envelope.digest.short) on \(terms.backend) rests at \(offer.price)")
-    }
-    return bids
   }
 
   /// Asks for work at every notice and once a second, and works each lease once.
