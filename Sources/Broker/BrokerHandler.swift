@@ -134,6 +134,11 @@ struct BrokerHandler: WireHandler {
     logger.debug("\(peer.identity?.short ?? "-") said hello")
   }
 
+  func knows(_ identity: PublicKey) async -> Bool {
+    if desk.options.verifiers.contains(identity) { return true }
+    return await sequencer.read { $0.hasAccount(identity) }
+  }
+
   /// Evidence says itself which lease it is about, so who may read it needs no list.
   private func mayReadEvidence(_ digest: Digest, _ reader: PublicKey?) async -> Bool {
     guard let size = try? await blobs.byteCount(of: digest), size <= Evidence.byteLimit,

@@ -32,10 +32,13 @@ package protocol WireHandler: Sendable {
   ) async -> Result<BlobChunk, WireRefusal>
   func query(_ bytes: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal>
   func helloAccepted(_ peer: Peer) async
+  /// Whether the key is one of the exchange's own or has an account: strangers make way for it.
+  func knows(_ identity: PublicKey) async -> Bool
 }
 
 /// Bounds of a `WireServer`. Bytes in flight count a message and the largest answer it may bring.
 package struct WireLimits: Sendable {
+  /// Where there are as many, the stranger that has been silent the longest makes way for the next.
   package var peers = 1024
   package var requestsPerPeer = 64
   package var bytesPerPeer = 32 << 20

@@ -263,6 +263,10 @@ extension WireServer {
     if let known = await identify(route, peer, as: hello?.identity) {
       await handler.helloAccepted(known)
     }
+    // At every hello: an account may have been opened since the last.
+    if let identity = hello?.identity {
+      await tell(route, peer, isStranger: !(await handler.knows(identity)))
+    }
     return .welcome(
       BrokerInformation(
         network: network, brokerKey: brokerKey, operatorKey: operatorKey, tick: now))
@@ -278,6 +282,12 @@ extension WireServer {
       connection: peer.connection, curveKey: peer.curveKey, identity: identity)
     routesOfIdentity[identity, default: []].insert(route)
     return connection.peer
+  }
+
+  private func tell(_ route: [UInt8], _ peer: Peer, isStranger: Bool) {
+    guard let connection = connections[route], connection.peer.connection == peer.connection
+    else { return }
+    connection.isStranger = isStranger
   }
 
   /// Answers that come together are sent together: the first brings the poll thread, which sends
@@ -317,6 +327,8 @@ extension WireServer {
     var peer: Peer
     let userID: String
     var lastHeard = ContinuousClock.now
+    /// Until it has said hello as somebody whom the handler knows.
+    var isStranger = true
     /// Correlation id to charged bytes.
     var inFlight: [UInt64: Int] = [:]
     var bytesInFlight = 0
@@ -326,8 +338,8 @@ extension WireServer {
     init(peer: Peer, userID: String) { (self.peer, self.userID) = (peer, userID) }
   }
 
-  /// Nil where there are as many as allowed. A routing id that comes back under another CURVE key
-  /// is another connection: it inherits nothing.
+  /// Nil where there are as many as allowed, and none is a stranger. A routing id that comes back
+  /// under another CURVE key is another connection: it inherits nothing.
   private func connection(_ route: [UInt8], userID: String) -> Connection? {
     if let known = connections[route] {
       if known.userID == userID {
@@ -336,9 +348,13 @@ extension WireServer {
       }
       forget(route)
     }
-    guard connections.count < limits.peers,
-      let curveKey = Hexadecimal.bytes(userID).flatMap({ Bytes32($0) })
-    else { return nil }
+    guard let curveKey = Hexadecimal.bytes(userID).flatMap({ Bytes32($0) }) else { return nil }
+    if connections.count >= limits.peers {
+      let strangers = connections.filter { $0.value.isStranger }
+      guard let longest = strangers.min(by: { $0.value.lastHeard < $1.value.lastHeard })
+      else { return nil }
+      forget(longest.key)
+    }
     connectionCount += 1
     let peer = Peer(connection: connectionCount, curveKey: curveKey, identity: nil)
     let connection = Connection(peer: peer, userID: userID)

@@ -70,6 +70,8 @@ final class JournalBroker: WireHandler {
 
   init(_ journal: FakeJournal) { state = Mutex(State(journal: journal)) }
 
+  func knows(_ identity: PublicKey) async -> Bool { true }
+
   func query(_ bytes: [UInt8], from peer: Peer) async -> Result<[UInt8], WireRefusal> {
     state.withLock { state in
       state.queries += 1

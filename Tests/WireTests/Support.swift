@@ -25,9 +25,12 @@ final class MemoryBroker: WireHandler {
   let state = Mutex(State())
   let holdsQueries: Bool
   let signer: SigningKey
+  let accounts: Set<PublicKey>
 
-  init(holdsQueries: Bool = false, signer: SigningKey = brokerKey) {
-    (self.holdsQueries, self.signer) = (holdsQueries, signer)
+  init(
+    holdsQueries: Bool = false, signer: SigningKey = brokerKey, accounts: Set<PublicKey> = []
+  ) {
+    (self.holdsQueries, self.signer, self.accounts) = (holdsQueries, signer, accounts)
   }
 
   func take(_ commands: [CommandDelivery]) {
@@ -97,6 +100,8 @@ final class MemoryBroker: WireHandler {
   }
 
   func helloAccepted(_ peer: Peer) async { state.withLock { $0.greeted.append(peer) } }
+
+  func knows(_ identity: PublicKey) async -> Bool { accounts.contains(identity) }
 
   func releaseQueries() {
     let waiting = state.withLock { state in

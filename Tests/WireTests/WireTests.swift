@@ -296,6 +296,53 @@ import Testing
     await server.shutdown()
   }
 
+  @Test func strangersMakeWayForWhomeverComesAndNeverTakeThePlaceOfAnAccount() async throws {
+    let key = SigningKey.random()
+    var limits = WireLimits()
+    limits.peers = 3
+    let server = server(MemoryBroker(accounts: [key.publicKey]), limits: limits)
+    let card = try await server.start()
+    var strangers = (0..<3).map { _ in client(card) }
+    for stranger in strangers { try await stranger.connect() }
+    let known = client(card, key)
+    try await known.connect()
+    var notices = known.notices().makeAsyncIterator()
+    #expect(await server.peerCount == 3)
+    for _ in 0..<4 {
+      let stranger = client(card)
+      try await stranger.connect()
+      strangers.append(stranger)
+      #expect(await server.peerCount == 3)
+    }
+    await server.notify(key.publicKey, .work)
+    #expect(await notices.next() == .work)
+    // Whoever had to make way is served all the same, in the place of another.
+    for stranger in strangers { #expect(try await stranger.ask([5]).first == 5) }
+    await server.notify(key.publicKey, .work)
+    #expect(await notices.next() == .work)
+    await server.shutdown()
+  }
+
+  @Test func refusesAStrangerWhereEveryPlaceIsThatOfAnAccount() async throws {
+    let key = SigningKey.random()
+    var limits = WireLimits()
+    limits.peers = 1
+    let server = server(MemoryBroker(accounts: [key.publicKey]), limits: limits)
+    let card = try await server.start()
+    let known = client(card, key)
+    try await known.connect()
+    let peer = RawPeer()
+    try await peer.connect(card)
+    let answer = await peer.exchange([ClientMessage.query([1]).frame(correlation: 1)])
+    guard case .refused(let refusal) = answer else {
+      Issue.record("the stranger was not refused")
+      return
+    }
+    #expect(refusal.code == "overloaded")
+    #expect(try await known.ask([5]).first == 5)
+    await server.shutdown()
+  }
+
   @Test func writesAndReadsItsCardAndRefusesOthers() throws {
     let card = BrokerCard(
       network: network, endpoint: "tcp://127.0.0.1:7400", curveKey: CurveKeyPair.random().publicKey,
