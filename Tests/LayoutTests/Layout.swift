@@ -37,6 +37,7 @@ enum Layout {
   ]
   static let impure: Set = [
     "Foundation", "FoundationEssentials", "Dispatch", "Glibc", "Musl", "Darwin", "GRDB",
+    "GRDBSQLite",
   ]
 
   /// The one door to each library.
@@ -48,6 +49,7 @@ enum Layout {
     "CFixedPoint": ["FixedPoint"],
     "BoursePlugin": ["plugin reexec", "plugin sumcheck"],
     "GRDB": ["Journal"],
+    "GRDBSQLite": ["Journal"],
     "SwiftProtobuf": ["ModelGraph"],
     "ArgumentParser": ["bourse"],
   ]

@@ -164,6 +164,25 @@ struct HostileBytesTests {
     }
   }
 
+  /// An id is a place in the list: leases that are out of order would answer for one another.
+  @Test func refusesLeasesThatAreNotInTheirPlaces() throws {
+    var f = MarketFixture()
+    _ = f.bid(F.paula, at: 50)
+    let request = f.request(f.terms())
+    let leases = try (0..<3).map { try #require(f.lease(request, $0)) }
+    func list(_ leases: [Lease]) -> [UInt8] {
+      var encoder = CanonicalEncoder()
+      encoder.append(leases)
+      return encoder.bytes
+    }
+    #expect(try LeaseList(canonicalBytes: list(leases)).map(\.id) == f.market.leases.map(\.id))
+    for other in [Array(leases.reversed()), Array(leases.dropFirst()), leases + [leases[0]]] {
+      #expect(throws: CanonicalError.self) { try LeaseList(canonicalBytes: list(other)) }
+    }
+    #expect(f.market.leases[LeaseID(ordinal: 0)] == nil)
+    #expect(f.market.leases[LeaseID(ordinal: .max)] == nil)
+  }
+
   /// A bug once: a command may cause more events than its outcome could be read back with.
   @Test func outcomeOfManyEventsCanBeReadBack() throws {
     let event = Event(.requestMatched(.zero))
