@@ -10,10 +10,8 @@ extension Market {
   ) throws(Refused) {
     guard !isPaused else { throw .paused }
     try check(terms.price, terms.capacity)
-    let prover = provers.index(forKey: author)
-    if let prover, case let until = provers.values[prover].coolingUntil, until > now {
-      throw .coolingDown(until: until)
-    }
+    let prover = provers[author] ?? Prover()
+    guard prover.coolingUntil <= now else { throw .coolingDown(until: prover.coolingUntil) }
     guard terms.expiry > now else { throw .invalidBid("it has expired already") }
     guard terms.largestSlice.units > 0 else { throw .invalidBid("its largest slice is 0 units") }
     switch terms.scope {
@@ -28,7 +26,7 @@ extension Market {
       throw .bondTooSmall(needed: parameters.minimumBond, bonded: bonded)
     }
     guard !book.holds(id) else { throw .duplicate }
-    guard prover.map({ provers.values[$0].openBids }) ?? 0 < Self.bidsPerProver else {
+    guard prover.openBids < Self.bidsPerProver else {
       throw .tooManyBids(limit: Self.bidsPerProver)
     }
     emit(.bidPlaced(id, prover: author, terms))
