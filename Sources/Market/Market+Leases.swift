@@ -99,26 +99,23 @@ extension Market {
     request.slices.allSatisfy { slice in slice.lease.flatMap { leases[$0]?.commitment } != nil }
   }
 
+  /// Whether an output stands over inputs that a replacement has changed since.
+  private func isStale(_ request: Request) -> Bool {
+    request.slices.indices.contains { slice in
+      guard let lease = currentLease(slice, of: request), lease.commitment != nil,
+        let inputs = inputs(of: slice, in: request)
+      else { return false }
+      return lease.inputs != inputs
+    }
+  }
+
   /// Withdraws an answer that a replacement's output contradicts, and gives one once every slice is
   /// committed over the outputs that stand now.
   private mutating func reviseAnswer(_ id: RequestID) {
     guard let request = requests[id], let manifest = models[request.terms.model] else { return }
-    switch request.state {
-    case .running: guard isCommitted(request) else { return }
-    case .answered: break
-    default: return
-    }
-    var isComplete = true
-    var isStale = false
-    for slice in request.slices.indices {
-      guard let lease = currentLease(slice, of: request), lease.commitment != nil,
-        let inputs = inputs(of: slice, in: request)
-      else {
-        isComplete = false
-        continue
-      }
-      if lease.inputs != inputs { isStale = true }
-    }
+    let isComplete = isCommitted(request)
+    guard request.state == .answered || (request.state == .running && isComplete) else { return }
+    let isStale = isStale(request)
     let answer = digests(manifest.outputs, in: request)
     if request.state == .answered, isStale || (answer != nil && answer != request.answer) {
       emit(.answerWithdrawn(id))
