@@ -141,18 +141,18 @@ import Testing
     let prover = try await backend.openProver(key: [], boundaries: boundaries)
     let (input, context) = (tensor, context)
     let start = ContinuousClock.now
-    let calls = (0..<20).map { _ in
+    let calls = (0..<40).map { _ in
       Task {
         try await prover.prove(
           inputs: [input], outputs: [input], context: context, within: .seconds(2))
       }
     }
     for call in calls {
-      await #expect(throws: BackendError.deadlineExceeded(.prove, milliseconds: 2_000)) {
-        try await call.value
-      }
+      // The one behind the first may be opening the next host when its own limit comes.
+      let error = await #expect(throws: BackendError.self) { try await call.value }
+      #expect(error?.code == "backend-deadline-exceeded")
     }
-    #expect(ContinuousClock.now - start < .seconds(30), "one after the other they would take 40")
+    #expect(ContinuousClock.now - start < .seconds(60), "one after the other they would take 80")
     #expect(try await prover.execute([tensor]) == [tensor])
   }
 
