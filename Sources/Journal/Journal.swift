@@ -211,13 +211,21 @@ package final class Journal {
     let commandDigest: Digest
     let hash: Digest
     let postings: [Posting]
-    let written: WrittenEntry
+    let command: [UInt8]
+    let outcome: [UInt8]
+    /// Once the group is complete.
+    var acknowledgement: [UInt8] = []
+
+    var written: WrittenEntry {
+      WrittenEntry(command: command, outcome: outcome, acknowledgement: acknowledgement)
+    }
   }
 
   /// Everything that can be refused is refused here, before a transaction begins, except a command
   /// that is journaled already, which its row's digest refuses.
   private func prepare(_ group: [PendingEntry]) throws(JournalError) -> [EntryRow] {
     var rows: [EntryRow] = []
+    var words: [Acknowledgement.Word] = []
     var digests: Set<Digest> = []
     var (head, tick) = (head, lastTick)
     for entry in group {
@@ -234,15 +242,17 @@ package final class Journal {
         after: head, sequence: sequence, tick: tick, command: command, outcome: outcome)
       let rejection: Rejection? =
         if case .rejected(let rejection) = entry.outcome { rejection } else { nil }
-      let acknowledgement = Acknowledgement(
-        network: genesis.network, command: digest, sequence: sequence, tick: tick, head: head,
-        rejection: rejection, signedBy: key)
+      words.append(
+        Acknowledgement.Word(
+          network: genesis.network, command: digest, sequence: sequence, tick: tick, head: head,
+          rejection: rejection))
       rows.append(
         EntryRow(
           sequence: sequence, tick: tick, commandDigest: digest, hash: head, postings: postings,
-          written: WrittenEntry(
-            command: command, outcome: outcome,
-            acknowledgement: acknowledgement.canonicalBytes)))
+          command: command, outcome: outcome))
+    }
+    for (index, signed) in Acknowledgement.signing(words, with: key).enumerated() {
+      rows[index].acknowledgement = signed.canonicalBytes
     }
     return rows
   }
@@ -280,8 +290,7 @@ package final class Journal {
       do {
         try insertEntry.execute(arguments: [
           sequence, Int64(bitPattern: row.tick.milliseconds), Data(row.commandDigest.bytes),
-          Data(row.written.command), Data(row.written.outcome), Data(row.hash.bytes),
-          Data(row.written.acknowledgement),
+          Data(row.command), Data(row.outcome), Data(row.hash.bytes), Data(row.acknowledgement),
         ])
       } catch DatabaseError.SQLITE_CONSTRAINT_UNIQUE {
         throw JournalError.duplicateCommand(row.commandDigest)

@@ -116,14 +116,19 @@ package struct InclusionProof: Hashable, Sendable, CanonicalCodable {
     (self.index, self.size, self.path) = (index, size, path)
   }
 
-  /// The algorithm of RFC 9162, section 2.1.3.2.
   package func verifies(leafHash: Digest, root: Digest) -> Bool {
-    guard index < size else { return false }
+    self.root(leafHash: leafHash) == root
+  }
+
+  /// The root of the tree that the leaf is in by this proof; nil where the proof is of no tree. The
+  /// algorithm of RFC 9162, section 2.1.3.2.
+  package func root(leafHash: Digest) -> Digest? {
+    guard index < size else { return nil }
     var node = index
     var last = size - 1
     var hash = leafHash
     for sibling in path {
-      if last == 0 { return false }
+      if last == 0 { return nil }
       if node & 1 == 1 || node == last {
         hash = MerkleTree.nodeHash(sibling, hash)
         while node & 1 == 0 && node != 0 { (node, last) = (node >> 1, last >> 1) }
@@ -132,7 +137,7 @@ package struct InclusionProof: Hashable, Sendable, CanonicalCodable {
       }
       (node, last) = (node >> 1, last >> 1)
     }
-    return last == 0 && hash == root
+    return last == 0 ? hash : nil
   }
 
   package func encode(into encoder: inout CanonicalEncoder) {

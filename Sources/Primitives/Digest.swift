@@ -68,7 +68,8 @@ public struct HashDomain: Hashable, Sendable {
   }
 
   public static let envelope = HashDomain("bourse/envelope/1")
-  public static let acknowledgement = HashDomain("bourse/acknowledgement/1")
+  public static let acknowledgement = HashDomain("bourse/acknowledgement/2")
+  public static let acknowledgementGroup = HashDomain("bourse/acknowledgement-group/1")
   public static let manifest = HashDomain("bourse/manifest/2")
   public static let program = HashDomain("bourse/program/1")
   public static let statement = HashDomain("bourse/statement/1")

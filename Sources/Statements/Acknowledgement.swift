@@ -1,4 +1,6 @@
+import MerkleLog
 package import Primitives
+import Synchronization
 
 /// Why the market rejected a command: journaled, final for the command's digest.
 package struct Rejection: CodedError, Hashable, CanonicalCodable {
@@ -35,75 +37,156 @@ package struct Rejection: CodedError, Hashable, CanonicalCodable {
 
 /// The broker's signed word that a command is durable, and what came of it. The stored bytes are
 /// returned, unchanged, to every later delivery of the same command.
+///
+/// Commands that became durable together are signed together: the signature is over the root of the
+/// Merkle tree of their words, so that it costs one signature to make and one to check for all of
+/// them, and each shows its own word with its path.
+@dynamicMemberLookup
 package struct Acknowledgement: Hashable, Sendable, CanonicalCodable {
-  package let network: NetworkID
-  /// Digest of the command's envelope.
-  package let command: Digest
-  /// The command's entry in the journal, from 1.
-  package let sequence: UInt64
-  package let tick: Tick
-  /// Hash of the entry, which chains all before it.
-  package let head: Digest
-  /// Nil where the command was accepted.
-  package let rejection: Rejection?
-  package let broker: PublicKey
-  package let signature: Signature
+  /// What the broker says of one command.
+  package struct Word: Hashable, Sendable, CanonicalCodable {
+    package let network: NetworkID
+    /// Digest of the command's envelope.
+    package let command: Digest
+    /// The command's entry in the journal, from 1.
+    package let sequence: UInt64
+    package let tick: Tick
+    /// Hash of the entry, which chains all before it.
+    package let head: Digest
+    /// Nil where the command was accepted.
+    package let rejection: Rejection?
 
-  package init(
-    network: NetworkID, command: Digest, sequence: UInt64, tick: Tick, head: Digest,
-    rejection: Rejection?, signedBy key: SigningKey
-  ) {
-    self.network = network
-    self.command = command
-    self.sequence = sequence
-    self.tick = tick
-    self.head = head
-    self.rejection = rejection
-    broker = key.publicKey
-    signature = key.sign(
-      Self.digest(network, command, sequence, tick, head, rejection, key.publicKey))
+    package init(
+      network: NetworkID, command: Digest, sequence: UInt64, tick: Tick, head: Digest,
+      rejection: Rejection?
+    ) {
+      self.network = network
+      self.command = command
+      self.sequence = sequence
+      self.tick = tick
+      self.head = head
+      self.rejection = rejection
+    }
+
+    fileprivate var leafHash: Digest {
+      MerkleTree.leafHash(of: Digest.of(self, domain: .acknowledgement))
+    }
+
+    package func encode(into encoder: inout CanonicalEncoder) {
+      encoder.append(network)
+      encoder.append(command)
+      encoder.append(sequence)
+      encoder.append(tick)
+      encoder.append(head)
+      encoder.append(rejection)
+    }
+
+    package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+      network = try decoder.record()
+      command = try decoder.record()
+      sequence = try decoder.integer()
+      tick = try decoder.record()
+      head = try decoder.record()
+      rejection = try decoder.optional()
+    }
+  }
+
+  package let word: Word
+  package let broker: PublicKey
+  /// Of the word's leaf among those that were signed with it.
+  private let inclusion: InclusionProof
+  private let signature: Signature
+
+  package subscript<Value>(dynamicMember member: KeyPath<Word, Value>) -> Value {
+    word[keyPath: member]
+  }
+
+  /// The acknowledgements of `words`, in their order, under one signature.
+  package static func signing(_ words: [Word], with key: SigningKey) -> [Acknowledgement] {
+    let tree = MerkleTree(leafHashes: words.map(\.leafHash))
+    let group = SignedGroup(root: tree.root, size: UInt64(words.count), signedBy: key)
+    return words.enumerated().map { index, word in
+      Acknowledgement(
+        word: word, broker: key.publicKey, inclusion: tree.inclusionProof(of: index),
+        signature: group.signature)
+    }
+  }
+
+  private init(word: Word, broker: PublicKey, inclusion: InclusionProof, signature: Signature) {
+    self.word = word
+    self.broker = broker
+    self.inclusion = inclusion
+    self.signature = signature
   }
 
   package var isAuthentic: Bool {
-    broker.verifies(
-      signature, over: Self.digest(network, command, sequence, tick, head, rejection, broker))
-  }
-
-  private static func digest(
-    _ network: NetworkID, _ command: Digest, _ sequence: UInt64, _ tick: Tick, _ head: Digest,
-    _ rejection: Rejection?, _ broker: PublicKey
-  ) -> Digest {
-    var encoder = CanonicalEncoder()
-    append(network, command, sequence, tick, head, rejection, broker, into: &encoder)
-    return Digest.of(encoder.bytes, domain: .acknowledgement)
-  }
-
-  private static func append(
-    _ network: NetworkID, _ command: Digest, _ sequence: UInt64, _ tick: Tick, _ head: Digest,
-    _ rejection: Rejection?, _ broker: PublicKey, into encoder: inout CanonicalEncoder
-  ) {
-    encoder.append(network)
-    encoder.append(command)
-    encoder.append(sequence)
-    encoder.append(tick)
-    encoder.append(head)
-    encoder.append(rejection)
-    encoder.append(broker)
+    guard let root = inclusion.root(leafHash: word.leafHash) else { return false }
+    return SignedGroup(root: root, size: inclusion.size, broker: broker, signature: signature)
+      .isAuthentic
   }
 
   package func encode(into encoder: inout CanonicalEncoder) {
-    Self.append(network, command, sequence, tick, head, rejection, broker, into: &encoder)
+    encoder.append(word)
+    encoder.append(broker)
+    encoder.append(inclusion)
     encoder.append(signature)
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    network = try decoder.record()
-    command = try decoder.record()
-    sequence = try decoder.integer()
-    tick = try decoder.record()
-    head = try decoder.record()
-    rejection = try decoder.optional()
+    word = try decoder.record()
     broker = try decoder.record()
+    inclusion = try decoder.record()
     signature = try decoder.record()
+  }
+}
+
+/// What the broker signs: the root of a tree of acknowledgements, and how many there are.
+private struct SignedGroup: Hashable {
+  let root: Digest
+  let size: UInt64
+  let broker: PublicKey
+  let signature: Signature
+
+  init(root: Digest, size: UInt64, broker: PublicKey, signature: Signature) {
+    self.root = root
+    self.size = size
+    self.broker = broker
+    self.signature = signature
+  }
+
+  init(root: Digest, size: UInt64, signedBy key: SigningKey) {
+    self.init(
+      root: root, size: size, broker: key.publicKey,
+      signature: key.sign(Self.digest(root, size, key.publicKey)))
+  }
+
+  private static func digest(_ root: Digest, _ size: UInt64, _ broker: PublicKey) -> Digest {
+    var encoder = CanonicalEncoder()
+    encoder.append(root)
+    encoder.append(size)
+    encoder.append(broker)
+    return Digest.of(encoder.bytes, domain: .acknowledgementGroup)
+  }
+
+  /// The groups that were found authentic last, the oldest at `next`: a process that reads many
+  /// acknowledgements of a group verifies its signature once.
+  private struct Known {
+    static let limit = 64
+    var groups: [SignedGroup] = []
+    var next = 0
+
+    mutating func add(_ group: SignedGroup) {
+      if groups.count < Self.limit { groups.append(group) } else { groups[next] = group }
+      next = (next + 1) % Self.limit
+    }
+  }
+
+  private static let known = Mutex(Known())
+
+  var isAuthentic: Bool {
+    if Self.known.withLock({ $0.groups.contains(self) }) { return true }
+    guard broker.verifies(signature, over: Self.digest(root, size, broker)) else { return false }
+    Self.known.withLock { $0.add(self) }
+    return true
   }
 }

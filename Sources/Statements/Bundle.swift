@@ -79,7 +79,7 @@ package struct Bundle: Sendable, CanonicalCodable {
   }
 
   package func encode(into encoder: inout CanonicalEncoder) {
-    encoder.append(fixed: Array("BRSBNDL2".utf8))
+    encoder.append(fixed: Array("BRSBNDL3".utf8))
     encoder.append(network)
     encoder.append(request)
     encoder.append(acknowledgement)
@@ -94,7 +94,7 @@ package struct Bundle: Sendable, CanonicalCodable {
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     let start = decoder.offset
-    guard try decoder.fixed(count: 8) == Array("BRSBNDL2".utf8) else {
+    guard try decoder.fixed(count: 8) == Array("BRSBNDL3".utf8) else {
       throw decoder.failure(.invalid("the file is no bundle"), at: start)
     }
     network = try decoder.record()

@@ -203,9 +203,11 @@ private struct History {
       }
       _ = try journal.append(pending)
       entries += pending.count
+      // The acknowledgements'.
+      signatures += 1
       for (step, outcome) in zip(steps, outcomes) {
         if case .accepted(let caused) = outcome { events += caused.count }
-        signatures += 2
+        signatures += 1
         switch step.command {
         case .commitOutput, .submitBatch: signatures += 1
         default: break

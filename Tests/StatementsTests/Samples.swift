@@ -41,10 +41,19 @@ struct Samples {
       plugin: Digest.of([1]), verifierKey: Digest.of([2]))
   }
 
-  func acknowledgement(_ rejection: Rejection? = nil) -> Acknowledgement {
-    Acknowledgement(
-      network: network, command: Digest.of([3]), sequence: 9, tick: Tick(milliseconds: 1000),
-      head: Digest.of([4]), rejection: rejection, signedBy: key)
+  /// The last of `count` that were signed together.
+  func acknowledgement(_ rejection: Rejection? = nil, of count: Int = 1) -> Acknowledgement {
+    acknowledgements(count, rejection)[count - 1]
+  }
+
+  func acknowledgements(_ count: Int, _ rejection: Rejection? = nil) -> [Acknowledgement] {
+    let words = (0..<count).map { number in
+      Acknowledgement.Word(
+        network: network, command: Digest.of([3, UInt8(number % 256)]),
+        sequence: UInt64(9 + number), tick: Tick(milliseconds: 1000), head: Digest.of([4]),
+        rejection: rejection)
+    }
+    return Acknowledgement.signing(words, with: key)
   }
 
   static func digest(_ byte: UInt8) throws -> Digest {

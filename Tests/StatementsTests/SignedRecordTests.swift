@@ -64,6 +64,46 @@ struct SignedRecordTests {
   @Test func theAcknowledgementsSignatureBindsEachField() {
     bindsEveryBit(samples.acknowledgement()) { $0.isAuthentic }
     bindsEveryBit(samples.acknowledgement(Rejection(code: "c", sentence: "s"))) { $0.isAuthentic }
+    bindsEveryBit(samples.acknowledgement(of: 5)) { $0.isAuthentic }
+    bindsEveryBit(samples.acknowledgements(6)[2]) { $0.isAuthentic }
+  }
+
+  @Test(arguments: [1, 2, 3, 7, 8, 300])
+  func eachAcknowledgementOfAGroupIsAuthenticByItself(count: Int) throws {
+    for (index, acknowledgement) in samples.acknowledgements(count).enumerated() {
+      #expect(acknowledgement.sequence == UInt64(9 + index))
+      #expect(acknowledgement.isAuthentic)
+      #expect(acknowledgement.canonicalBytes.count <= 4096)
+      #expect(
+        try Acknowledgement(canonicalBytes: acknowledgement.canonicalBytes) == acknowledgement)
+    }
+  }
+
+  @Test func noWordIsAuthenticInAnothersPlace() throws {
+    let group = samples.acknowledgements(6)
+    let others = samples.acknowledgements(5, Rejection(code: "c", sentence: "s"))
+    func forged(_ word: Acknowledgement, in place: Acknowledgement) throws -> Acknowledgement {
+      let rest = place.canonicalBytes.dropFirst(place.word.canonicalBytes.count)
+      return try Acknowledgement(canonicalBytes: word.word.canonicalBytes + rest)
+    }
+    #expect(try forged(group[1], in: group[1]).isAuthentic)
+    for place in group {
+      for word in group where word != place { #expect(try !forged(word, in: place).isAuthentic) }
+      for word in others { #expect(try !forged(word, in: place).isAuthentic) }
+    }
+  }
+
+  @Test func aGroupThatAnotherKeySignedIsNotTheBrokers() throws {
+    let honest = samples.acknowledgements(3)
+    let forged = Acknowledgement.signing(honest.map(\.word), with: SigningKey(seed: .zero))
+    for (one, other) in zip(honest, forged) {
+      #expect(one.isAuthentic && other.isAuthentic && one.broker != other.broker)
+      // The honest broker's name over the forger's signature.
+      let word = one.word.canonicalBytes
+      let name = one.broker.canonicalBytes
+      let rest = other.canonicalBytes.dropFirst(word.count + name.count)
+      #expect(try !Acknowledgement(canonicalBytes: word + name + rest).isAuthentic)
+    }
   }
 
   @Test func aSignatureForOnePurposeIsWorthlessForAnother() throws {

@@ -48,12 +48,12 @@ extension FeedEntry {
     let hash = JournalChain.hash(
       after: journal.hashes[journal.entries.count], sequence: sequence, tick: .zero,
       command: envelope.canonicalBytes, outcome: outcome)
+    let word = Acknowledgement.Word(
+      network: network, command: envelope.digest, sequence: sequence, tick: .zero, head: hash,
+      rejection: nil)
     self.init(
       envelope: envelope.canonicalBytes, outcome: outcome,
-      acknowledgement: Acknowledgement(
-        network: network, command: envelope.digest, sequence: sequence, tick: .zero, head: hash,
-        rejection: nil, signedBy: key
-      ).canonicalBytes)
+      acknowledgement: Acknowledgement.signing([word], with: key)[0].canonicalBytes)
   }
 }
 

@@ -46,11 +46,11 @@ final class MemoryBroker: WireHandler {
       if let known = state.acknowledgements[envelope.digest] { return .success(known) }
       let rejection =
         envelope.body == [13] ? Rejection(code: "unlucky", sentence: "Not thirteen.") : nil
-      let bytes = Acknowledgement(
+      let word = Acknowledgement.Word(
         network: network, command: envelope.digest,
         sequence: UInt64(state.acknowledgements.count + 1), tick: .zero, head: .zero,
-        rejection: rejection, signedBy: signer
-      ).canonicalBytes
+        rejection: rejection)
+      let bytes = Acknowledgement.signing([word], with: signer)[0].canonicalBytes
       state.acknowledgements[envelope.digest] = bytes
       return .success(bytes)
     }
