@@ -129,19 +129,13 @@ package actor Sequencer {
     let tick = max(lastTick, clock())
     lastTick = tick
     noteTime(tick)
-    let known: [Digest: [UInt8]]
-    do {
-      known = try journal.storedAcknowledgements(for: submissions.map(\.envelope.digest))
-    } catch {
-      return submissions.forEach { $0.answer(.failure(.journalFailed("\(error)"))) }
-    }
     var group: [Submission] = []
     // Of each command in the group, those who sent it again before it was answered.
     var others: [Digest: [Submission]] = [:]
     for submission in submissions {
       let digest = submission.envelope.digest
-      if let stored = known[digest] {
-        submission.answer(.success(stored))
+      if let known = answered(digest) {
+        submission.answer(known)
       } else if others[digest] != nil {
         others[digest]?.append(submission)
       } else if let refusal = refusal(of: submission.envelope, at: tick) {
@@ -159,6 +153,13 @@ package actor Sequencer {
     commit(group, at: tick) { submission, result in
       submission.answer(result)
       others[submission.envelope.digest]?.forEach { $0.answer(result) }
+    }
+  }
+
+  /// What a command that has acted before is answered; nil for a new one.
+  private func answered(_ command: Digest) -> Result<[UInt8], BrokerError>? {
+    do { return try journal.storedAcknowledgement(for: command).map { .success($0) } } catch {
+      return .failure(.journalFailed("\(error)"))
     }
   }
 
@@ -195,10 +196,9 @@ package actor Sequencer {
   ///
   /// - Throws: where it may not act.
   package func mustDecide(_ envelope: Envelope) throws(BrokerError) -> Bool {
-    do {
-      if try journal.storedAcknowledgement(for: envelope.digest) != nil { return false }
-    } catch {
-      throw .journalFailed("\(error)")
+    if let answered = answered(envelope.digest) {
+      _ = try answered.get()
+      return false
     }
     if let refusal = refusal(of: envelope, at: max(lastTick, clock())) { throw refusal }
     return true

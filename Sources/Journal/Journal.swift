@@ -27,6 +27,8 @@ package final class Journal {
   package let key: SigningKey
   /// Over the hashes of all entries, the genesis's first.
   private var tree: MerkleTree
+  /// Of all entries, the genesis's excepted.
+  private var commands: CommandIndex
   private var hasFailed = false
 
   /// Entries, the genesis among them; the next entry's sequence.
@@ -76,8 +78,18 @@ package final class Journal {
     guard genesis.broker == key.publicKey else {
       throw .wrongKey(expected: genesis.broker, got: key.publicKey)
     }
-    let hashes = [JournalChain.hash(ofGenesis: stored.record)] + (try reader.hashes())
-    let tree = MerkleTree(leaves: hashes.map(\.bytes))
+    var head = JournalChain.hash(ofGenesis: stored.record)
+    var tree = MerkleTree(leafHashes: [MerkleTree.leafHash(of: head)])
+    var commands = CommandIndex()
+    try reader.eachHash { hash, command in
+      let sequence = UInt64(tree.count)
+      guard commands.insert(command, at: sequence) else {
+        throw JournalError.misshapen(
+          sequence, "command digest", "one not seen before", "\(command) again")
+      }
+      tree.append(leafHash: MerkleTree.leafHash(of: hash))
+      head = hash
+    }
 
     self.genesis = genesis
     self.key = key
@@ -86,7 +98,8 @@ package final class Journal {
     self.directory = directory
     self.path = path
     self.tree = tree
-    head = hashes[hashes.count - 1]
+    self.commands = commands
+    self.head = head
     lastTick = try reader.entries(from: UInt64(tree.count) - 1, limit: 1).last?.tick ?? .zero
   }
 
@@ -106,10 +119,9 @@ package final class Journal {
           PRAGMA journal_mode = WAL;
           PRAGMA synchronous = FULL;
           """)
-      // Digests are random, so that every entry dirties pages of its own in two indices: they are
-      // kept, and written back once for many groups, in 64 MiB each.
-      try database.execute(
-        sql: "PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16384")
+      // Nobody is answered while the log is written back: a little each time, 1 MiB, so that no
+      // command waits long for it.
+      try database.execute(sql: "PRAGMA wal_autocheckpoint = 256")
     }
     do {
       let queue = try DatabaseQueue(path: path, configuration: configuration)
@@ -191,15 +203,15 @@ package final class Journal {
         try Self.write(rows, to: database)
         return .commit
       }
-    } catch let error as JournalError {
-      // What was written of the group has been taken back.
-      throw error
     } catch {
       // After a failed COMMIT nobody knows what the disk holds: only a fresh recovery can tell.
       hasFailed = true
       throw JournalReader.journalError(error, path)
     }
-    for row in rows { tree.append(leafHash: MerkleTree.leafHash(of: row.hash)) }
+    for row in rows {
+      tree.append(leafHash: MerkleTree.leafHash(of: row.hash))
+      _ = commands.insert(row.commandDigest, at: row.sequence)
+    }
     head = rows[rows.count - 1].hash
     lastTick = rows[rows.count - 1].tick
     return rows.map(\.written)
@@ -221,8 +233,7 @@ package final class Journal {
     }
   }
 
-  /// Everything that can be refused is refused here, before a transaction begins, except a command
-  /// that is journaled already, which its row's digest refuses.
+  /// Everything that can be refused is refused here, before a transaction begins.
   private func prepare(_ group: [PendingEntry]) throws(JournalError) -> [EntryRow] {
     var rows: [EntryRow] = []
     var words: [Acknowledgement.Word] = []
@@ -231,7 +242,9 @@ package final class Journal {
     for entry in group {
       let sequence = count + UInt64(rows.count)
       let digest = entry.envelope.digest
-      guard digests.insert(digest).inserted else { throw .duplicateCommand(digest) }
+      guard commands[digest] == nil, digests.insert(digest).inserted else {
+        throw .duplicateCommand(digest)
+      }
       guard entry.tick >= tick else { throw .tickBackwards(last: tick, got: entry.tick) }
       tick = entry.tick
       let postings = entry.outcome.postings
@@ -287,14 +300,10 @@ package final class Journal {
     var places: [Account: Int] = [:]
     for row in rows {
       let sequence = Int64(clamping: row.sequence)
-      do {
-        try insertEntry.execute(arguments: [
-          sequence, Int64(bitPattern: row.tick.milliseconds), Data(row.commandDigest.bytes),
-          Data(row.command), Data(row.outcome), Data(row.hash.bytes), Data(row.acknowledgement),
-        ])
-      } catch DatabaseError.SQLITE_CONSTRAINT_UNIQUE {
-        throw JournalError.duplicateCommand(row.commandDigest)
-      }
+      try insertEntry.execute(arguments: [
+        sequence, Int64(bitPattern: row.tick.milliseconds), Data(row.commandDigest.bytes),
+        Data(row.command), Data(row.outcome), Data(row.hash.bytes), Data(row.acknowledgement),
+      ])
       for (line, posting) in row.postings.enumerated() {
         let place = places[posting.account] ?? sums.count
         if place == sums.count {
@@ -313,14 +322,8 @@ package final class Journal {
 
   /// What was answered to the command `digest`, byte for byte; nil for one not journaled.
   package func storedAcknowledgement(for digest: Digest) throws(JournalError) -> [UInt8]? {
-    try storedAcknowledgements(for: [digest])[digest]
-  }
-
-  /// The same of those of the commands that are journaled.
-  package func storedAcknowledgements(
-    for digests: [Digest]
-  ) throws(JournalError) -> [Digest: [UInt8]] {
-    try reader.acknowledgements(of: digests)
+    guard let sequence = commands[digest] else { return nil }
+    return try reader.acknowledgement(of: sequence)
   }
 
   /// Up to `limit` entries from `sequence` (at least 1) on, as stored; no more once they have

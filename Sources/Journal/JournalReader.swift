@@ -152,38 +152,39 @@ package struct JournalReader: Sendable {
     }
   }
 
-  /// Hashes of entries 1 to the last, as stored.
-  package func hashes() throws(JournalError) -> [Digest] {
+  /// Hash and command digest of each of entries 1 to the last, as stored.
+  func eachHash(_ body: (_ hash: Digest, _ command: Digest) throws -> Void) throws(JournalError) {
     try read { database in
-      var hashes: [Digest] = []
-      try StoredRow.each(database, sql: "SELECT sequence, hash FROM entries ORDER BY sequence") {
-        row in
-        let expected = UInt64(hashes.count) + 1
+      var expected: UInt64 = 1
+      try StoredRow.each(
+        database, sql: "SELECT sequence, hash, command_digest FROM entries ORDER BY sequence"
+      ) { row in
         let sequence = try row.integer(0, expected)
         guard sequence == Int64(clamping: expected) else {
           throw JournalError.misshapen(expected, "sequence", "\(expected)", "\(sequence)")
         }
-        guard let value = Bytes32(try row.unsafeBytes(1, expected)) else {
+        guard let hash = Bytes32(try row.unsafeBytes(1, expected)) else {
           throw JournalError.misshapen(expected, "entry hash", "32 bytes", "another count")
         }
-        hashes.append(Digest(value))
+        guard let command = Bytes32(try row.unsafeBytes(2, expected)) else {
+          throw JournalError.misshapen(expected, "command digest", "32 bytes", "another count")
+        }
+        try body(Digest(hash), Digest(command))
+        expected += 1
         return true
       }
-      return hashes
     }
   }
 
-  /// What was answered to those of the commands that are journaled.
-  func acknowledgements(of commands: [Digest]) throws(JournalError) -> [Digest: [UInt8]] {
+  /// What was answered to the command of entry `sequence`.
+  func acknowledgement(of sequence: UInt64) throws(JournalError) -> [UInt8] {
     try read { database in
-      var acknowledgements: [Digest: [UInt8]] = [:]
-      for command in commands {
-        acknowledgements[command] = try StoredRow.first(
-          database, sql: "SELECT acknowledgement FROM entries WHERE command_digest = ?",
-          arguments: [Data(command.bytes)]
-        ) { try $0.bytes(0, nil) }
-      }
-      return acknowledgements
+      let stored = try StoredRow.first(
+        database, sql: "SELECT acknowledgement FROM entries WHERE sequence = ?",
+        arguments: [Int64(clamping: sequence)]
+      ) { try $0.bytes(0, sequence) }
+      guard let stored else { throw JournalError.misshapen(sequence, "entry", "one", "none") }
+      return stored
     }
   }
 

@@ -317,6 +317,7 @@ import Testing
     try edit(fixture.file) { database in
       try database.execute(
         sql: """
+          CREATE UNIQUE INDEX digests ON entries (command_digest);
           CREATE TABLE acknowledgements (
             command_digest BLOB PRIMARY KEY REFERENCES entries (command_digest),
             acknowledgement BLOB NOT NULL
@@ -365,6 +366,31 @@ import Testing
     } catch JournalError.diverged(let divergence) {
       #expect(divergence.sequence == 6)
       #expect(divergence.got == "another type")
+    }
+  }
+
+  @Test func refusesAJournalInWhichACommandActedTwice() throws {
+    let fixture = try Fixture()
+    let journal = try fixture.create()
+    let group = try fixture.group(9, at: 1)
+    _ = try journal.append(group)
+    try journal.close()
+    try edit(fixture.file) { database in
+      try database.execute(sql: "DROP TRIGGER entries_are_final")
+      try database.execute(
+        sql: """
+          UPDATE entries
+          SET command_digest = (SELECT command_digest FROM entries WHERE sequence = 3)
+          WHERE sequence = 6
+          """)
+    }
+    do {
+      _ = try fixture.open()
+      Issue.record("a journal with two entries of one command was opened")
+    } catch JournalError.diverged(let divergence) {
+      #expect(divergence.sequence == 6)
+      #expect(divergence.subject == "command digest")
+      #expect(divergence.got == "\(group[2].envelope.digest) again")
     }
   }
 
