@@ -1,4 +1,5 @@
 package import Primitives
+import Statements
 
 /// The book in logarithmic time and little memory.
 ///
@@ -19,17 +20,23 @@ package struct FastBook: OrderBook {
   /// A bid without what its ladder and its node in `bidForest`, of the same number, say already.
   private struct BidSlot {
     var id: BidID
-    var prover: PublicKey
     var largestSlice: Cost
     var expiry: Tick
     var capacity: UInt32
     var leases: UInt32
     var ladder: UInt32
-    /// The prover's other bids, in a list without order; of a free slot, the next free one.
+    var owner: UInt32
+    /// The owner's other bids, in a list without order; of a free slot, the next free one.
     var next: UInt32
     var previous: UInt32
     var isClosed: Bool
     var isQueued: Bool
+  }
+
+  /// A prover that has bids.
+  private struct Owner {
+    let prover: PublicKey
+    var firstBid: UInt32
   }
 
   /// An order; its nodes in `orderForest` are three times its number, and the two that follow.
@@ -43,8 +50,10 @@ package struct FastBook: OrderBook {
   private var freeBid = OrderedForest.none
   private var bidCount = 0
   private var slotOfBid = SlotTable()
-  /// The first of each prover's bids.
-  private var slotOfProver = SlotTable()
+
+  private var owners: [Owner] = []
+  private var freeOwners: [UInt32] = []
+  private var slotOfOwner = SlotTable()
 
   private var orderForest = OrderedForest()
   private var orderSlots: [OrderSlot?] = []
@@ -60,15 +69,17 @@ package struct FastBook: OrderBook {
   // MARK: Bids
 
   package mutating func insert(_ bid: Bid) {
+    let owner = owner(bid.prover)
     let slot = store(
       BidSlot(
-        id: bid.id, prover: bid.prover, largestSlice: bid.terms.largestSlice,
-        expiry: bid.terms.expiry, capacity: bid.terms.capacity, leases: bid.leases,
-        ladder: useLadder(bid.terms.backend, bid.terms.scope), next: OrderedForest.none,
-        previous: OrderedForest.none, isClosed: bid.isClosed, isQueued: false))
+        id: bid.id, largestSlice: bid.terms.largestSlice, expiry: bid.terms.expiry,
+        capacity: bid.terms.capacity, leases: bid.leases,
+        ladder: useLadder(bid.terms.backend, bid.terms.scope), owner: owner,
+        next: owners[Int(owner)].firstBid, previous: OrderedForest.none, isClosed: bid.isClosed,
+        isQueued: false))
     bidForest.setKey(Self.key(bid), of: slot)
     slotOfBid.insert(slot, bid.id.value.keyedHash)
-    linkToProver(slot)
+    linkToOwner(slot)
     if bid.isOffered { enqueue(slot) }
     bidCount += 1
   }
@@ -82,10 +93,10 @@ package struct FastBook: OrderBook {
 
   package func bids(of prover: PublicKey) -> [Bid] {
     var bids: [Bid] = []
-    var slot = firstSlot(of: prover)
-    while let found = slot {
-      bids.append(bid(at: found))
-      slot = bidSlots[Int(found)].next == OrderedForest.none ? nil : bidSlots[Int(found)].next
+    var slot = firstBid(of: prover)
+    while slot != OrderedForest.none {
+      bids.append(bid(at: slot))
+      slot = bidSlots[Int(slot)].next
     }
     return bids.sorted { $0.ordinal < $1.ordinal }
   }
@@ -93,9 +104,8 @@ package struct FastBook: OrderBook {
   package func crossingBids(of prover: PublicKey) -> [BidID] {
     // Where nothing rests nothing crosses, however many bids the prover has.
     guard freeOrders.count < orderSlots.count else { return [] }
-    guard let first = firstSlot(of: prover) else { return [] }
     var crossing: [(key: OrderedForest.Key, id: BidID)] = []
-    var slot = first
+    var slot = firstBid(of: prover)
     while slot != OrderedForest.none {
       let held = bidSlots[Int(slot)]
       let order =
@@ -127,12 +137,12 @@ package struct FastBook: OrderBook {
 
   package func owner(ofOpen id: BidID) -> PublicKey? {
     guard let slot = slot(of: id), !bidSlots[Int(slot)].isClosed else { return nil }
-    return bidSlots[Int(slot)].prover
+    return prover(of: slot)
   }
 
   package mutating func closeBid(_ id: BidID) -> PublicKey? {
     guard let slot = slot(of: id), !bidSlots[Int(slot)].isClosed else { return nil }
-    let prover = bidSlots[Int(slot)].prover
+    let prover = prover(of: slot)
     guard bidSlots[Int(slot)].leases > 0 else {
       removeBid(at: slot)
       return prover
@@ -145,7 +155,7 @@ package struct FastBook: OrderBook {
   private mutating func removeBid(at slot: UInt32) {
     if bidSlots[Int(slot)].isQueued { dequeue(slot) }
     slotOfBid.remove(slot, bidSlots[Int(slot)].id.value.keyedHash)
-    unlinkFromProver(slot)
+    unlinkFromOwner(slot)
     leaveLadder(bidSlots[Int(slot)].ladder)
     bidSlots[Int(slot)].ladder = OrderedForest.none
     bidSlots[Int(slot)].next = freeBid
@@ -188,7 +198,7 @@ package struct FastBook: OrderBook {
   }
 
   private static func key(_ bid: Bid) -> OrderedForest.Key {
-    OrderedForest.Key(price: bid.terms.price.ticks, ordinal: bid.ordinal, slice: 0)
+    OrderedForest.Key(price: bid.terms.price.ticks, arrival: bid.ordinal)
   }
 
   private func begin(
@@ -198,6 +208,7 @@ package struct FastBook: OrderBook {
     return bidForest.begin(ladder.map { ladders[Int($0)].bids } ?? OrderedForest.Tree())
   }
 
+  @inline(__always)
   private func slot(of id: BidID) -> UInt32? {
     slotOfBid.slot(id.value.keyedHash) { bidSlots[Int($0)].id == id }
   }
@@ -207,11 +218,11 @@ package struct FastBook: OrderBook {
     let ladder = ladders[Int(held.ladder)]
     let key = bidForest.key(of: slot)
     var bid = Bid(
-      id: held.id, prover: held.prover,
+      id: held.id, prover: owners[Int(held.owner)].prover,
       terms: BidTerms(
         backend: ladder.backend, scope: ladder.scope, price: Price(ticks: key.price),
         capacity: held.capacity, largestSlice: held.largestSlice, expiry: held.expiry),
-      ordinal: key.ordinal)
+      ordinal: key.arrival)
     bid.leases = held.leases
     bid.isClosed = held.isClosed
     return bid
@@ -242,32 +253,57 @@ package struct FastBook: OrderBook {
     bidForest.remove(slot, from: &ladders[Int(bidSlots[Int(slot)].ladder)].bids)
   }
 
-  private func firstSlot(of prover: PublicKey) -> UInt32? {
-    slotOfProver.slot(prover.value.keyedHash) { bidSlots[Int($0)].prover == prover }
+  // MARK: Owners
+
+  private func prover(of slot: UInt32) -> PublicKey {
+    owners[Int(bidSlots[Int(slot)].owner)].prover
   }
 
-  private mutating func linkToProver(_ slot: UInt32) {
-    let prover = bidSlots[Int(slot)].prover
-    if let first = firstSlot(of: prover) {
-      bidSlots[Int(slot)].next = first
-      bidSlots[Int(first)].previous = slot
-      slotOfProver.replace(first, prover.value.keyedHash, with: slot)
+  @inline(__always)
+  private func slot(ofOwner prover: PublicKey) -> UInt32? {
+    slotOfOwner.slot(prover.value.keyedHash) { owners[Int($0)].prover == prover }
+  }
+
+  private func firstBid(of prover: PublicKey) -> UInt32 {
+    slot(ofOwner: prover).map { owners[Int($0)].firstBid } ?? OrderedForest.none
+  }
+
+  /// The prover's slot, made where it has none.
+  private mutating func owner(_ prover: PublicKey) -> UInt32 {
+    if let owner = slot(ofOwner: prover) { return owner }
+    let made = Owner(prover: prover, firstBid: OrderedForest.none)
+    let owner: UInt32
+    if let free = freeOwners.popLast() {
+      owner = free
+      owners[Int(owner)] = made
     } else {
-      slotOfProver.insert(slot, prover.value.keyedHash)
+      owner = UInt32(owners.count)
+      owners.append(made)
     }
+    slotOfOwner.insert(owner, prover.value.keyedHash)
+    return owner
   }
 
-  private mutating func unlinkFromProver(_ slot: UInt32) {
+  /// Puts the bid before the first, which it names already.
+  private mutating func linkToOwner(_ slot: UInt32) {
+    let (owner, next) = (bidSlots[Int(slot)].owner, bidSlots[Int(slot)].next)
+    if next != OrderedForest.none { bidSlots[Int(next)].previous = slot }
+    owners[Int(owner)].firstBid = slot
+  }
+
+  /// A prover without bids is given up.
+  private mutating func unlinkFromOwner(_ slot: UInt32) {
     let (next, previous) = (bidSlots[Int(slot)].next, bidSlots[Int(slot)].previous)
     if next != OrderedForest.none { bidSlots[Int(next)].previous = previous }
-    let hash = bidSlots[Int(slot)].prover.value.keyedHash
     if previous != OrderedForest.none {
       bidSlots[Int(previous)].next = next
-    } else if next != OrderedForest.none {
-      slotOfProver.replace(slot, hash, with: next)
-    } else {
-      slotOfProver.remove(slot, hash)
+      return
     }
+    let owner = bidSlots[Int(slot)].owner
+    owners[Int(owner)].firstBid = next
+    guard next == OrderedForest.none else { return }
+    slotOfOwner.remove(owner, owners[Int(owner)].prover.value.keyedHash)
+    freeOwners.append(owner)
   }
 
   // MARK: Orders
@@ -340,10 +376,11 @@ package struct FastBook: OrderBook {
     orderSlots.compactMap { $0?.order }.sorted { ($0.ordinal, $0.slice) < ($1.ordinal, $1.slice) }
   }
 
-  /// The highest limit has the smallest rank.
+  /// The highest limit has the smallest rank; of one request's orders the first slice's.
   private static func key(_ order: Order) -> OrderedForest.Key {
     OrderedForest.Key(
-      price: ~order.limitPrice.ticks, ordinal: order.ordinal, slice: UInt32(order.slice))
+      price: ~order.limitPrice.ticks,
+      arrival: order.ordinal * UInt64(Manifest.sliceLimit) + UInt64(order.slice))
   }
 
   private static func hash(_ request: RequestID, _ slice: Int) -> UInt64 {
@@ -414,6 +451,7 @@ package struct FastBook: OrderBook {
     }
   }
 
+  @inline(__always)
   private func ladder(_ backend: BackendID, _ scope: Scope, _ hash: UInt64) -> UInt32? {
     slotOfLadder.slot(hash) {
       ladders[Int($0)].scope == scope && ladders[Int($0)].backend == backend

@@ -36,12 +36,6 @@ struct SlotTable: Sendable {
     count += 1
   }
 
-  /// Puts another slot where `old` stands; both hold what has this hash.
-  mutating func replace(_ old: UInt32, _ hash: UInt64, with slot: UInt32) {
-    let place = place(of: old, hash)
-    buckets[place] = Bucket(hash: buckets[place].hash, slot: slot)
-  }
-
   mutating func remove(_ slot: UInt32, _ hash: UInt64) {
     let mask = buckets.count - 1
     var hole = place(of: slot, hash)
