@@ -31,6 +31,8 @@ package struct FastBook: OrderBook {
     var previous: UInt32
     var isClosed: Bool
     var isQueued: Bool
+
+    var isOffered: Bool { !isClosed && leases < capacity }
   }
 
   /// A prover that has bids.
@@ -68,7 +70,9 @@ package struct FastBook: OrderBook {
 
   // MARK: Bids
 
-  package mutating func insert(_ bid: Bid) {
+  package mutating func insert(_ bid: Bid) -> Bool {
+    let hash = bid.id.value.keyedHash
+    guard slot(of: bid.id, hash) == nil else { return false }
     let owner = owner(bid.prover)
     let slot = store(
       BidSlot(
@@ -77,13 +81,16 @@ package struct FastBook: OrderBook {
         ladder: useLadder(bid.terms.backend, bid.terms.scope), owner: owner,
         next: owners[Int(owner)].firstBid, previous: OrderedForest.none, isClosed: bid.isClosed,
         isQueued: false))
-    bidForest.setKey(Self.key(bid), of: slot)
-    slotOfBid.insert(slot, bid.id.value.keyedHash)
+    bidForest.setKey(
+      OrderedForest.Key(price: bid.terms.price.ticks, arrival: bid.ordinal), of: slot)
+    slotOfBid.insert(slot, hash)
     linkToOwner(slot)
-    if bid.isOffered { enqueue(slot) }
     bidCount += 1
+    queue(slot)
+    return true
   }
 
+  @inline(__always)
   package func bid(_ id: BidID) -> Bid? {
     guard let slot = slot(of: id) else { return nil }
     return bid(at: slot)
@@ -119,16 +126,29 @@ package struct FastBook: OrderBook {
     return crossing.sorted { $0.key < $1.key }.map(\.id)
   }
 
-  package mutating func replace(_ bid: Bid) {
-    guard let slot = slot(of: bid.id) else { return }
-    bidSlots[Int(slot)].capacity = bid.terms.capacity
-    bidSlots[Int(slot)].leases = bid.leases
-    bidSlots[Int(slot)].isClosed = bid.isClosed
-    let key = Self.key(bid)
-    let moves = key != bidForest.key(of: slot)
-    if bidSlots[Int(slot)].isQueued, moves || !bid.isOffered { dequeue(slot) }
-    if moves { bidForest.setKey(key, of: slot) }
-    if !bidSlots[Int(slot)].isQueued, bid.isOffered { enqueue(slot) }
+  package mutating func amendBid(
+    _ id: BidID, price: Price, capacity: UInt32, arriving ordinal: UInt64
+  ) -> UInt64? {
+    guard let slot = slot(of: id), !bidSlots[Int(slot)].isClosed else { return nil }
+    let place = bidForest.key(of: slot)
+    let keepsPlace = price.ticks == place.price && capacity <= bidSlots[Int(slot)].capacity
+    bidSlots[Int(slot)].capacity = capacity
+    if !keepsPlace {
+      if bidSlots[Int(slot)].isQueued { dequeue(slot) }
+      bidForest.setKey(OrderedForest.Key(price: price.ticks, arrival: ordinal), of: slot)
+    }
+    queue(slot)
+    return bidForest.key(of: slot).arrival
+  }
+
+  package mutating func changeLeases(of id: BidID, taken: Bool) -> Bool {
+    guard let slot = slot(of: id),
+      taken ? bidSlots[Int(slot)].isOffered : bidSlots[Int(slot)].leases > 0
+    else { return false }
+    if taken { bidSlots[Int(slot)].leases += 1 } else { bidSlots[Int(slot)].leases -= 1 }
+    let isOver = bidSlots[Int(slot)].isClosed && bidSlots[Int(slot)].leases == 0
+    if isOver { removeBid(at: slot) } else { queue(slot) }
+    return true
   }
 
   package mutating func removeBid(_ id: BidID) {
@@ -148,7 +168,7 @@ package struct FastBook: OrderBook {
       return prover
     }
     bidSlots[Int(slot)].isClosed = true
-    if bidSlots[Int(slot)].isQueued { dequeue(slot) }
+    queue(slot)
     return prover
   }
 
@@ -197,10 +217,6 @@ package struct FastBook: OrderBook {
     return bids.sorted { $0.ordinal < $1.ordinal }
   }
 
-  private static func key(_ bid: Bid) -> OrderedForest.Key {
-    OrderedForest.Key(price: bid.terms.price.ticks, arrival: bid.ordinal)
-  }
-
   private func begin(
     _ backend: BackendID, _ scope: Scope, _ hash: UInt64
   ) -> OrderedForest.Place {
@@ -208,11 +224,16 @@ package struct FastBook: OrderBook {
     return bidForest.begin(ladder.map { ladders[Int($0)].bids } ?? OrderedForest.Tree())
   }
 
+  // Inlined, as are its like: a call would be given a copy of the whole book's head.
   @inline(__always)
-  private func slot(of id: BidID) -> UInt32? {
-    slotOfBid.slot(id.value.keyedHash) { bidSlots[Int($0)].id == id }
+  private func slot(of id: BidID) -> UInt32? { slot(of: id, id.value.keyedHash) }
+
+  @inline(__always)
+  private func slot(of id: BidID, _ hash: UInt64) -> UInt32? {
+    slotOfBid.slot(hash) { bidSlots[Int($0)].id == id }
   }
 
+  @inline(__always)
   private func bid(at slot: UInt32) -> Bid {
     let held = bidSlots[Int(slot)]
     let ladder = ladders[Int(held.ladder)]
@@ -243,7 +264,13 @@ package struct FastBook: OrderBook {
     return UInt32(count - 1)
   }
 
-  private mutating func enqueue(_ slot: UInt32) {
+  /// Puts the bid into its queue, or takes it out, as it is offered or not.
+  private mutating func queue(_ slot: UInt32) {
+    guard bidSlots[Int(slot)].isOffered else {
+      if bidSlots[Int(slot)].isQueued { dequeue(slot) }
+      return
+    }
+    guard !bidSlots[Int(slot)].isQueued else { return }
     bidSlots[Int(slot)].isQueued = true
     bidForest.insert(slot, into: &ladders[Int(bidSlots[Int(slot)].ladder)].bids)
   }
@@ -350,13 +377,20 @@ package struct FastBook: OrderBook {
     freeOrders.append(slot)
   }
 
+  @inline(__always)
   package func firstOrder(
     for id: BidID, after last: Order?, where accepts: (Bid, Order) -> Bool
-  ) -> (bid: Bid, order: Order)? {
+  ) -> Order? {
     // Where nothing rests there is no need to look the bid up.
     guard freeOrders.count < orderSlots.count, let slot = slot(of: id),
       bidSlots[Int(slot)].isQueued
     else { return nil }
+    return firstOrder(for: slot, after: last, where: accepts)
+  }
+
+  private func firstOrder(
+    for slot: UInt32, after last: Order?, where accepts: (Bid, Order) -> Bool
+  ) -> Order? {
     let tree = ladders[Int(bidSlots[Int(slot)].ladder)].orders
     var place =
       last.map { orderForest.place(after: Self.key($0), in: tree) } ?? orderForest.begin(tree)
@@ -366,7 +400,7 @@ package struct FastBook: OrderBook {
         return nil
       }
       let bid = bid(at: slot)
-      if accepts(bid, order) { return (bid, order) }
+      if accepts(bid, order) { return order }
       place = orderForest.next(place)
     }
     return nil

@@ -56,9 +56,10 @@ extension Market {
     case .modelPublished(_, let manifest): models[manifest.id] = manifest
     case .keyPublished(let record): keep(record)
     case .bidPlaced(let id, let prover, let terms):
-      guard !book.holds(id) else { throw .impossibleEvent("bid \(id.short) is known") }
+      guard book.insert(Bid(id: id, prover: prover, terms: terms, ordinal: arrivals + 1)) else {
+        throw .impossibleEvent("bid \(id.short) is known")
+      }
       arrivals += 1
-      book.insert(Bid(id: id, prover: prover, terms: terms, ordinal: arrivals))
       // By its index, which costs one search; the subscript with a default searches and allocates.
       if let index = provers.index(forKey: prover) {
         provers.values[index].openBids += 1
@@ -67,15 +68,15 @@ extension Market {
       }
       schedule(.bid(id), at: terms.expiry)
     case .bidAmended(let id, let price, let capacity):
-      guard let bid = book.bid(id), !bid.isClosed else {
-        throw .impossibleEvent("bid \(id.short) is not open")
-      }
-      amend(bid, price, capacity)
+      guard
+        let ordinal = book.amendBid(
+          id, price: price, capacity: capacity, arriving: arrivals + 1)
+      else { throw .impossibleEvent("bid \(id.short) is not open") }
+      arrivals = max(arrivals, ordinal)
     case .bidClosed(let id, _):
       guard let prover = book.closeBid(id), let index = provers.index(forKey: prover),
-        provers.values[index].openBids > 0
+        provers.values[index].countClosedBid()
       else { throw .impossibleEvent("bid \(id.short) is not open") }
-      provers.values[index].openBids -= 1
     case .requestOpened(let id, let requester, let terms):
       try open(id, requester, terms)
     case .leased(let terms): try make(terms)
@@ -361,20 +362,6 @@ extension Market {
     openSlices[requester, default: 0] += slices.count
     for slice in slices.indices { rest(id, slice) }
     scheduleDeadlines(of: request)
-  }
-
-  /// Capacity given back keeps the bid's place; a new price or more capacity sends it to the end.
-  private mutating func amend(_ bid: Bid, _ price: Price, _ capacity: UInt32) {
-    let keepsPlace = price == bid.terms.price && capacity <= bid.terms.capacity
-    if !keepsPlace { arrivals += 1 }
-    var amended = Bid(
-      id: bid.id, prover: bid.prover,
-      terms: BidTerms(
-        backend: bid.terms.backend, scope: bid.terms.scope, price: price, capacity: capacity,
-        largestSlice: bid.terms.largestSlice, expiry: bid.terms.expiry),
-      ordinal: keepsPlace ? bid.ordinal : arrivals)
-    amended.leases = bid.leases
-    book.replace(amended)
   }
 
   private mutating func raiseLimit(of id: RequestID, to price: Price) throws(MarketError) {

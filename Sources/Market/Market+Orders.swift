@@ -10,23 +10,24 @@ extension Market {
   ) throws(Refused) {
     guard !isPaused else { throw .paused }
     try check(terms.price, terms.capacity)
-    let prover = provers[author] ?? Prover()
-    guard prover.coolingUntil <= now else { throw .coolingDown(until: prover.coolingUntil) }
+    let prover = provers.index(forKey: author)
+    let coolingUntil = prover.map { provers.values[$0].coolingUntil } ?? .zero
+    guard coolingUntil <= now else { throw .coolingDown(until: coolingUntil) }
     guard terms.expiry > now else { throw .invalidBid("it has expired already") }
     guard terms.largestSlice.units > 0 else { throw .invalidBid("its largest slice is 0 units") }
     switch terms.scope {
     case .any: break
-    case .model(let model): if models[model] == nil { throw .unknownModel }
+    case .model(let model): if models.index(forKey: model) == nil { throw .unknownModel }
     case .slice(let model, let slice):
       guard let manifest = models[model] else { throw .unknownModel }
       guard manifest.slices.indices.contains(slice) else { throw .unknownSlice }
     }
-    let bonded = bonded(by: author)
-    guard bonded >= parameters.minimumBond else {
-      throw .bondTooSmall(needed: parameters.minimumBond, bonded: bonded)
+    let minimum = parameters.minimumBond
+    guard ledger.amount(.bond(author)) >= minimum || bonded(by: author) >= minimum else {
+      throw .bondTooSmall(needed: minimum, bonded: bonded(by: author))
     }
     guard !book.holds(id) else { throw .duplicate }
-    guard prover.openBids < Self.bidsPerProver else {
+    guard prover.map({ provers.values[$0].openBids }) ?? 0 < Self.bidsPerProver else {
       throw .tooManyBids(limit: Self.bidsPerProver)
     }
     emit(.bidPlaced(id, prover: author, terms))
@@ -68,18 +69,16 @@ extension Market {
   /// A bid arrives: it takes resting orders, best limit first, at their limit price.
   private mutating func takeOrders(with id: BidID) {
     var last: Order?
-    while let (bid, order) = firstOrder(for: id, after: last) {
-      guard let request = requests[order.request] else { return }
+    while let order = firstOrder(for: id, after: last) {
+      guard let request = requests[order.request], let bid = book.bid(id) else { return }
       lease(request, order.slice, to: bid, at: order.limitPrice)
       begin(order.request)
       last = order
     }
   }
 
-  /// The first order behind `last` that the bid crosses and may take, and the bid.
-  private func firstOrder(
-    for bid: BidID, after last: Order?
-  ) -> (bid: Bid, order: Order)? {
+  /// The first order behind `last` that the bid crosses and may take.
+  private func firstOrder(for bid: BidID, after last: Order?) -> Order? {
     book.firstOrder(for: bid, after: last) { bid, order in
       requests[order.request].map { ineligibility(of: bid, for: $0, order.slice) == nil } ?? false
     }
@@ -336,6 +335,7 @@ extension Market {
   /// else can have begun to cross. Both sides have been resting, so the trade is at the bid's
   /// price, and the order goes to the best bid that it now has.
   mutating func matchAgain() {
+    guard !returned.isEmpty || !freed.isEmpty else { return }
     var triedRequests: Set<RequestID> = []
     for id in returned where triedRequests.insert(id).inserted { matchSlices(of: id) }
     var triedProvers: Set<PublicKey> = []
@@ -343,7 +343,7 @@ extension Market {
       payLeaving(of: prover)
       for bid in book.crossingBids(of: prover) {
         var last: Order?
-        while let (_, order) = firstOrder(for: bid, after: last) {
+        while let order = firstOrder(for: bid, after: last) {
           match(order.request, order.slice)
           last = order
         }

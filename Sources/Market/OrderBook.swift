@@ -60,8 +60,8 @@ package struct Order: Sendable, Hashable {
 /// There are two: `ReferenceBook`, obviously right, and `FastBook`. A market gives the same bytes
 /// with either, and the tests drive both with the same commands.
 package protocol OrderBook: Sendable {
-  /// The bid's id must not stand in the book.
-  mutating func insert(_ bid: Bid)
+  /// False, and nothing is changed, where a bid of that id stands in the book.
+  @discardableResult mutating func insert(_ bid: Bid) -> Bool
   /// Nil where no bid of that id stands in the book; closed ones do while they have leases.
   func bid(_ id: BidID) -> Bid?
   /// Whether a bid of that id stands in the book.
@@ -71,8 +71,15 @@ package protocol OrderBook: Sendable {
   /// The prover's bids that are offered and that the best order within their scope would pay for,
   /// cheapest first, then by arrival.
   func crossingBids(of prover: PublicKey) -> [BidID]
-  /// Puts `bid` in the place of the one with its id, in the queue where its price and ordinal say.
-  mutating func replace(_ bid: Bid)
+  /// Gives the bid another price and capacity. Capacity given back keeps the bid's place; anything
+  /// else counts as arriving, with this ordinal. Returns the ordinal it has then; nil where no bid
+  /// of that id is open.
+  mutating func amendBid(
+    _ id: BidID, price: Price, capacity: UInt32, arriving ordinal: UInt64
+  ) -> UInt64?
+  /// Counts a lease that the bid has taken or that has ended. A closed bid leaves the book with its
+  /// last lease. False where the count would leave 0 to the bid's capacity, or no such bid stands.
+  mutating func changeLeases(of id: BidID, taken: Bool) -> Bool
   mutating func removeBid(_ id: BidID)
   /// Whose bid it is; nil where no bid of that id is open.
   func owner(ofOpen id: BidID) -> PublicKey?
@@ -94,7 +101,7 @@ package protocol OrderBook: Sendable {
   /// asks no more than, and that is accepted. Nil where the bid has no capacity left or is closed.
   func firstOrder(
     for bid: BidID, after last: Order?, where accepts: (Bid, Order) -> Bool
-  ) -> (bid: Bid, order: Order)?
+  ) -> Order?
 
   /// Backends that have a bid or an order, by name.
   var backends: [BackendID] { get }
@@ -125,20 +132,4 @@ extension OrderBook {
   package func orders(on backend: BackendID) -> [Order] {
     orders.filter { $0.backend == backend }.sorted(by: Order.precedes)
   }
-
-  /// Counts a lease that the bid has taken or that has ended. A closed bid leaves the book with its
-  /// last lease. False where the count would leave 0 to the bid's capacity, or no such bid stands.
-  mutating func changeLeases(of id: BidID, taken: Bool) -> Bool {
-    guard var bid = bid(id) else { return false }
-    if taken {
-      guard bid.isOffered else { return false }
-      bid.leases += 1
-    } else {
-      guard bid.leases > 0 else { return false }
-      bid.leases -= 1
-    }
-    if bid.isClosed, bid.leases == 0 { removeBid(id) } else { replace(bid) }
-    return true
-  }
-
 }

@@ -19,6 +19,13 @@ package struct Prover: Sendable, Hashable {
   package var reputation = Reputation()
   /// In the order in which they were asked for.
   package var unbondings: [Unbonding] = []
+
+  /// False where it has no bid open.
+  mutating func countClosedBid() -> Bool {
+    guard openBids > 0 else { return false }
+    openBids -= 1
+    return true
+  }
 }
 
 /// A prover's record: what came of its leases, and how long it took. Shown to whoever asks, and a

@@ -12,9 +12,11 @@ package struct ReferenceBook: OrderBook {
     demand.sorted { ($0.ordinal, $0.slice) < ($1.ordinal, $1.slice) }
   }
 
-  package mutating func insert(_ bid: Bid) {
+  package mutating func insert(_ bid: Bid) -> Bool {
+    guard !holds(bid.id) else { return false }
     let index = queue.firstIndex { Bid.precedes(bid, $0) } ?? queue.endIndex
     queue.insert(bid, at: index)
+    return true
   }
 
   package func bid(_ id: BidID) -> Bid? { queue.first { $0.id == id } }
@@ -29,9 +31,32 @@ package struct ReferenceBook: OrderBook {
     }.map(\.id)
   }
 
-  package mutating func replace(_ bid: Bid) {
+  private mutating func replace(_ bid: Bid) {
     removeBid(bid.id)
     insert(bid)
+  }
+
+  package mutating func amendBid(
+    _ id: BidID, price: Price, capacity: UInt32, arriving ordinal: UInt64
+  ) -> UInt64? {
+    guard let bid = bid(id), !bid.isClosed else { return nil }
+    let keepsPlace = price == bid.terms.price && capacity <= bid.terms.capacity
+    var amended = Bid(
+      id: id, prover: bid.prover,
+      terms: BidTerms(
+        backend: bid.terms.backend, scope: bid.terms.scope, price: price, capacity: capacity,
+        largestSlice: bid.terms.largestSlice, expiry: bid.terms.expiry),
+      ordinal: keepsPlace ? bid.ordinal : ordinal)
+    amended.leases = bid.leases
+    replace(amended)
+    return amended.ordinal
+  }
+
+  package mutating func changeLeases(of id: BidID, taken: Bool) -> Bool {
+    guard var bid = bid(id), taken ? bid.isOffered : bid.leases > 0 else { return false }
+    if taken { bid.leases += 1 } else { bid.leases -= 1 }
+    if bid.isClosed, bid.leases == 0 { removeBid(id) } else { replace(bid) }
+    return true
   }
 
   package mutating func removeBid(_ id: BidID) { queue.removeAll { $0.id == id } }
@@ -95,13 +120,12 @@ package struct ReferenceBook: OrderBook {
 
   package func firstOrder(
     for id: BidID, after last: Order?, where accepts: (Bid, Order) -> Bool
-  ) -> (bid: Bid, order: Order)? {
+  ) -> Order? {
     guard let bid = bid(id), bid.isOffered else { return nil }
-    let order = demand.first { order in
+    return demand.first { order in
       order.backend == bid.terms.backend && bid.terms.scope.covers(order.model, order.slice)
         && order.limitPrice >= bid.terms.price && (last.map { Order.precedes($0, order) } ?? true)
         && accepts(bid, order)
     }
-    return order.map { (bid, $0) }
   }
 }

@@ -170,10 +170,12 @@ struct SmallMarket {
       if state.others.remove(bid.id) == nil {
         state.others.insert(bid.id)
         changed.leases += 1
-        state.market.book.replace(changed)
+        state.market.book.removeBid(bid.id)
+        state.market.book.insert(changed)
       } else {
         changed.leases -= 1
-        state.market.book.replace(changed)
+        state.market.book.removeBid(bid.id)
+        state.market.book.insert(changed)
         state.market.freed = [bid.prover]
         state.market.matchAgain()
       }
