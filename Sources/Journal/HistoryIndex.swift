@@ -9,7 +9,11 @@ package import Primitives
 /// read from the journal again, and one that is damaged, or of another journal, is begun anew.
 package final class HistoryIndex: Sendable {
   package static let fileName = "history.sqlite"
-  private static let schemaVersion = 1
+  private static let schemaVersion = 2
+  /// Entries that are in the order of their subjects together. Subjects are random: in one order for
+  /// all entries each would be written to a page of its own, in a stretch a few hundred pages take
+  /// whatever comes. A question asks each stretch.
+  private static let stretch: UInt64 = 16_384
 
   private let queue: DatabaseQueue
   private let path: String
@@ -74,9 +78,10 @@ package final class HistoryIndex: Sendable {
             hash BLOB NOT NULL
           ) STRICT;
           CREATE TABLE mentions (
+            stretch INTEGER NOT NULL,
             subject BLOB NOT NULL,
             sequence INTEGER NOT NULL,
-            PRIMARY KEY (subject, sequence)
+            PRIMARY KEY (stretch, subject, sequence)
           ) STRICT, WITHOUT ROWID;
           CREATE TABLE trades (
             lease INTEGER PRIMARY KEY,
@@ -114,7 +119,7 @@ package final class HistoryIndex: Sendable {
   ) throws(JournalError) {
     try access { database in
       let insertMention = try database.cachedStatement(
-        sql: "INSERT OR IGNORE INTO mentions (subject, sequence) VALUES (?, ?)")
+        sql: "INSERT OR IGNORE INTO mentions (stretch, subject, sequence) VALUES (?, ?, ?)")
       let insertTrade = try database.cachedStatement(
         sql: "INSERT OR IGNORE INTO trades (lease, sequence, tick) VALUES (?, ?, ?)")
       // In the order of the table, so that a page is found once for all that goes into it.
@@ -122,7 +127,9 @@ package final class HistoryIndex: Sendable {
         entry.subjects.map { (subject: $0, sequence: entry.sequence) }
       }.sorted { ($0.subject, $0.sequence) < ($1.subject, $1.sequence) }
       for (subject, sequence) in pairs {
-        try insertMention.execute(arguments: [Data(subject.bytes), Int64(clamping: sequence)])
+        try insertMention.execute(arguments: [
+          Int64(clamping: sequence / Self.stretch), Data(subject.bytes), Int64(clamping: sequence),
+        ])
       }
       for entry in mentions {
         let sequence = Int64(clamping: entry.sequence)
@@ -144,14 +151,26 @@ package final class HistoryIndex: Sendable {
   package func sequences(
     mentioning subject: Digest, after: UInt64, limit: Int
   ) throws(JournalError) -> [UInt64] {
-    try access { database in
-      try Int64.fetchAll(
-        database,
+    let last = try extent()?.sequence ?? 0
+    return try access { database in
+      let select = try database.cachedStatement(
         sql: """
-          SELECT sequence FROM mentions WHERE subject = ? AND sequence > ?
+          SELECT sequence FROM mentions WHERE stretch = ? AND subject = ? AND sequence > ?
           ORDER BY sequence LIMIT ?
-          """, arguments: [Data(subject.bytes), Int64(clamping: after), limit]
-      ).map { UInt64(clamping: $0) }
+          """)
+      var sequences: [UInt64] = []
+      var stretch = after / Self.stretch
+      while stretch <= last / Self.stretch, sequences.count < limit {
+        sequences += try Int64.fetchAll(
+          select,
+          arguments: [
+            Int64(clamping: stretch), Data(subject.bytes), Int64(clamping: after),
+            limit - sequences.count,
+          ]
+        ).map { UInt64(clamping: $0) }
+        stretch += 1
+      }
+      return sequences
     }
   }
 

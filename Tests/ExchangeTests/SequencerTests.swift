@@ -8,28 +8,49 @@ import Synchronization
 import Testing
 import Wire
 
-@Suite struct SequencerTests {
-  @Test func journalsNothingThatHasExpiredByItsOwnTick() async throws {
-    let directory = NSTemporaryDirectory() + "bourse-sequencer-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: directory) }
+/// A sequencer over a journal of its own, without any wire.
+private final class LoneSequencer: Sendable {
+  let owner = SigningKey.random()
+  let sequencer: Sequencer
+  private let directory = NSTemporaryDirectory() + "bourse-sequencer-\(UUID().uuidString)"
+
+  init(clock: @escaping @Sendable () -> Tick = { .now }) throws {
     let broker = SigningKey.random()
-    let owner = SigningKey.random()
-    let genesis = Genesis(
-      network: network, operator: owner.publicKey, broker: broker.publicKey)
+    let genesis = Genesis(network: network, operator: owner.publicKey, broker: broker.publicKey)
     let journal = try Journal.create(in: directory, genesis: genesis, key: broker)
     let market = try journal.recover()
-    let sequencer = Sequencer(journal: journal, market: market, executor: PollExecutor())
-    let deposit = Command.deposit(
-      owner: owner.publicKey, amount: Amount(microcredits: 5))
-    func envelope(_ expiry: Tick) -> Envelope {
-      Envelope(
-        network: network, nonce: .random(), expiry: expiry, body: deposit.canonicalBytes,
-        signedBy: owner)
-    }
+    sequencer = Sequencer(
+      journal: journal, market: market, executor: PollExecutor(), clock: clock)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+  /// Of 5 microcredits to the owner.
+  var deposit: Command {
+    .deposit(owner: owner.publicKey, amount: Amount(microcredits: 5))
+  }
+
+  func envelope(expiry: Tick = .never) -> Envelope {
+    Envelope(
+      network: network, nonce: .random(), expiry: expiry, body: deposit.canonicalBytes,
+      signedBy: owner)
+  }
+
+  func balance() async -> Int64 {
+    await sequencer.read { [key = owner.publicKey] in $0.balance(.available(key)) }
+  }
+}
+
+@Suite struct SequencerTests {
+  @Test func journalsNothingThatHasExpiredByItsOwnTick() async throws {
+    let lone = try LoneSequencer()
+    let (sequencer, deposit) = (lone.sequencer, lone.deposit)
 
     // Both come in one group: the expired one must not take the other with it.
-    async let late = sequencer.submit(envelope(Tick(milliseconds: 1)), deposit)
-    async let timely = sequencer.submit(envelope(Tick.now.advanced(by: 60_000)), deposit)
+    async let late = sequencer.submit(
+      lone.envelope(expiry: Tick(milliseconds: 1)), deposit)
+    async let timely = sequencer.submit(
+      lone.envelope(expiry: Tick.now.advanced(by: 60_000)), deposit)
 
     guard case .failure(.expired) = await late else {
       Issue.record("an expired command was journaled")
@@ -37,26 +58,13 @@ import Wire
     }
     _ = try await timely.get()
     #expect(await sequencer.status().sequence == 2)
-    #expect(await sequencer.read { $0.balance(.available(owner.publicKey)) } == 5)
+    #expect(await lone.balance() == 5)
   }
 
   @Test func answersACommandThatComesTwiceAtOnceTwiceWithTheSameBytes() async throws {
-    let directory = NSTemporaryDirectory() + "bourse-sequencer-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: directory) }
-    let broker = SigningKey.random()
-    let owner = SigningKey.random()
-    let genesis = Genesis(
-      network: network, operator: owner.publicKey, broker: broker.publicKey)
-    let journal = try Journal.create(in: directory, genesis: genesis, key: broker)
-    let market = try journal.recover()
-    let sequencer = Sequencer(journal: journal, market: market, executor: PollExecutor())
-    let deposit = Command.deposit(owner: owner.publicKey, amount: Amount(microcredits: 5))
-    func envelope() -> Envelope {
-      Envelope(
-        network: network, nonce: .random(), expiry: .never, body: deposit.canonicalBytes,
-        signedBy: owner)
-    }
-    let (repeated, other) = (envelope(), envelope())
+    let lone = try LoneSequencer()
+    let (sequencer, deposit) = (lone.sequencer, lone.deposit)
+    let (repeated, other) = (lone.envelope(), lone.envelope())
 
     let (answers, answer) = AsyncStream.makeStream(of: [UInt8]?.self)
     sequencer.submit(
@@ -74,32 +82,21 @@ import Wire
     // And once more when it is durable.
     let later = try await sequencer.submit(repeated, deposit).get()
     #expect(acknowledgements[repeated.digest]?.first == later)
-    #expect(await sequencer.read { $0.balance(.available(owner.publicKey)) } == 10)
+    #expect(await lone.balance() == 10)
   }
 
   /// Whoever could not be heard while the disk hung, the machine slept or the clock leapt must not
   /// be late for it: every deadline moves before what waited is decided.
   @Test func makesUpForAStallBeforeWhateverWaitedThroughIt() async throws {
-    let directory = NSTemporaryDirectory() + "bourse-sequencer-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: directory) }
-    let broker = SigningKey.random()
-    let owner = SigningKey.random()
-    let genesis = Genesis(network: network, operator: owner.publicKey, broker: broker.publicKey)
-    let journal = try Journal.create(in: directory, genesis: genesis, key: broker)
-    let market = try journal.recover()
     let now = Mutex(Tick.now)
     @Sendable func pass(_ milliseconds: UInt64) {
       now.withLock { $0 = $0.advanced(by: milliseconds) }
     }
-    let sequencer = Sequencer(
-      journal: journal, market: market, executor: PollExecutor(), clock: { now.withLock { $0 } })
+    let lone = try LoneSequencer { now.withLock { $0 } }
+    let sequencer = lone.sequencer
     let commits = await sequencer.commits()
     func deposit() async throws {
-      let command = Command.deposit(owner: owner.publicKey, amount: Amount(microcredits: 5))
-      let envelope = Envelope(
-        network: network, nonce: .random(), expiry: .never, body: command.canonicalBytes,
-        signedBy: owner)
-      _ = try await sequencer.submit(envelope, command).get()
+      _ = try await sequencer.submit(lone.envelope(), lone.deposit).get()
     }
     try await deposit()
     // Quiet, and awake: nobody has lost any time.
