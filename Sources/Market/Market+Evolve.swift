@@ -332,7 +332,8 @@ extension Market {
     let committed = deadline.milliseconds.subtractingReportingOverflow(windows.proveWindow)
     guard !begun.overflow, !committed.overflow, committed.partialValue >= begun.partialValue
     else { return }
-    provers[lease.terms.prover]?.reputation.countTime(
+    guard let index = provers.index(forKey: lease.terms.prover) else { return }
+    provers.values[index].reputation.countTime(
       committed.partialValue - begun.partialValue, for: request.slices[lease.terms.slice].cost)
   }
 
@@ -411,9 +412,8 @@ extension Market {
     guard let lease = leases[id] else { return }
     let prover = lease.terms.prover
     let isFailure = isFailure || state == .slashed || state == .lapsed
-    if state == .settled {
-      provers[prover]?.lapsesInARow = 0
-      provers[prover]?.reputation.countSettled()
+    if state == .settled, let index = provers.index(forKey: prover) {
+      provers.values[index].countSettled()
     }
     try changeLeases(of: lease.terms.bid, taken: false)
     try change(lease.terms.request) { request in

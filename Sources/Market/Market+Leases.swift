@@ -50,7 +50,8 @@ extension Market {
       switch source {
       case .input(let index): digests.append(request.terms.inputs[index])
       case .slice(let producer, let output):
-        guard let commitment = currentLease(producer, of: request)?.commitment else { return nil }
+        guard let commitment = request.slices[producer].lease.flatMap({ leases[$0]?.commitment })
+        else { return nil }
         digests.append(commitment.outputs[output])
       }
     }
@@ -102,10 +103,10 @@ extension Market {
   /// Whether an output stands over inputs that a replacement has changed since.
   private func isStale(_ request: Request) -> Bool {
     request.slices.indices.contains { slice in
-      guard let lease = currentLease(slice, of: request), lease.commitment != nil,
+      guard let id = request.slices[slice].lease, leases[id]?.commitment != nil,
         let inputs = inputs(of: slice, in: request)
       else { return false }
-      return lease.inputs != inputs
+      return leases[id]?.inputs != inputs
     }
   }
 
@@ -301,11 +302,11 @@ extension Market {
   /// Pays every verified lease whose upstream has settled, in slice order, and closes the request
   /// once nothing is left to decide.
   mutating func settle(_ id: RequestID) {
-    guard let opened = requests[id], let manifest = models[opened.terms.model] else { return }
+    guard var request = requests[id], let manifest = models[request.terms.model] else { return }
     // Until the draw every stake stays behind the nonce that its lessee owes.
-    guard opened.isDrawn || !opened.terms.isAttested else { return }
-    for slice in opened.slices.indices {
-      guard let request = requests[id], !request.state.isFinal else { return }
+    guard request.isDrawn || !request.terms.isAttested else { return }
+    for slice in request.slices.indices {
+      guard !request.state.isFinal else { return }
       guard leaseState(slice, of: request) == .verified,
         let lease = currentLease(slice, of: request)
       else { continue }
@@ -313,14 +314,14 @@ extension Market {
       guard have(ended: manifest.producers(of: slice), of: request) else { continue }
       if !isFailing, lease.inputs != inputs(of: slice, in: request) {
         release(lease, .staleInput)
-        continue
+      } else {
+        pay(lease, bonus: request.slices[slice].bonus, by: request.requester)
+        if lease.isFaulted, !isFailing { fail(id, .rangeFault) }
       }
-      pay(lease, bonus: request.slices[slice].bonus, by: request.requester)
-      if lease.isFaulted, !isFailing { fail(id, .rangeFault) }
+      guard let changed = requests[id] else { return }
+      request = changed
     }
-    guard let request = requests[id], have(ended: request.slices.indices, of: request) else {
-      return
-    }
+    guard have(ended: request.slices.indices, of: request) else { return }
     switch request.state {
     case .running, .answered: close(id, as: .final)
     case .failing: close(id, as: .failed)
@@ -536,7 +537,7 @@ extension Market {
   mutating func close(_ id: RequestID, as state: RequestState) {
     guard let opened = requests[id] else { return }
     for slice in opened.slices.indices {
-      if let lease = currentLease(id, slice), lease.state == .leased {
+      if leaseState(slice, of: opened) == .leased, let lease = currentLease(slice, of: opened) {
         release(lease, .requestEnded)
       }
     }
@@ -546,7 +547,7 @@ extension Market {
     var unearned = Amount.zero
     for slice in request.slices.indices {
       unearned = unearned.adding(request.slices[slice].bonus) ?? unearned
-      guard let lease = currentLease(id, slice), lease.state == .settled,
+      guard let lease = currentLease(slice, of: request), lease.state == .settled,
         let receipt = lease.receipt
       else { continue }
       leaves.append(receipt.canonicalBytes)

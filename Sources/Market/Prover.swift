@@ -20,6 +20,11 @@ package struct Prover: Sendable, Hashable {
   /// In the order in which they were asked for.
   package var unbondings: [Unbonding] = []
 
+  mutating func countSettled() {
+    lapsesInARow = 0
+    reputation.countSettled()
+  }
+
   /// False where it has no bid open.
   mutating func countClosedBid() -> Bool {
     guard openBids > 0 else { return false }
