@@ -109,8 +109,8 @@ package struct FastBook: OrderBook {
   }
 
   package func crossingBids(of prover: PublicKey) -> [BidID] {
-    // Where nothing rests nothing crosses, however many bids the prover has.
-    guard freeOrders.count < orderSlots.count else { return [] }
+    // However many bids the prover has.
+    guard hasOrders else { return [] }
     var crossing: [(key: OrderedForest.Key, id: BidID)] = []
     var slot = firstBid(of: prover)
     while slot != OrderedForest.none {
@@ -335,6 +335,8 @@ package struct FastBook: OrderBook {
 
   // MARK: Orders
 
+  package var hasOrders: Bool { freeOrders.count < orderSlots.count }
+
   package mutating func insert(_ order: Order) {
     let scopes: [3 of Scope] = [
       .any, .model(order.model), .slice(order.model, order.slice),
@@ -377,20 +379,10 @@ package struct FastBook: OrderBook {
     freeOrders.append(slot)
   }
 
-  @inline(__always)
   package func firstOrder(
     for id: BidID, after last: Order?, where accepts: (Bid, Order) -> Bool
   ) -> Order? {
-    // Where nothing rests there is no need to look the bid up.
-    guard freeOrders.count < orderSlots.count, let slot = slot(of: id),
-      bidSlots[Int(slot)].isQueued
-    else { return nil }
-    return firstOrder(for: slot, after: last, where: accepts)
-  }
-
-  private func firstOrder(
-    for slot: UInt32, after last: Order?, where accepts: (Bid, Order) -> Bool
-  ) -> Order? {
+    guard let slot = slot(of: id), bidSlots[Int(slot)].isQueued else { return nil }
     let tree = ladders[Int(bidSlots[Int(slot)].ladder)].orders
     var place =
       last.map { orderForest.place(after: Self.key($0), in: tree) } ?? orderForest.begin(tree)

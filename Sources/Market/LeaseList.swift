@@ -10,7 +10,10 @@ package struct LeaseList: RandomAccessCollection, Sendable {
   package subscript(place: Int) -> Lease { leases[place] }
 
   /// Nil where there is no such lease.
-  package subscript(id: LeaseID) -> Lease? { place(of: id).map { leases[$0] } }
+  package subscript(id: LeaseID) -> Lease? {
+    // Inlined, so that who asks for one field of a lease does not copy all of it.
+    @inline(__always) get { place(of: id).map { leases[$0] } }
+  }
 
   /// Of the next lease.
   package var nextID: LeaseID { LeaseID(ordinal: UInt64(leases.count) + 1) }

@@ -144,6 +144,16 @@ package struct Posting: Hashable, Sendable, CanonicalCodable {
   }
 }
 
+extension [Posting] {
+  /// Appends what `Posting.move` gives: for events with many lines.
+  mutating func move(_ amount: Amount, from source: Account, to target: Account) {
+    guard amount > .zero else { return }
+    let delta = Int64(amount.microcredits)
+    append(Posting(account: source, delta: -delta))
+    append(Posting(account: target, delta: delta))
+  }
+}
+
 /// Balances as the projection of all postings so far.
 package struct Ledger: Sendable {
   private var balances: [Account: Int64] = [:]

@@ -46,6 +46,7 @@ extension Market {
 
   func digests(_ sources: [Manifest.Source], in request: Request) -> [Digest]? {
     var digests: [Digest] = []
+    digests.reserveCapacity(sources.count)
     for source in sources {
       switch source {
       case .input(let index): digests.append(request.terms.inputs[index])
@@ -311,7 +312,8 @@ extension Market {
         let lease = currentLease(slice, of: request)
       else { continue }
       let isFailing = request.state == .failing
-      guard have(ended: manifest.producers(of: slice), of: request) else { continue }
+      let producers = manifest.slices[slice].sources.lazy.compactMap(\.producer)
+      guard have(ended: producers, of: request) else { continue }
       if !isFailing, lease.inputs != inputs(of: slice, in: request) {
         release(lease, .staleInput)
       } else {
@@ -342,13 +344,13 @@ extension Market {
     let prover = lease.terms.prover
     let kept = lease.terms.fee.share(parameters(of: lease).feeShare)
     let paid = payDelegators(of: lease, lease.terms.fee.saturatingSubtract(kept), by: requester)
-    emit(
-      .leaseSettled(lease.id, bonus: bonus),
-      Posting.move(paid.prover, from: .feeHold(requester), to: .available(prover))
-        + Posting.move(
-          kept.adding(paid.leftOver) ?? kept, from: .feeHold(requester), to: .treasury)
-        + Posting.move(bonus, from: .slashEscrow, to: .available(prover))
-        + stakeReturn(lease))
+    var postings: [Posting] = []
+    postings.reserveCapacity(10)
+    postings.move(paid.prover, from: .feeHold(requester), to: .available(prover))
+    postings.move(kept.adding(paid.leftOver) ?? kept, from: .feeHold(requester), to: .treasury)
+    postings.move(bonus, from: .slashEscrow, to: .available(prover))
+    postings += stakeReturn(lease)
+    emit(.leaseSettled(lease.id, bonus: bonus), postings)
     freed.append(prover)
   }
 
@@ -559,6 +561,14 @@ extension Market {
       Posting.move(
         request.held, from: .feeHold(request.requester), to: .available(request.requester))
         + Posting.move(unearned, from: .slashEscrow, to: .burned))
+  }
+}
+
+extension Manifest.Source {
+  /// The slice it is an output of; nil for an input of the model.
+  fileprivate var producer: Int? {
+    guard case .slice(let producer, _) = self else { return nil }
+    return producer
   }
 }
 

@@ -10,9 +10,8 @@ extension Market {
   ) throws(Refused) {
     guard !isPaused else { throw .paused }
     try check(terms.price, terms.capacity)
-    let prover = provers.index(forKey: author)
-    let coolingUntil = prover.map { provers.values[$0].coolingUntil } ?? .zero
-    guard coolingUntil <= now else { throw .coolingDown(until: coolingUntil) }
+    let prover = provers[author] ?? Prover()
+    guard prover.coolingUntil <= now else { throw .coolingDown(until: prover.coolingUntil) }
     guard terms.expiry > now else { throw .invalidBid("it has expired already") }
     guard terms.largestSlice.units > 0 else { throw .invalidBid("its largest slice is 0 units") }
     switch terms.scope {
@@ -27,7 +26,7 @@ extension Market {
       throw .bondTooSmall(needed: minimum, bonded: bonded(by: author))
     }
     guard !book.holds(id) else { throw .duplicate }
-    guard prover.map({ provers.values[$0].openBids }) ?? 0 < Self.bidsPerProver else {
+    guard prover.openBids < Self.bidsPerProver else {
       throw .tooManyBids(limit: Self.bidsPerProver)
     }
     emit(.bidPlaced(id, prover: author, terms))
@@ -68,6 +67,7 @@ extension Market {
 
   /// A bid arrives: it takes resting orders, best limit first, at their limit price.
   private mutating func takeOrders(with id: BidID) {
+    guard book.hasOrders else { return }
     var last: Order?
     while let order = firstOrder(for: id, after: last) {
       guard let request = requests[order.request], let bid = book.bid(id) else { return }
@@ -238,6 +238,7 @@ extension Market {
   private func plan(for request: Request) -> [(slice: Int, bid: Bid)] {
     var tally = Tally()
     var plan: [(slice: Int, bid: Bid)] = []
+    plan.reserveCapacity(request.slices.count)
     for slice in request.slices.indices {
       guard let bid = bestBid(for: request, slice, tally),
         let drawn = parts(for: request, slice, by: bid.prover, tally)
@@ -336,10 +337,8 @@ extension Market {
   /// price, and the order goes to the best bid that it now has.
   mutating func matchAgain() {
     guard !returned.isEmpty || !freed.isEmpty else { return }
-    var triedRequests: Set<RequestID> = []
-    for id in returned where triedRequests.insert(id).inserted { matchSlices(of: id) }
-    var triedProvers: Set<PublicKey> = []
-    for prover in freed where triedProvers.insert(prover).inserted {
+    for id in returned.withoutRepeats { matchSlices(of: id) }
+    for prover in freed.withoutRepeats {
       payLeaving(of: prover)
       for bid in book.crossingBids(of: prover) {
         var last: Order?
@@ -374,6 +373,15 @@ extension Market {
     guard price > request.limit else { return }
     emit(.limitRaised(request.id, price))
     matchSlices(of: request.id)
+  }
+}
+
+extension Array where Element: Hashable {
+  /// Each of them once, in the order in which they come first.
+  fileprivate var withoutRepeats: [Element] {
+    guard count > 1 else { return self }
+    var found: Set<Element> = []
+    return filter { found.insert($0).inserted }
   }
 }
 

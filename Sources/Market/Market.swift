@@ -165,8 +165,11 @@ package struct Market: Sendable {
     if watchesMoney, violation == nil {
       violation = moneyViolations().first.map { "\($0) after \(event.body)" }
     }
-    // Most commands cause one event, for which a literal makes room faster than appending does.
-    if emitted.isEmpty { emitted = [event] } else { emitted.append(event) }
+    // Most commands cause one event, for which a literal makes room faster than appending does; the
+    // others cause several.
+    guard !emitted.isEmpty else { return emitted = [event] }
+    if emitted.count == 1 { emitted.reserveCapacity(8) }
+    emitted.append(event)
   }
 
   package func balance(_ account: Account) -> Int64 { ledger.balance(account) }

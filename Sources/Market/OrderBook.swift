@@ -87,6 +87,8 @@ package protocol OrderBook: Sendable {
   /// nil where no such bid is open.
   mutating func closeBid(_ id: BidID) -> PublicKey?
 
+  /// Whether an order rests: where none does, no bid crosses one.
+  var hasOrders: Bool { get }
   mutating func insert(_ order: Order)
   mutating func removeOrder(request: RequestID, slice: Int)
 

@@ -72,6 +72,8 @@ package struct ReferenceBook: OrderBook {
     return bid.prover
   }
 
+  package var hasOrders: Bool { !demand.isEmpty }
+
   package mutating func insert(_ order: Order) {
     let index = demand.firstIndex { Order.precedes(order, $0) } ?? demand.endIndex
     demand.insert(order, at: index)
