@@ -68,6 +68,11 @@ public struct CanonicalEncoder: Sendable {
 
   @inlinable public var bytes: [UInt8] { storage }
 
+  @inlinable public var count: Int { storage.count }
+
+  /// Forgets what was encoded and keeps its memory for what comes next.
+  @inlinable public mutating func removeAll() { storage.removeAll(keepingCapacity: true) }
+
   @inlinable public mutating func append(_ value: some FixedWidthInteger) {
     withUnsafeBytes(of: value.littleEndian) { storage.append(contentsOf: $0) }
   }
@@ -178,6 +183,12 @@ public struct CanonicalDecoder: Sendable {
     return value
   }
 
+  /// The digest under `domain` of what has been read from `start` on, as it stands here: a record's
+  /// bytes need not be made again to be hashed.
+  public func digest(from start: Int, domain: HashDomain) -> Digest {
+    Digest.of(bytes[start..<position], domain: domain)
+  }
+
   @inlinable public mutating func fixed(count: Int) throws(CanonicalError) -> [UInt8] {
     try require(count)
     defer { position += count }
@@ -192,10 +203,10 @@ public struct CanonicalDecoder: Sendable {
     let start = offset
     let count = try count(limit: limit, elementSize: 1)
     let utf8 = bytes[position..<position + count]
-    // Decoding mends what is no UTF-8, and then has other bytes. `String(validating:)` asks the
-    // runtime for its types at every call.
+    // Decoding mends what is no UTF-8, and then has other bytes; ASCII needs no second look.
+    // `String(validating:)` asks the runtime for its types at every call.
     let text = utf8.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
-    guard text.utf8.elementsEqual(utf8) else {
+    guard utf8.allSatisfy({ $0 < 0x80 }) || text.utf8.elementsEqual(utf8) else {
       throw failure(.invalid("the text is not UTF-8"), at: start)
     }
     position += count

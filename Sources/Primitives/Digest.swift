@@ -44,8 +44,7 @@ public struct Digest: Hashable, Comparable, Sendable, CanonicalCodable, CustomSt
   /// No two domains can produce the same preimage, so a signature made for one purpose is
   /// meaningless for any other.
   public static func of(_ bytes: some Collection<UInt8>, domain: HashDomain) -> Digest {
-    var hasher = SHA256()
-    hasher.update(domain.prefix)
+    var hasher = SHA256(domain: domain)
     hasher.update(bytes)
     return hasher.finalize()
   }
@@ -94,6 +93,12 @@ public struct SHA256 {
 
   public init() { SHA256_Init(&state) }
 
+  /// Of what `Digest.of(_:domain:)` is the digest, for bytes that do not lie together.
+  public init(domain: HashDomain) {
+    self.init()
+    update(domain.prefix)
+  }
+
   @inlinable public mutating func update(_ bytes: some Collection<UInt8>) {
     if bytes.withContiguousStorageIfAvailable({ update(UnsafeRawBufferPointer($0)) }) == nil {
       Array(bytes).withUnsafeBytes { update($0) }
@@ -102,6 +107,11 @@ public struct SHA256 {
 
   public mutating func update(_ bytes: UnsafeRawBufferPointer) {
     SHA256_Update(&state, bytes.baseAddress, bytes.count)
+  }
+
+  /// As the codec writes it.
+  @inlinable public mutating func update(_ value: some FixedWidthInteger) {
+    withUnsafeBytes(of: value.littleEndian) { update($0) }
   }
 
   public mutating func update(_ digest: Digest) {

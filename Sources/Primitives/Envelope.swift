@@ -54,12 +54,13 @@ extension Envelope: CanonicalCodable {
 
   /// Checks form only; whoever accepts an envelope asks `isAuthentic` as well.
   public init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    let start = decoder.offset
     network = try decoder.record()
     author = try decoder.record()
     nonce = try decoder.record()
     expiry = try decoder.record()
     body = try decoder.counted(limit: Self.bodyLimit)
+    digest = decoder.digest(from: start, domain: .envelope)
     signature = try decoder.record()
-    digest = Digest.of(Self.content(network, author, nonce, expiry, body), domain: .envelope)
   }
 }

@@ -8,13 +8,15 @@ package enum JournalChain {
   package static func hash(
     after previous: Digest, sequence: UInt64, tick: Tick, command: [UInt8], outcome: [UInt8]
   ) -> Digest {
-    var encoder = CanonicalEncoder(capacity: 64 + command.count + outcome.count)
-    encoder.append(previous)
-    encoder.append(sequence)
-    encoder.append(tick)
-    encoder.append(counted: command)
-    encoder.append(counted: outcome)
-    return Digest.of(encoder.bytes, domain: .journalEntry)
+    var hasher = SHA256(domain: .journalEntry)
+    hasher.update(previous)
+    hasher.update(sequence)
+    hasher.update(tick.milliseconds)
+    hasher.update(UInt32(command.count))
+    hasher.update(command)
+    hasher.update(UInt32(outcome.count))
+    hasher.update(outcome)
+    return hasher.finalize()
   }
 
   /// Entry 0: nothing before it, no command, and the genesis record in the outcome's place.
