@@ -106,7 +106,7 @@ extension History {
     let entry = try await sequencer.entries(
       from: extent.sequence, limit: 1, byteLimit: EntryPage.byteLimit
     ).first
-    if let entry, entry.sequence == extent.sequence, entry.hash == extent.hash {
+    if let entry, entry.sequence == extent.sequence, entry.hash.bytes == extent.hash {
       noted = extent.sequence
     } else {
       logger.notice("the history's index is of another journal and is made anew")
@@ -121,9 +121,9 @@ extension History {
         from: noted + 1, limit: Self.rowLimit, byteLimit: EntryPage.byteLimit)
       let wanted = page.prefix { $0.sequence <= sequence }
       guard wanted.first?.sequence == noted + 1,
-        let hash = wanted.last.flatMap({ Bytes32($0.hash) })
+        let hash = wanted.last?.hash
       else { throw JournalError.unknownSequence(noted + 1, size: sequence + 1) }
-      try await note(try wanted.map(Indexable.init), hash: Digest(hash))
+      try await note(try wanted.map(Indexable.init), hash: hash)
       if waiting.count >= Self.waitingLimit { try write() }
     }
   }

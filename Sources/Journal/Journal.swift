@@ -348,8 +348,7 @@ package final class Journal {
     let hash: Digest? =
       sequence == 0
       ? JournalChain.hash(ofGenesis: genesis.canonicalBytes)
-      : try reader.entries(from: sequence, limit: 1).first.flatMap { Bytes32($0.hash) }
-        .map { Digest($0) }
+      : try reader.entries(from: sequence, limit: 1).first?.hash
     guard let hash, MerkleTree.leafHash(of: hash) == tree.leafHashes[Int(sequence)] else {
       throw .diverged(
         Divergence(
@@ -427,7 +426,7 @@ package final class Journal {
     let hash = JournalChain.hash(
       after: previous, sequence: entry.sequence, tick: entry.tick, command: entry.command,
       outcome: entry.outcome)
-    try require(entry.sequence, "entry hash", hash.bytes, entry.hash)
+    try require(entry.sequence, "entry hash", hash.bytes, entry.hash.bytes)
     return hash
   }
 

@@ -28,12 +28,12 @@ package struct WrittenEntry: Sendable {
 package struct StoredEntry: Sendable {
   package let sequence: UInt64
   package let tick: Tick
-  package let commandDigest: [UInt8]
+  package let commandDigest: Digest
   /// The envelope's bytes.
   package let command: [UInt8]
   /// Canonical bytes of `Outcome`.
   package let outcome: [UInt8]
-  package let hash: [UInt8]
+  package let hash: Digest
   /// Nil where the table has none.
   package let acknowledgement: [UInt8]?
 }
@@ -46,61 +46,85 @@ extension StoredEntry: CanonicalCodable {
   package func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(sequence)
     encoder.append(tick)
-    encoder.append(counted: commandDigest)
+    encoder.append(counted: commandDigest.bytes)
     encoder.append(counted: command)
     encoder.append(counted: outcome)
-    encoder.append(counted: hash)
+    encoder.append(counted: hash.bytes)
     encoder.append(counted: acknowledgement ?? [])
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
     sequence = try decoder.integer()
     tick = try decoder.record()
-    commandDigest = try decoder.counted(limit: Bytes32.count)
+    commandDigest = try decoder.countedDigest()
     command = try decoder.counted(limit: Self.byteLimit)
     outcome = try decoder.counted(limit: Self.byteLimit)
-    hash = try decoder.counted(limit: Bytes32.count)
+    hash = try decoder.countedDigest()
     let bytes = try decoder.counted(limit: Self.byteLimit)
     acknowledgement = bytes.isEmpty ? nil : bytes
   }
 }
 
-/// The rows of `postings` of one entry as the database holds them, one after another in one piece
-/// of memory.
-package struct StoredPostings: Equatable, Sendable {
-  package private(set) var count = 0
+extension CanonicalDecoder {
+  /// A digest that its count precedes.
+  fileprivate mutating func countedDigest() throws(CanonicalError) -> Digest {
+    let start = offset
+    guard try count(limit: Bytes32.count, elementSize: 1) == Bytes32.count else {
+      throw failure(.invalid("a digest has another count than 32 bytes"), at: start)
+    }
+    return try record()
+  }
+}
+
+/// The rows of `postings` of consecutive entries as the database holds them, one after another in
+/// one piece of memory.
+package struct StoredPostings: Sendable {
   private var encoder = CanonicalEncoder()
+  /// Where each entry's end.
+  private var ends: [Int] = []
 
   package init() {}
 
-  /// What an entry of this outcome must have.
-  package init(of outcome: Outcome) {
-    guard case .accepted(let events) = outcome else { return }
-    for index in events.indices {
-      for posting in events[index].postings {
-        encoder.append(Int64(count))
-        encoder.append(posting.delta)
-        encoder.append(counted: posting.account)
-        count += 1
-      }
-    }
-  }
-
   mutating func append(line: Int64, account: UnsafeRawBufferPointer, delta: Int64) {
-    count += 1
     encoder.append(line)
     encoder.append(delta)
     encoder.append(counted: account)
   }
 
-  package static func == (left: Self, right: Self) -> Bool {
-    left.encoder.bytes == right.encoder.bytes
+  /// What comes next is of the next entry.
+  mutating func endEntry() { ends.append(encoder.count) }
+
+  /// In the place of all that it holds, what one entry of this outcome must have.
+  package mutating func replace(with outcome: Outcome) {
+    encoder.removeAll()
+    ends.removeAll(keepingCapacity: true)
+    var line: Int64 = 0
+    if case .accepted(let events) = outcome {
+      for index in events.indices {
+        for posting in events[index].postings {
+          encoder.append(line)
+          encoder.append(posting.delta)
+          encoder.append(counted: posting.account)
+          line += 1
+        }
+      }
+    }
+    endEntry()
   }
 
-  /// Each in words.
-  package var lines: [String] {
+  /// Whether two entries have the same rows.
+  package func agree(_ index: Int, with other: Self, _ otherIndex: Int) -> Bool {
+    encoder.bytes[range(of: index)] == other.encoder.bytes[other.range(of: otherIndex)]
+  }
+
+  private func range(of index: Int) -> Range<Int> {
+    (index == 0 ? 0 : ends[index - 1])..<ends[index]
+  }
+
+  /// Those of one entry, each in words.
+  package func lines(of index: Int) -> [String] {
     var lines: [String] = []
-    var decoder = CanonicalDecoder(encoder.bytes)
+    var decoder = CanonicalDecoder(encoder.bytes[range(of: index)])
     while let line = try? decoder.integer(Int64.self), let delta = try? decoder.integer(Int64.self),
       let account = try? decoder.counted(limit: .max)
     {

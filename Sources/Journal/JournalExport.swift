@@ -8,15 +8,19 @@ package protocol JournalSource {
   /// Canonical bytes of the genesis, and the hash stored with them.
   func genesis() throws(JournalError) -> (record: [UInt8], hash: [UInt8])
 
-  /// How many entries there are said to be, the genesis not counted.
+  /// How many entries there are, the genesis not counted.
   func entryCount() throws(JournalError) -> UInt64
+
+  /// The same as it is said to be, at once.
+  func statedCount() throws(JournalError) -> UInt64
 
   /// Up to `limit` entries from `sequence` on, in order.
   func entries(from sequence: UInt64, limit: Int) throws(JournalError) -> [StoredEntry]
 }
 
 extension JournalReader: JournalSource {
-  package func entryCount() throws(JournalError) -> UInt64 { try counts().entries }
+  package func entryCount() throws(JournalError) -> UInt64 { try count() }
+  package func statedCount() throws(JournalError) -> UInt64 { try lastSequence() }
 }
 
 /// A journal as one file that needs no database: the genesis, every entry with its acknowledgement,
@@ -198,6 +202,7 @@ package final class JournalExport: JournalSource {
   }
 
   package func entryCount() throws(JournalError) -> UInt64 { stated }
+  package func statedCount() throws(JournalError) -> UInt64 { stated }
 
   /// Entries are read once, in order.
   package func entries(

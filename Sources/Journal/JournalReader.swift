@@ -78,8 +78,8 @@ package struct JournalReader: Sendable {
         let entry = StoredEntry(
           sequence: UInt64(bitPattern: try row.integer(0, expected)),
           tick: Tick(milliseconds: UInt64(bitPattern: try row.integer(1, expected))),
-          commandDigest: try row.bytes(2, expected), command: try row.bytes(3, expected),
-          outcome: try row.bytes(4, expected), hash: try row.bytes(5, expected),
+          commandDigest: try row.digest(2, expected), command: try row.bytes(3, expected),
+          outcome: try row.bytes(4, expected), hash: try row.digest(5, expected),
           acknowledgement: row.isNull(6) ? nil : try row.bytes(6, expected))
         entries.append(entry)
         bytes += entry.command.count + entry.outcome.count
@@ -90,12 +90,13 @@ package struct JournalReader: Sendable {
     }
   }
 
-  /// The rows of `postings` for entries `first` to `last`, entry by entry.
+  /// The rows of `postings` for entries `first` to `last`, at their places from 0 on.
   package func postings(
     from first: UInt64, through last: UInt64
-  ) throws(JournalError) -> [StoredPostings] {
+  ) throws(JournalError) -> StoredPostings {
     try read { database in
-      var postings = Array(repeating: StoredPostings(), count: Int(last - first) + 1)
+      var postings = StoredPostings()
+      var current = first
       try StoredRow.each(
         database,
         sql: """
@@ -104,15 +105,20 @@ package struct JournalReader: Sendable {
           """, arguments: [Int64(clamping: first), Int64(clamping: last)]
       ) { row in
         let sequence = UInt64(bitPattern: try row.integer(0, first))
-        guard (first...last).contains(sequence) else {
+        guard current <= sequence, sequence <= last else {
           throw JournalError.misshapen(
-            first, "sequence of a posting", "\(first) to \(last)", "\(sequence)")
+            current, "sequence of a posting", "\(current) to \(last)", "\(sequence)")
         }
-        postings[Int(sequence - first)].append(
+        while current < sequence {
+          postings.endEntry()
+          current += 1
+        }
+        postings.append(
           line: try row.integer(1, sequence), account: try row.unsafeBytes(2, sequence),
           delta: try row.integer(3, sequence))
         return true
       }
+      for _ in current...last { postings.endEntry() }
       return postings
     }
   }
@@ -137,19 +143,31 @@ package struct JournalReader: Sendable {
     }
   }
 
-  package struct Counts: Sendable, Equatable {
-    package let entries: UInt64
-    package let postings: UInt64
+  /// The sequence of the last entry; 0 where there is none.
+  func lastSequence() throws(JournalError) -> UInt64 {
+    UInt64(clamping: try number("SELECT max(sequence) FROM entries"))
   }
 
-  /// How many rows there are, wherever they are: a row out of sequence is in no page of entries.
-  package func counts() throws(JournalError) -> Counts {
-    try read { database in
-      func count(_ table: String) throws -> UInt64 {
-        UInt64(clamping: try Int.fetchOne(database, sql: "SELECT count(*) FROM \(table)") ?? 0)
-      }
-      return Counts(entries: try count("entries"), postings: try count("postings"))
-    }
+  /// How many entries there are.
+  func count() throws(JournalError) -> UInt64 {
+    UInt64(clamping: try number("SELECT count(*) FROM entries"))
+  }
+
+  /// How many rows of `table` have a sequence that is not of 1 to `last`: they are in no page of
+  /// entries or postings.
+  package func strayRows(of table: Table, after last: UInt64) throws(JournalError) -> UInt64 {
+    let count = try number(
+      "SELECT count(*) FROM \(table.rawValue) WHERE sequence < 1 OR sequence > ?",
+      [Int64(clamping: last)])
+    return UInt64(clamping: count)
+  }
+
+  package enum Table: String { case entries, postings }
+
+  private func number(
+    _ sql: String, _ arguments: StatementArguments = StatementArguments()
+  ) throws(JournalError) -> Int64 {
+    try read { try Int64.fetchOne($0, sql: sql, arguments: arguments) ?? 0 }
   }
 
   /// Hash and command digest of each of entries 1 to the last, as stored.

@@ -47,6 +47,14 @@ struct StoredRow {
     Array(try unsafeBytes(column, sequence))
   }
 
+  func digest(_ column: Int32, _ sequence: UInt64?) throws(JournalError) -> Digest {
+    let bytes = try unsafeBytes(column, sequence)
+    guard let value = Bytes32(bytes) else {
+      throw .misshapen(sequence, "column \(column)", "32 bytes", "\(bytes.count) bytes")
+    }
+    return Digest(value)
+  }
+
   /// They are SQLite's own, and end with the row.
   func unsafeBytes(
     _ column: Int32, _ sequence: UInt64?

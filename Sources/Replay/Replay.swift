@@ -70,7 +70,9 @@ package struct Replay {
   private var seen: Set<Digest> = []
   private var accepted: UInt64 = 0
   private var rejected: UInt64 = 0
-  private var lines: UInt64 = 0
+  /// Reused for each entry: what it must have.
+  private var outcomeEncoder = CanonicalEncoder()
+  private var postings = StoredPostings()
 
   /// Replays the journal at `path`: a directory that holds `journal.sqlite`, or an export.
   ///
@@ -137,7 +139,9 @@ package struct Replay {
     }
     head = JournalChain.hash(ofGenesis: stored.record)
     frontier.append(leafHash: MerkleTree.leafHash(of: head))
-    try Self.require(0, "genesis hash", head, stored.hash)
+    guard stored.hash == head.bytes else {
+      throw Self.diverged(0, "genesis hash", "\(head)", Hexadecimal.text(stored.hash))
+    }
   }
 
   private func report(_ divergence: Divergence?) -> ReplayReport {
@@ -152,14 +156,18 @@ package struct Replay {
   private mutating func checkEntries(
     _ progress: (_ done: UInt64, _ total: UInt64) -> Void
   ) throws(JournalError) {
-    let total = try source.entryCount()
+    let total = try source.statedCount()
     let pages = PageReader(source, after: head, checksSignatures: options.checksSignatures)
     var next: UInt64 = 1
-    while case let page = try pages.next(), !page.isEmpty {
-      for entry in page {
+    while case let page = try pages.next(), !page.entries.isEmpty {
+      for index in page.entries.indices {
+        let entry = page.entries[index]
         try Self.require(next, "sequence", next, entry.stored.sequence)
         market.watchesMoney = next.isMultiple(of: options.invariantsEvery)
-        try check(entry)
+        let outcome = try check(entry)
+        if let stored = page.postings { try checkPostings(outcome, stored, index, next) }
+        try checkAcknowledgement(entry, outcome)
+        follow(entry, outcome)
         if market.watchesMoney { try checkInvariants(next) }
         next += 1
       }
@@ -167,71 +175,74 @@ package struct Replay {
     }
   }
 
-  private mutating func check(_ read: ReadEntry) throws(JournalError) {
-    let entry = read.stored
-    let sequence = entry.sequence
+  /// Checks the entry's hash and its envelope, and decides its command.
+  private mutating func check(_ entry: ReadEntry) throws(JournalError) -> Outcome {
     // Of the stored hash before, which has been found to be the one that it must be.
-    try Self.require(sequence, "entry hash", read.hash, entry.hash)
-    let envelope = try checkEnvelope(entry, read)
-    tick = entry.tick
-    let outcome = try decide(envelope, read, entry)
-    if let postings = read.postings { try checkPostings(outcome, postings, sequence) }
-    try checkAcknowledgement(entry, read, envelope, outcome, head: read.hash)
-    head = read.hash
-    frontier.append(leafHash: read.leafHash)
+    try Self.require(entry.stored.sequence, "entry hash", entry.hash, entry.stored.hash)
+    let envelope: Envelope
+    do { envelope = try entry.envelope.get() } catch {
+      throw Self.diverged(
+        entry.stored.sequence, "envelope", "canonical bytes", error.sentence)
+    }
+    try check(envelope, entry)
+    return try decide(envelope, entry)
+  }
+
+  private mutating func follow(_ entry: ReadEntry, _ outcome: Outcome) {
+    tick = entry.stored.tick
+    head = entry.hash
+    frontier.append(leafHash: entry.leafHash)
     switch outcome {
     case .accepted: accepted += 1
     case .rejected: rejected += 1
     }
   }
 
-  private mutating func checkEnvelope(
-    _ entry: StoredEntry, _ signed: ReadEntry
-  ) throws(JournalError) -> Envelope {
-    let sequence = entry.sequence
-    let envelope: Envelope
-    do { envelope = try signed.envelope.get() } catch {
-      throw Self.diverged(sequence, "envelope", "canonical bytes", error.sentence)
-    }
-    try Self.require(sequence, "command digest", envelope.digest, entry.commandDigest)
+  private mutating func check(
+    _ envelope: Envelope, _ entry: ReadEntry
+  ) throws(JournalError) {
+    let (sequence, now) = (entry.stored.sequence, entry.stored.tick)
+    try Self.require(sequence, "command digest", envelope.digest, entry.stored.commandDigest)
     guard envelope.network == genesis.network else {
       throw Self.diverged(
         sequence, "network", genesis.network.name, envelope.network.name)
     }
-    guard signed.hasAuthenticEnvelope else {
+    guard entry.hasAuthenticEnvelope else {
       throw Self.diverged(
         sequence, "envelope's signature", "one by \(envelope.author)", "another")
     }
-    guard entry.tick >= tick else {
-      throw Self.diverged(sequence, "tick", "at least \(tick)", "\(entry.tick)")
+    guard now >= tick else {
+      throw Self.diverged(sequence, "tick", "at least \(tick)", "\(now)")
     }
-    guard entry.tick <= envelope.expiry else {
+    guard now <= envelope.expiry else {
       throw Self.diverged(
-        sequence, "tick", "at most the envelope's expiry \(envelope.expiry)", "\(entry.tick)")
+        sequence, "tick", "at most the envelope's expiry \(envelope.expiry)", "\(now)")
     }
     guard seen.insert(envelope.digest).inserted else {
       throw Self.diverged(
         sequence, "command digest", "one not seen before", "\(envelope.digest) again")
     }
-    return envelope
   }
 
   /// Executes the command on the auditor's own market and compares the outcome's bytes.
   private mutating func decide(
-    _ envelope: Envelope, _ signed: ReadEntry, _ entry: StoredEntry
+    _ envelope: Envelope, _ entry: ReadEntry
   ) throws(JournalError) -> Outcome {
+    let sequence = entry.stored.sequence
     let command: Command
-    do { command = try signed.command.get() } catch {
-      throw Self.diverged(entry.sequence, "command", "canonical bytes", error.sentence)
+    do { command = try entry.command.get() } catch {
+      throw Self.diverged(sequence, "command", "canonical bytes", error.sentence)
     }
-    let verdict = recordedVerdict(command, entry.sequence)
+    let verdict = recordedVerdict(command, sequence)
     let outcome = market.execute(
-      command, by: envelope.author, digest: envelope.digest, at: entry.tick,
-      isAuthentic: signed.hasAuthenticCommand)
-    guard outcome.canonicalBytes(capacity: entry.outcome.count) == entry.outcome else {
-      let got = (try? Outcome(canonicalBytes: entry.outcome)).map(Self.describe)
+      command, by: envelope.author, digest: envelope.digest, at: entry.stored.tick,
+      isAuthentic: entry.hasAuthenticCommand)
+    outcomeEncoder.removeAll()
+    outcomeEncoder.append(outcome)
+    guard outcomeEncoder.bytes == entry.stored.outcome else {
+      let got = (try? Outcome(canonicalBytes: entry.stored.outcome)).map(Self.describe)
       throw Self.diverged(
-        entry.sequence, "outcome of \(command.name)", Self.describe(outcome),
+        sequence, "outcome of \(command.name)", Self.describe(outcome),
         got ?? "bytes that are no outcome")
     }
     if let verdict, case .accepted = outcome { onVerdict(verdict) }
@@ -247,25 +258,24 @@ package struct Replay {
     return RecordedVerdict(sequence: sequence, record: record, job: job, slice: slice)
   }
 
+  /// - Parameter stored: Of the entry's page, where it stands at `index`.
   private mutating func checkPostings(
-    _ outcome: Outcome, _ stored: StoredPostings, _ sequence: UInt64
+    _ outcome: Outcome, _ stored: StoredPostings, _ index: Int, _ sequence: UInt64
   ) throws(JournalError) {
-    let expected = StoredPostings(of: outcome)
-    lines += UInt64(expected.count)
-    guard expected != stored else { return }
-    let (wanted, got) = (expected.lines, stored.lines)
-    let index = zip(wanted, got).prefix { $0 == $1 }.count
+    postings.replace(with: outcome)
+    guard !postings.agree(0, with: stored, index) else { return }
+    let (wanted, got) = (postings.lines(of: 0), stored.lines(of: index))
+    let line = zip(wanted, got).prefix { $0 == $1 }.count
     throw Self.diverged(
-      sequence, "posting line \(index)", index < wanted.count ? wanted[index] : "none",
-      index < got.count ? got[index] : "none")
+      sequence, "posting line \(line)", line < wanted.count ? wanted[line] : "none",
+      line < got.count ? got[line] : "none")
   }
 
   private func checkAcknowledgement(
-    _ entry: StoredEntry, _ signed: ReadEntry, _ envelope: Envelope, _ outcome: Outcome,
-    head: Digest
+    _ entry: ReadEntry, _ outcome: Outcome
   ) throws(JournalError) {
-    let sequence = entry.sequence
-    guard let read = signed.acknowledgement else {
+    let sequence = entry.stored.sequence
+    guard let read = entry.acknowledgement else {
       throw Self.diverged(sequence, "acknowledgement", "one", "none")
     }
     let acknowledgement: Acknowledgement
@@ -274,16 +284,16 @@ package struct Replay {
     }
     let rejection: Rejection? =
       if case .rejected(let rejection) = outcome { rejection } else { nil }
-    guard acknowledgement.network == genesis.network,
-      acknowledgement.command == envelope.digest, acknowledgement.sequence == sequence,
-      acknowledgement.tick == entry.tick, acknowledgement.head == head,
-      acknowledgement.rejection == rejection
-    else {
+    // A digest that was found to be the envelope's, and a hash that was found to be the entry's.
+    let word = Acknowledgement.Word(
+      network: genesis.network, command: entry.stored.commandDigest, sequence: sequence,
+      tick: entry.stored.tick, head: entry.hash, rejection: rejection)
+    guard acknowledgement.word == word else {
       throw Self.diverged(
         sequence, "acknowledgement", "one of this entry",
         "one of entry \(acknowledgement.sequence), command \(acknowledgement.command)")
     }
-    guard acknowledgement.broker == genesis.broker, signed.hasAuthenticAcknowledgement
+    guard acknowledgement.broker == genesis.broker, entry.hasAuthenticAcknowledgement
     else {
       throw Self.diverged(
         sequence, "acknowledgement's signature", "one by \(genesis.broker)", "another")
@@ -305,9 +315,10 @@ package struct Replay {
       throw .diverged(divergence)
     }
     // Rows that no entry accounts for, wherever they hide.
-    let counts = try reader.counts()
-    try Self.require(last, "rows of entries", last, counts.entries)
-    try Self.require(last, "rows of postings", lines, counts.postings)
+    let entries = last + (try reader.strayRows(of: .entries, after: last))
+    try Self.require(last, "rows of entries", last, entries)
+    let strayPostings = try reader.strayRows(of: .postings, after: last)
+    try Self.require(last, "rows of postings of no entry", 0, strayPostings)
   }
 
   // MARK: Saying what differs
@@ -327,10 +338,10 @@ package struct Replay {
   }
 
   private static func require(
-    _ sequence: UInt64, _ subject: String, _ expected: Digest, _ got: [UInt8]
+    _ sequence: UInt64, _ subject: String, _ expected: Digest, _ got: Digest
   ) throws(JournalError) {
-    guard Bytes32(got) != expected.value else { return }
-    throw diverged(sequence, subject, "\(expected)", Hexadecimal.text(got))
+    guard expected != got else { return }
+    throw diverged(sequence, subject, "\(expected)", "\(got)")
   }
 
   private static func require(
@@ -345,8 +356,6 @@ package struct Replay {
 /// that decides.
 private final class ReadEntry: Sendable {
   let stored: StoredEntry
-  /// As the database holds them; nil where the source is an export.
-  let postings: StoredPostings?
   /// What its hash must be, after the stored hash of the entry before it.
   let hash: Digest
   let leafHash: Digest
@@ -359,12 +368,8 @@ private final class ReadEntry: Sendable {
   let hasAuthenticCommand: Bool
   let hasAuthenticAcknowledgement: Bool
 
-  init(
-    _ entry: StoredEntry, after previous: Digest, _ postings: StoredPostings?,
-    checksSignatures: Bool
-  ) {
+  init(_ entry: StoredEntry, after previous: Digest, checksSignatures: Bool) {
     stored = entry
-    self.postings = postings
     hash = JournalChain.hash(
       after: previous, sequence: entry.sequence, tick: entry.tick, command: entry.command,
       outcome: entry.outcome)
@@ -402,6 +407,12 @@ private final class FileCheck: @unchecked Sendable {
   func fault() throws(JournalError) -> String? { try queue.sync { self.result }.get() }
 }
 
+private struct Page {
+  var entries: [ReadEntry] = []
+  /// As the database holds them; nil where the source is an export.
+  var postings: StoredPostings?
+}
+
 /// Reads a journal page by page, in order, each page while the one before it is decided.
 private final class PageReader: @unchecked Sendable {
   // `@unchecked Sendable`: everything that changes is touched on `queue` alone.
@@ -413,7 +424,7 @@ private final class PageReader: @unchecked Sendable {
   private var first: UInt64 = 1
   /// The stored hash of the last entry read.
   private var previous: Digest
-  private var page: Result<[ReadEntry], JournalError> = .success([])
+  private var page: Result<Page, JournalError> = .success(Page())
 
   /// - Parameter head: The genesis's hash.
   init(_ source: any JournalSource, after head: Digest, checksSignatures: Bool) {
@@ -423,28 +434,25 @@ private final class PageReader: @unchecked Sendable {
     queue.async { self.read() }
   }
 
-  /// Empty behind the last entry.
-  func next() throws(JournalError) -> [ReadEntry] {
+  /// Without entries behind the last one.
+  func next() throws(JournalError) -> Page {
     let page = queue.sync { self.page }
-    if case .success(let entries) = page, !entries.isEmpty { queue.async { self.read() } }
+    if case .success(let page) = page, !page.entries.isEmpty { queue.async { self.read() } }
     return try page.get()
   }
 
   private func read() {
     page = Result { () throws(JournalError) in
       let entries = try source.entries(from: first, limit: Self.pageSize)
+      guard let newest = entries.last else { return Page() }
       let last = first + UInt64(entries.count) - 1
-      let postings =
-        entries.isEmpty ? nil : try (source as? JournalReader)?.postings(from: first, through: last)
-      defer {
-        first = last + 1
-        previous = entries.last.map { Self.hash(of: $0) } ?? previous
-      }
-      return prepare(entries, postings)
+      let postings = try (source as? JournalReader)?.postings(from: first, through: last)
+      defer { (first, previous) = (last + 1, newest.hash) }
+      return Page(entries: prepare(entries), postings: postings)
     }
   }
 
-  private func prepare(_ entries: [StoredEntry], _ postings: [StoredPostings]?) -> [ReadEntry] {
+  private func prepare(_ entries: [StoredEntry]) -> [ReadEntry] {
     let piece = 32
     return [ReadEntry](unsafeUninitializedCapacity: entries.count) { buffer, count in
       // Each iteration initialises places of its own, and all have ended when the call returns.
@@ -454,16 +462,11 @@ private final class PageReader: @unchecked Sendable {
           places.initializeElement(
             at: index,
             to: ReadEntry(
-              entries[index], after: index == 0 ? previous : Self.hash(of: entries[index - 1]),
-              postings?[index], checksSignatures: checksSignatures))
+              entries[index], after: index == 0 ? previous : entries[index - 1].hash,
+              checksSignatures: checksSignatures))
         }
       }
       count = entries.count
     }
-  }
-
-  /// As stored; one of another length has been found false before anything is chained to it.
-  private static func hash(of entry: StoredEntry) -> Digest {
-    Digest(Bytes32(entry.hash) ?? .zero)
   }
 }

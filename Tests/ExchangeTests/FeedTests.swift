@@ -49,7 +49,7 @@ import Wire
       for (stored, followed) in zip(stored, followed) {
         #expect(stored.command == followed.envelope.canonicalBytes)
         #expect(stored.outcome == followed.outcome.canonicalBytes)
-        #expect(stored.hash == followed.acknowledgement.head.bytes)
+        #expect(stored.hash == followed.acknowledgement.head)
       }
       try await exchange.restartBroker()
     }
