@@ -1,5 +1,5 @@
--- A broker keeps the digests of its commands in memory. Digests are random, so that their index wrote
--- a page anew for nearly every entry, and a column loses its index with its table alone.
+-- A broker keeps the digests of its commands in memory. Digests are random, so that their index
+-- wrote a page anew for nearly every entry, and a column loses its index with its table alone.
 
 CREATE TABLE entries_anew (
   -- From 1, without gaps.

@@ -86,8 +86,8 @@ BEGIN SELECT RAISE(ABORT, 'journal entries are final'); END;
 DROP TABLE acknowledgements;
 """#),
     Migration(file: "0003-digests.sql", sql: #"""
--- A broker keeps the digests of its commands in memory. Digests are random, so that their index wrote
--- a page anew for nearly every entry, and a column loses its index with its table alone.
+-- A broker keeps the digests of its commands in memory. Digests are random, so that their index
+-- wrote a page anew for nearly every entry, and a column loses its index with its table alone.
 
 CREATE TABLE entries_anew (
   -- From 1, without gaps.

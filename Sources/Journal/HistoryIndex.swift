@@ -10,9 +10,9 @@ package import Primitives
 package final class HistoryIndex: Sendable {
   package static let fileName = "history.sqlite"
   private static let schemaVersion = 2
-  /// Entries that are in the order of their subjects together. Subjects are random: in one order for
-  /// all entries each would be written to a page of its own, in a stretch a few hundred pages take
-  /// whatever comes. A question asks each stretch.
+  /// Entries that are in the order of their subjects together. Subjects are random: in one order
+  /// for all entries each would be written to a page of its own, in a stretch a few hundred pages
+  /// take whatever comes. A question asks each stretch.
   private static let stretch: UInt64 = 16_384
 
   private let queue: DatabaseQueue
