@@ -181,13 +181,7 @@ package struct JournalReader: Sendable {
         guard sequence == Int64(clamping: expected) else {
           throw JournalError.misshapen(expected, "sequence", "\(expected)", "\(sequence)")
         }
-        guard let hash = Bytes32(try row.unsafeBytes(1, expected)) else {
-          throw JournalError.misshapen(expected, "entry hash", "32 bytes", "another count")
-        }
-        guard let command = Bytes32(try row.unsafeBytes(2, expected)) else {
-          throw JournalError.misshapen(expected, "command digest", "32 bytes", "another count")
-        }
-        try body(Digest(hash), Digest(command))
+        try body(try row.digest(1, expected), try row.digest(2, expected))
         expected += 1
         return true
       }
