@@ -7,6 +7,8 @@ package enum BrokerError: CodedError, Equatable {
   case falseSignature
   case expired(at: Tick, now: Tick)
   case unknownAuthor(PublicKey)
+  case tooManyRejections(PublicKey, wait: Duration)
+  case tooManyStrangers(wait: Duration)
   case reservedForBroker(String)
   case blobMissing(Digest)
   case blobSizeWrong(Digest, expected: Int, got: Int)
@@ -34,6 +36,8 @@ package enum BrokerError: CodedError, Equatable {
     case .falseSignature: "false-signature"
     case .expired: "expired"
     case .unknownAuthor: "unknown-author"
+    case .tooManyRejections: "too-many-rejections"
+    case .tooManyStrangers: "too-many-strangers"
     case .reservedForBroker: "reserved-for-broker"
     case .blobMissing: "blob-missing"
     case .blobSizeWrong: "blob-size-wrong"
@@ -66,6 +70,10 @@ package enum BrokerError: CodedError, Equatable {
       "The command expired at \(expiry) and it is \(now); sign it again with a later expiry."
     case .unknownAuthor(let author):
       "Key \(author.short) has no account here; ask the operator for a deposit first."
+    case .tooManyRejections(let author, let wait):
+      "Key \(author.short) has sent more commands that were rejected than a key may; try again in \(wait.milliseconds) ms, with what the rules accept."
+    case .tooManyStrangers(let wait):
+      "Keys without an account send more commands than are looked at; try again in \(wait.milliseconds) ms, or ask the operator for a deposit first."
     case .reservedForBroker(let name):
       "The broker alone sends \(name), from inside."
     case .blobMissing(let digest):
@@ -100,5 +108,13 @@ package enum BrokerError: CodedError, Equatable {
     case .blobStoreFailed(let why):
       "The blob store failed (\(why)); check the broker's disk."
     }
+  }
+}
+
+extension Duration {
+  /// Rounded up.
+  fileprivate var milliseconds: Int64 {
+    let (seconds, attoseconds) = components
+    return seconds * 1_000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
   }
 }

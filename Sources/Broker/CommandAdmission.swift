@@ -12,8 +12,8 @@ struct CommandAdmission: Sendable {
   let sequencer: Sequencer
   let blobs: BlobStore
 
-  /// The envelope and command of trustworthy bytes. Whether it has acted before, has expired, or
-  /// comes from a stranger is the sequencer's to say.
+  /// The envelope and command of trustworthy bytes, of an author that may send one now. Whether it
+  /// has acted before, has expired, or comes from a stranger is the sequencer's to say.
   func read(_ bytes: [UInt8]) throws(BrokerError) -> (envelope: Envelope, command: Command) {
     let envelope: Envelope
     let command: Command
@@ -26,6 +26,8 @@ struct CommandAdmission: Sendable {
     guard envelope.network == network else {
       throw BrokerError.foreignNetwork(expected: network, got: envelope.network)
     }
+    // Before the signature, which takes longer than all the rest.
+    try sequencer.quota.admit(envelope.author)
     guard envelope.isAuthentic else { throw BrokerError.falseSignature }
     switch command {
     case .tick, .resume, .recordVerdict, .publishKey, .commitNonce, .revealNonce(.broker, _):

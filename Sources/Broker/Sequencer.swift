@@ -47,6 +47,8 @@ package actor Sequencer {
   private nonisolated let arrived = Mutex<[Submission]>([])
   private var lastTick: Tick
   let clock: @Sendable () -> Tick
+  /// Of commands from outside; it hears here what became of them.
+  let quota: CommandQuota
   /// When this actor last ran.
   private var lastAlive: Tick
   /// It did not run for longer than the rules call an outage, and has not made up for that yet.
@@ -79,12 +81,14 @@ package actor Sequencer {
 
   package init(
     journal: Journal, market: Market, executor: PollExecutor,
-    clock: @escaping @Sendable () -> Tick = { .now }
+    quota: CommandQuota = CommandQuota(), clock: @escaping @Sendable () -> Tick = { .now }
   ) {
     self.executor = executor
     self.journal = journal
     self.market = market
     self.clock = clock
+    self.quota = quota
+    quota.noteAccounts(of: market)
     disclosure = DisclosureIndex(of: market)
     leases = LeaseIndex(of: market)
     lastTick = journal.lastTick
@@ -207,7 +211,9 @@ package actor Sequencer {
   /// Why a command that is new may not act.
   private func refusal(of envelope: Envelope, at tick: Tick) -> BrokerError? {
     guard envelope.expiry >= tick else { return .expired(at: envelope.expiry, now: tick) }
-    return market.hasAccount(envelope.author) ? nil : .unknownAuthor(envelope.author)
+    if market.hasAccount(envelope.author) { return nil }
+    quota.noteStranger(envelope.author)
+    return .unknownAuthor(envelope.author)
   }
 
   /// A disk that hung, a machine that slept or a clock that leapt is an outage like any other: who
@@ -230,6 +236,10 @@ package actor Sequencer {
     for event in committed.events {
       disclosure.note(event, in: market)
       leases.note(event, in: market)
+      if case .deposited(let owner, _) = event.body { quota.noteAccount(of: owner) }
+    }
+    for entry in committed.entries {
+      if case .rejected = entry.outcome { quota.noteRejection(of: entry.envelope.author) }
     }
     subscribers.forEach { $0.yield(committed) }
   }

@@ -33,6 +33,7 @@ final class Exchange {
   private let backends: [BackendID]
   private let verification: VerificationOptions
   private let blobLimits: BlobStore.Limits
+  private let quota: CommandQuota
   private let curve = CurveKeyPair.random()
   private var broker: RunningService?
   private var sequencer: Sequencer?
@@ -45,9 +46,9 @@ final class Exchange {
     _ parameters: Parameters = Parameters(), backends: [BackendID] = [.reexec],
     verification: VerificationOptions = VerificationOptions(),
     blobLimits: BlobStore.Limits = BlobStore.Limits(chunk: Frame.chunkLimit),
-    _ body: (Exchange) async throws -> Void
+    quota: CommandQuota = CommandQuota(), _ body: (Exchange) async throws -> Void
   ) async throws {
-    let exchange = try await Exchange(parameters, backends, verification, blobLimits)
+    let exchange = try await Exchange(parameters, backends, verification, blobLimits, quota)
     defer { try? FileManager.default.removeItem(atPath: exchange.directory) }
     do {
       try await body(exchange)
@@ -66,11 +67,12 @@ final class Exchange {
 
   private init(
     _ parameters: Parameters, _ backends: [BackendID], _ verification: VerificationOptions,
-    _ blobLimits: BlobStore.Limits
+    _ blobLimits: BlobStore.Limits, _ quota: CommandQuota
   ) async throws {
     self.backends = backends
     self.verification = verification
     self.blobLimits = blobLimits
+    self.quota = quota
     directory = NSTemporaryDirectory() + "bourse-exchange-\(UUID().uuidString)"
     card = BrokerCard(
       network: network, endpoint: "tcp://127.0.0.1:0", curveKey: curve.publicKey,
@@ -117,7 +119,8 @@ final class Exchange {
     var served: [ServedBackend] = []
     for id in backends { served.append(try await SharedBackend.served(id)) }
     let market = try journal.recover()
-    let sequencer = Sequencer(journal: journal, market: market, executor: PollExecutor())
+    let sequencer = Sequencer(
+      journal: journal, market: market, executor: PollExecutor(), quota: quota)
     let blobs = try BlobStore(directory: directory, limits: blobLimits)
     let (cards, ready) = AsyncStream.makeStream(of: BrokerCard.self)
     let service = BrokerService(

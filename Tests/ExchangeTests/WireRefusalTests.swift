@@ -1,3 +1,4 @@
+import Broker
 import Journal
 import Market
 import Primitives
@@ -21,9 +22,11 @@ private struct Bench {
   let client: WireClient
 
   /// An exchange with the published model and one funded party, nothing else.
-  static func run(_ body: (Bench) async throws -> Void) async throws {
+  static func run(
+    quota: CommandQuota = CommandQuota(), _ body: (Bench) async throws -> Void
+  ) async throws {
     let sample = try SampleModel.mlp.get()
-    try await Exchange.run { exchange in
+    try await Exchange.run(quota: quota) { exchange in
       try await exchange.publish(sample)
       let party = try await exchange.party()
       try await body(
@@ -205,6 +208,49 @@ extension ExchangeTests.WireRefusalTests {
       }
       let deposit = Command.deposit(owner: poor.publicKey, amount: Amount(microcredits: 1))
       try await bench.expect("not-operator", of: deposit)
+    }
+  }
+
+  @Test func refusesAKeyThatHasMoreRejectedThanAKeyMay() async throws {
+    let clock = StandingClock()
+    let limits = CommandQuota.Limits(
+      rejections: CommandQuota.Allowance(burst: 3, interval: .seconds(1)))
+    try await Bench.run(quota: CommandQuota(limits: limits) { clock.now }) { bench in
+      let all = Command.withdraw(amount: Amount(microcredits: UInt64(Exchange.deposit) + 1))
+      let rejected = bench.envelope(all).canonicalBytes
+      #expect(try await bench.code(of: rejected) == "insufficient-funds")
+      // What has acted is not journaled again, and counts once.
+      #expect(try await bench.code(of: rejected) == "insufficient-funds")
+      for _ in 0..<2 { try await bench.expect("insufficient-funds", of: all) }
+      let bond = Command.bond(amount: Amount(microcredits: 5))
+      try await bench.expectUnmoved {
+        try await bench.expect("too-many-rejections", of: all)
+        try await bench.expect("too-many-rejections", of: bond)
+      }
+      let other = try await bench.exchange.party()
+      #expect(try await bench.code(of: bond, by: other) == nil)
+      clock.pass(.seconds(1))
+      #expect(try await bench.code(of: bond) == nil)
+    }
+  }
+
+  @Test func refusesStrangersAllTogetherUntilTheyHaveAnAccount() async throws {
+    let clock = StandingClock()
+    let limits = CommandQuota.Limits(
+      strangers: CommandQuota.Allowance(burst: 2, interval: .seconds(1)))
+    try await Bench.run(quota: CommandQuota(limits: limits) { clock.now }) { bench in
+      let bond = Command.bond(amount: Amount(microcredits: 5))
+      let stranger = SigningKey.random()
+      try await bench.expectUnmoved {
+        for _ in 0..<2 { try await bench.expect("unknown-author", of: bond, by: .random()) }
+        try await bench.expect("too-many-strangers", of: bond, by: stranger)
+      }
+      #expect(try await bench.code(of: bond) == nil)
+      // Served from the acknowledgement of its deposit on.
+      let deposit = Command.deposit(
+        owner: stranger.publicKey, amount: Amount(microcredits: 5))
+      #expect(try await bench.code(of: deposit, by: bench.exchange.operatorKey) == nil)
+      #expect(try await bench.code(of: bond, by: stranger) == nil)
     }
   }
 
