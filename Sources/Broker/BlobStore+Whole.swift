@@ -19,3 +19,20 @@ extension BlobStore: BlobSource {
     return bytes
   }
 }
+
+extension BlobStore {
+  /// Removes what is old and no accepted command names, some at a time, so that nobody waits for
+  /// all of it.
+  ///
+  /// - Returns: How many bytes the disk has back.
+  package nonisolated func removeUnnamed(_ sequencer: Sequencer) async -> UInt64 {
+    var freed: UInt64 = 0
+    while !Task.isCancelled {
+      let overdue = await overdue(limit: 256)
+      guard !overdue.isEmpty else { break }
+      await name(await sequencer.named(among: overdue))
+      freed += await removeOverdue(overdue)
+    }
+    return freed
+  }
+}

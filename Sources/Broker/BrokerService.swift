@@ -26,6 +26,8 @@ package struct BrokerService: Service {
   private static let snapshotInterval: UInt64 = 250_000
   /// Entries that a start applies anew rather than that a stop writes a snapshot for them.
   private static let snapshotThreshold: UInt64 = 10_000
+  /// How often old blobs that no command names are looked for.
+  private static let blobInterval = Duration.seconds(600)
 
   private let network: NetworkID
   private let key: SigningKey
@@ -34,6 +36,7 @@ package struct BrokerService: Service {
   private let feedServer: FeedServer
   private let feed: JournalFeed
   private let history: History
+  private let blobs: BlobStore
   private let desk: VerificationDesk
   private let keyPublisher: KeyPublisher
   private let nonceKeeper: NonceKeeper
@@ -60,6 +63,7 @@ package struct BrokerService: Service {
     self.network = network
     self.key = key
     self.sequencer = sequencer
+    self.blobs = blobs
     self.logger = logger
     self.onReady = onReady
     feedServer = FeedServer(endpoint: feedEndpoint, curve: curveKeys, logger: logger)
@@ -101,6 +105,7 @@ package struct BrokerService: Service {
         group.addTask { await history.follow() }
         group.addTask { await keepTime() }
         group.addTask { await keepSnapshots() }
+        group.addTask { await clearBlobs() }
         group.addTask {
           await keyPublisher.publishMissing()
           for await model in models { await keyPublisher.publish(model) }
@@ -183,6 +188,14 @@ package struct BrokerService: Service {
     while !Task.isCancelled {
       try? await Task.sleep(for: .seconds(1))
       await writeSnapshot(ifBehind: Self.snapshotInterval)
+    }
+  }
+
+  private func clearBlobs() async {
+    while !Task.isCancelled {
+      let freed = await blobs.removeUnnamed(sequencer)
+      if freed > 0 { logger.info("removed \(freed) bytes of blobs that no command has named") }
+      try? await Task.sleep(for: Self.blobInterval)
     }
   }
 

@@ -34,6 +34,9 @@ struct DisclosureIndex {
     open.contains(digest) || reader.map { readers[digest]?.contains($0) ?? false } ?? false
   }
 
+  /// Whether an accepted command names the blob.
+  func isNamed(_ digest: Digest) -> Bool { open.contains(digest) || readers[digest] != nil }
+
   /// `market` is the state after the event.
   mutating func note(_ event: Event, in market: Market) {
     switch event.body {

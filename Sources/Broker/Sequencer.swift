@@ -312,6 +312,9 @@ package actor Sequencer {
     try journal.entries(from: sequence, limit: limit, byteLimit: byteLimit)
   }
 
+  /// Those that an accepted command names.
+  func named(among digests: [Digest]) -> [Digest] { digests.filter(disclosure.isNamed) }
+
   package func read<Value: Sendable>(_ body: @Sendable (Market) -> Value) -> Value { body(market) }
 
   package func mayRead(_ digest: Digest, _ reader: PublicKey?) -> Bool {

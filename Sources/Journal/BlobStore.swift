@@ -50,14 +50,20 @@ package enum BlobError: CodedError, Equatable {
 /// blobs, and renamed when their digest fits. What is staged lives as long as pieces come, and
 /// no longer than the store: what a crashed broker left is removed when the store opens, and its
 /// owners begin again at offset 0.
+///
+/// A whole blob that came from an owner and that no accepted command names has a mark below
+/// `blobs/unnamed`, an empty file whose name says the blob, its owner and when it came. Only what
+/// is marked is ever removed, so that the loss of a mark costs some of the disk and no blob.
 package actor BlobStore {
   /// What one owner may have staged at a time.
   package struct Limits: Sendable {
     package var uploads: Int
     /// Declared totals of all open uploads, in bytes.
     package var bytes: UInt64
-    /// Of whole blobs that no accepted command has named since the store opened, in bytes.
+    /// Of whole blobs that no accepted command has named, in bytes.
     package var unnamedBytes: UInt64
+    /// Such a blob may be removed when its owner has not asked for it for so long, in milliseconds.
+    package var unnamedAge: UInt64
     /// Of one piece, in bytes; both ways.
     package var chunk: Int
     /// An upload that had no piece for so long gives way to others.
@@ -65,9 +71,10 @@ package actor BlobStore {
 
     package init(
       uploads: Int = 16, bytes: UInt64 = 1 << 28, unnamedBytes: UInt64 = 1 << 33,
-      chunk: Int = 1 << 18, patience: Duration = .seconds(120)
+      unnamedAge: UInt64 = 86_400_000, chunk: Int = 1 << 18, patience: Duration = .seconds(120)
     ) {
-      (self.uploads, self.bytes, self.unnamedBytes) = (uploads, bytes, unnamedBytes)
+      (self.uploads, self.bytes) = (uploads, bytes)
+      (self.unnamedBytes, self.unnamedAge) = (unnamedBytes, unnamedAge)
       (self.chunk, self.patience) = (chunk, patience)
     }
   }
@@ -78,6 +85,15 @@ package actor BlobStore {
   private struct UploadID: Hashable {
     let owner: PublicKey
     let digest: Digest
+  }
+
+  /// A whole blob that no command has named.
+  private struct Unnamed {
+    /// What its owner is charged for it.
+    let charge: UInt64
+    let mark: String
+    /// When its owner sent it, or asked for it last.
+    var lastWanted: Tick
   }
 
   private struct Upload {
@@ -93,46 +109,80 @@ package actor BlobStore {
   private var uploads: [UploadID: Upload] = [:]
   /// Files that were read whole and had their digest since the store opened.
   private var verified: Set<Digest> = []
-  /// Who has sent which blob whole since the store opened.
+  /// Who has sent which blob whole since the store opened, or before and no command has named it.
   private var shown: [Digest: Set<PublicKey>] = [:]
   /// What each owner has sent whole and no command has named, and what it is charged for that.
-  private var unnamed: [PublicKey: (charges: [Digest: UInt64], total: UInt64)] = [:]
+  private var unnamed: [PublicKey: (blobs: [Digest: Unnamed], total: UInt64)] = [:]
+  private let clock: @Sendable () -> Tick
   private var stagedCount: UInt64 = 0
 
   private var stagingDirectory: String { root + "/staging" }
+  private var marksDirectory: String { root + "/unnamed" }
 
-  /// - Parameter directory: The broker's; blobs go below its `blobs`.
-  package init(directory: String, limits: Limits = Limits()) throws(BlobError) {
+  /// - Parameters:
+  ///   - directory: The broker's; blobs go below its `blobs`.
+  ///   - clock: Tells how old an unnamed blob is.
+  package init(
+    directory: String, limits: Limits = Limits(),
+    clock: @escaping @Sendable () -> Tick
+  ) throws(BlobError) {
     root = directory + "/blobs"
     self.limits = limits
+    self.clock = clock
     let staging = root + "/staging"
+    let marks = root + "/unnamed"
+    let found: [String]
     do {
       if FileManager.default.fileExists(atPath: staging) {
         try FileManager.default.removeItem(atPath: staging)
       }
       try FileManager.default.createDirectory(
         atPath: staging, withIntermediateDirectories: true)
+      try FileManager.default.createDirectory(
+        atPath: marks, withIntermediateDirectories: true)
+      found = try FileManager.default.contentsOfDirectory(atPath: marks)
     } catch {
-      throw .storage("'\(staging)' cannot be made empty (\(error))")
+      throw .storage("'\(staging)' cannot be made empty, or '\(marks)' not be read (\(error))")
     }
     try DurableFile.synchronise(directory)
     try DurableFile.synchronise(root)
+    for mark in found {
+      guard let (digest, owner, sent) = Self.read(mark: mark) else { continue }
+      let file = root + "/" + digest.description.prefix(2) + "/" + digest.description
+      guard let size = Self.size(ofFile: file) else {
+        unlink(marks + "/" + mark)
+        continue
+      }
+      let charge = max(size, Self.leastCharge)
+      unnamed[owner, default: ([:], 0)].blobs[digest] = Unnamed(
+        charge: charge, mark: mark, lastWanted: sent)
+      unnamed[owner, default: ([:], 0)].total += charge
+      shown[digest, default: []].insert(owner)
+    }
   }
 
   package func contains(_ digest: Digest) -> Bool {
     FileManager.default.fileExists(atPath: path(of: digest))
   }
 
-  /// True where the owner has sent the whole blob since the store opened. A digest alone is no
-  /// secret, so knowing it does not show that its bytes are known.
+  /// True where the owner has sent the whole blob since the store opened, or before and no command
+  /// has named it: a digest alone is no secret, so knowing it does not show that its bytes are
+  /// known. That the owner asks keeps an unnamed blob for as long as a new one.
   package func isShown(_ digest: Digest, by owner: PublicKey) -> Bool {
-    shown[digest]?.contains(owner) ?? false
+    guard shown[digest]?.contains(owner) ?? false else { return false }
+    unnamed[owner]?.blobs[digest]?.lastWanted = clock()
+    return true
   }
 
   package func size(of digest: Digest) throws(BlobError) -> UInt64 {
-    let attributes = try? FileManager.default.attributesOfItem(atPath: path(of: digest))
-    guard let size = attributes?[.size] as? NSNumber else { throw .unknown(digest) }
-    return size.uint64Value
+    guard let size = Self.size(ofFile: path(of: digest)) else { throw .unknown(digest) }
+    return size
+  }
+
+  /// Nil where there is no such file.
+  private static func size(ofFile path: String) -> UInt64? {
+    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+    return (attributes?[.size] as? NSNumber)?.uint64Value
   }
 
   // MARK: Writing
@@ -140,7 +190,14 @@ package actor BlobStore {
   /// Keeps bytes that are at hand whole, and returns their name. Durable on return.
   package func put(_ bytes: [UInt8]) throws(BlobError) -> Digest {
     let digest = Digest.of(bytes)
-    guard !contains(digest) else { return digest }
+    guard !contains(digest) else {
+      // Somebody may have sent the same: it is not for the sender alone any more.
+      if !owners(ofUnnamed: digest).isEmpty {
+        name([digest])
+        try DurableFile.synchronise(marksDirectory)
+      }
+      return digest
+    }
     let staged = nextStagingPath()
     try DurableFile.append(bytes, to: staged, at: 0)
     try publish(staged, as: digest)
@@ -183,23 +240,96 @@ package actor BlobStore {
       unlink(upload.path)
       throw .wrongDigest(expected: digest, got: got)
     }
-    try publish(upload.path, as: digest)
+    // What a command has named already, or the broker itself keeps, is never anybody's alone.
+    let isUnnamed = !contains(digest) || !owners(ofUnnamed: digest).isEmpty
+    if isUnnamed { try mark(digest, charge: max(total, Self.leastCharge), by: owner) }
+    do {
+      try publish(upload.path, as: digest)
+    } catch {
+      unmark(digest, by: owner)
+      throw error
+    }
     shown[digest, default: []].insert(owner)
-    let charge = max(total, Self.leastCharge)
-    unnamed[owner, default: ([:], 0)].charges[digest] = charge
-    unnamed[owner, default: ([:], 0)].total += charge
     return total
   }
 
-  /// An accepted command names these blobs: nobody is charged for them any more.
+  /// An accepted command names these blobs: nobody is charged for them any more, and they stay.
   package func name(_ digests: [Digest]) {
     for digest in digests {
-      for owner in shown[digest] ?? [] {
-        guard let charge = unnamed[owner]?.charges.removeValue(forKey: digest) else { continue }
-        unnamed[owner]?.total -= charge
-        if unnamed[owner]?.total == 0 { unnamed[owner] = nil }
+      for owner in owners(ofUnnamed: digest) { unmark(digest, by: owner) }
+    }
+  }
+
+  // MARK: What no command names
+
+  /// Blobs, up to `limit`, that are old enough to be removed, if no command names them indeed: a
+  /// crash may have come between the command and the end of the mark.
+  package func overdue(limit: Int) -> [Digest] {
+    let now = clock()
+    var digests: Set<Digest> = []
+    for (blobs, _) in unnamed.values {
+      for (digest, blob) in blobs where isOverdue(blob, at: now) && digests.count < limit {
+        digests.insert(digest)
       }
     }
+    return digests.sorted()
+  }
+
+  /// Removes those of the blobs that are overdue and that no owner wants any more.
+  ///
+  /// - Returns: How many bytes the disk has back.
+  @discardableResult
+  package func removeOverdue(_ digests: [Digest]) -> UInt64 {
+    let now = clock()
+    var freed: UInt64 = 0
+    for digest in digests {
+      for owner in owners(ofUnnamed: digest) {
+        guard let blob = unnamed[owner]?.blobs[digest], isOverdue(blob, at: now) else { continue }
+        // The blob before its mark: a crash in between leaves a mark of nothing.
+        if owners(ofUnnamed: digest) == [owner] {
+          freed += Self.size(ofFile: path(of: digest)) ?? 0
+          unlink(path(of: digest))
+          verified.remove(digest)
+          shown[digest] = nil
+        }
+        unmark(digest, by: owner)
+        shown[digest]?.remove(owner)
+      }
+    }
+    return freed
+  }
+
+  private func isOverdue(_ blob: Unnamed, at now: Tick) -> Bool {
+    blob.lastWanted.advanced(by: limits.unnamedAge) <= now
+  }
+
+  private func owners(ofUnnamed digest: Digest) -> [PublicKey] {
+    (shown[digest] ?? []).filter { unnamed[$0]?.blobs[digest] != nil }
+  }
+
+  private func mark(_ digest: Digest, charge: UInt64, by owner: PublicKey) throws(BlobError) {
+    let now = clock()
+    let mark = "\(digest)-\(owner)-\(now.milliseconds)"
+    try DurableFile.append([], to: marksDirectory + "/" + mark, at: 0)
+    unnamed[owner, default: ([:], 0)].blobs[digest] = Unnamed(
+      charge: charge, mark: mark, lastWanted: now)
+    unnamed[owner, default: ([:], 0)].total += charge
+  }
+
+  private func unmark(_ digest: Digest, by owner: PublicKey) {
+    guard let blob = unnamed[owner]?.blobs.removeValue(forKey: digest) else { return }
+    unnamed[owner]?.total -= blob.charge
+    if unnamed[owner]?.total == 0 { unnamed[owner] = nil }
+    unlink(marksDirectory + "/" + blob.mark)
+  }
+
+  /// Nil for a file that is no mark.
+  private static func read(mark: String) -> (Digest, PublicKey, Tick)? {
+    let parts = mark.split(separator: "-")
+    guard parts.count == 3, let digest = Digest(hexadecimal: parts[0]),
+      let owner = try? PublicKey(hexadecimal: parts[1]), let sent = UInt64(parts[2])
+    else { return nil }
+    return (digest, owner, Tick(milliseconds: sent))
   }
 
   private func begin(_ id: UploadID, total: UInt64) throws(BlobError) -> Upload {

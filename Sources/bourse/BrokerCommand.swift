@@ -98,7 +98,7 @@ struct BrokerCommand: AsyncParsableCommand {
       // The CURVE key has its own seed: one key, one use.
       let curve = CurveKeyPair(secretKey: try KeyFile.readOrCreate(data + "/curve.key").seed)
       let blobs = try BlobStore(
-        directory: data, limits: BlobStore.Limits(chunk: Frame.chunkLimit))
+        directory: data, limits: BlobStore.Limits(chunk: Frame.chunkLimit), clock: { .now })
       let backends = try await servedBackends(logger)
       let cardPath = data + "/broker.json"
       let journal: Journal

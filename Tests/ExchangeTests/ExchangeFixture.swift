@@ -121,7 +121,7 @@ final class Exchange {
     let market = try journal.recover()
     let sequencer = Sequencer(
       journal: journal, market: market, executor: PollExecutor(), quota: quota)
-    let blobs = try BlobStore(directory: directory, limits: blobLimits)
+    let blobs = try BlobStore(directory: directory, limits: blobLimits, clock: { .now })
     let (cards, ready) = AsyncStream.makeStream(of: BrokerCard.self)
     let service = BrokerService(
       network: network, key: brokerKey, operatorKey: operatorKey.publicKey,

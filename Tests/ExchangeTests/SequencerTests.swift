@@ -3,6 +3,7 @@ import Foundation
 import Journal
 import Market
 import Primitives
+import Slicing
 import Statements
 import Synchronization
 import Testing
@@ -12,7 +13,7 @@ import Wire
 private final class LoneSequencer: Sendable {
   let owner = SigningKey.random()
   let sequencer: Sequencer
-  private let directory = NSTemporaryDirectory() + "bourse-sequencer-\(UUID().uuidString)"
+  let directory = NSTemporaryDirectory() + "bourse-sequencer-\(UUID().uuidString)"
 
   init(clock: @escaping @Sendable () -> Tick = { .now }) throws {
     let broker = SigningKey.random()
@@ -30,10 +31,10 @@ private final class LoneSequencer: Sendable {
     .deposit(owner: owner.publicKey, amount: Amount(microcredits: 5))
   }
 
-  func envelope(expiry: Tick = .never) -> Envelope {
+  func envelope(of command: Command? = nil, expiry: Tick = .never) -> Envelope {
     Envelope(
-      network: network, nonce: .random(), expiry: expiry, body: deposit.canonicalBytes,
-      signedBy: owner)
+      network: network, nonce: .random(), expiry: expiry,
+      body: (command ?? deposit).canonicalBytes, signedBy: owner)
   }
 
   func balance() async -> Int64 {
@@ -83,6 +84,36 @@ private final class LoneSequencer: Sendable {
     let later = try await sequencer.submit(repeated, deposit).get()
     #expect(acknowledgements[repeated.digest]?.first == later)
     #expect(await lone.balance() == 10)
+  }
+
+  /// A crash may come between a command and the end of its blobs' marks.
+  @Test func keepsOldBlobsThatACommandNamesWhateverTheirMarksSay() async throws {
+    let now = Mutex(Tick.now)
+    let lone = try LoneSequencer()
+    let sample = try SampleModel.mlp.get()
+    let store = try BlobStore(
+      directory: lone.directory, limits: BlobStore.Limits(unnamedAge: 1_000, chunk: 1 << 20)
+    ) { now.withLock { $0 } }
+    func send(_ bytes: [UInt8]) async throws -> Digest {
+      let digest = Digest.of(bytes)
+      let total = UInt64(bytes.count)
+      let sent = try await store.stage(
+        digest, total: total, offset: 0, chunk: bytes, by: lone.owner.publicKey)
+      #expect(sent == total)
+      return digest
+    }
+    for bytes in sample.model.blobs.values { _ = try await send(bytes) }
+    let unnamed = try await send([1, 2, 3])
+    _ = try await lone.sequencer.submit(
+      lone.envelope(of: .publishModel(sample.manifest)), .publishModel(sample.manifest)
+    ).get()
+    #expect(await store.removeUnnamed(lone.sequencer) == 0)
+    now.withLock { $0 = $0.advanced(by: 1_000) }
+    #expect(await store.removeUnnamed(lone.sequencer) == 3)
+    #expect(await !store.contains(unnamed))
+    for digest in sample.model.blobs.keys { #expect(await store.contains(digest)) }
+    now.withLock { $0 = $0.advanced(by: 86_400_000) }
+    #expect(await store.overdue(limit: .max).isEmpty)
   }
 
   /// Whoever could not be heard while the disk hung, the machine slept or the clock leapt must not

@@ -1,6 +1,7 @@
 import Foundation
 import Journal
 import Primitives
+import Synchronization
 import Testing
 
 @Suite struct BlobStoreTests {
@@ -10,8 +11,26 @@ import Testing
   private let bytes = (0..<1000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
   private let limits = BlobStore.Limits(uploads: 2, bytes: 3000, chunk: 400)
 
-  private func store() throws -> BlobStore {
-    try BlobStore(directory: directory.path, limits: limits)
+  private let now = StandingTick()
+
+  private func store() throws -> BlobStore { try store(limits) }
+
+  private func store(_ limits: BlobStore.Limits) throws -> BlobStore {
+    try BlobStore(directory: directory.path, limits: limits) { [now] in now.tick }
+  }
+
+  /// The names of all whole blobs.
+  private func files() throws -> Set<String> {
+    let blobs = directory.path + "/blobs"
+    let folders = try FileManager.default.contentsOfDirectory(atPath: blobs)
+    return Set(
+      try folders.filter { $0.count == 2 }.flatMap {
+        try FileManager.default.contentsOfDirectory(atPath: blobs + "/" + $0)
+      })
+  }
+
+  private func marks() throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: directory.path + "/blobs/unnamed")
   }
 
   @Test func keepsBytesByTheirDigest() async throws {
@@ -64,8 +83,7 @@ import Testing
 
   @Test func boundsWhatAnOwnerSendsAndNoCommandNames() async throws {
     // Room for three of the smallest: each counts as a block of the disk.
-    let store = try BlobStore(
-      directory: directory.path, limits: BlobStore.Limits(unnamedBytes: 3 * 4096 + 100))
+    let store = try store(BlobStore.Limits(unnamedBytes: 3 * 4096 + 100))
     func send(_ byte: UInt8, _ owner: PublicKey) async throws -> UInt64 {
       try await store.stage(Digest.of([byte]), total: 1, offset: 0, chunk: [byte], by: owner)
     }
@@ -79,6 +97,77 @@ import Testing
     await store.name([Digest.of([2])])
     #expect(try await send(5, owner) == 1)
     await #expect(throws: refusal) { try await send(6, owner) }
+  }
+
+  @Test func chargesAnOwnerForWhatNoCommandNamesAfterARestartToo() async throws {
+    let limits = BlobStore.Limits(unnamedBytes: 2 * 4096)
+    func send(_ byte: UInt8, to store: BlobStore) async throws -> UInt64 {
+      try await store.stage(Digest.of([byte]), total: 1, offset: 0, chunk: [byte], by: owner)
+    }
+    let first = try store(limits)
+    for byte in 1...2 as ClosedRange<UInt8> { #expect(try await send(byte, to: first) == 1) }
+    let second = try store(limits)
+    await #expect(throws: BlobError.tooMuchUnnamed(bytes: 3 * 4096, limit: 2 * 4096)) {
+      try await send(3, to: second)
+    }
+    // What it sent before the restart it need not send again.
+    #expect(await second.isShown(Digest.of([1]), by: owner))
+    #expect(await !second.isShown(Digest.of([1]), by: other))
+    await second.name([Digest.of([1])])
+    #expect(try await send(3, to: second) == 1)
+    #expect(try marks().count == 2)
+  }
+
+  @Test func removesWhatNoCommandNamesOnceItIsOldAndNothingElse() async throws {
+    let store = try store(BlobStore.Limits(unnamedAge: 1_000))
+    func send(_ byte: UInt8, _ owner: PublicKey) async throws {
+      _ = try await store.stage(Digest.of([byte]), total: 1, offset: 0, chunk: [byte], by: owner)
+    }
+    let digests = (0..<6).map { Digest.of([$0]) }
+    for byte in 0..<5 as Range<UInt8> { try await send(byte, owner) }
+    await store.name([digests[1]])
+    // The broker's own by now, whoever sent it first.
+    _ = try await store.put([2])
+    let own = try await store.put([5])
+    // Held already, so that it is not its sender's alone.
+    try await send(5, owner)
+    now.pass(999)
+    #expect(await store.overdue(limit: 9).isEmpty)
+    // Asked for again by its owner, and sent again by another: both are wanted anew.
+    #expect(await store.isShown(digests[3], by: owner))
+    #expect(await !store.isShown(digests[0], by: other))
+    try await send(4, other)
+    now.pass(1)
+    #expect(await store.overdue(limit: 1).count == 1)
+    #expect(Set(await store.overdue(limit: 9)) == [digests[0], digests[4]])
+    #expect(await store.removeOverdue(digests) == 1)
+    #expect(try files() == Set([1, 2, 3, 4].map { digests[$0].description } + ["\(own)"]))
+    #expect(await !store.isShown(digests[0], by: owner))
+    #expect(await !store.isShown(digests[4], by: owner))
+    #expect(await store.isShown(digests[4], by: other))
+    // It can be sent again, and is not gone for good.
+    try await send(0, owner)
+    #expect(try await store.data(digests[0], offset: 0, limit: 1) == [0])
+    now.pass(1_000)
+    #expect(await store.removeOverdue(await store.overdue(limit: 9)) == 3)
+    #expect(try files() == [digests[1].description, digests[2].description, "\(own)"])
+    #expect(try marks().isEmpty)
+  }
+
+  @Test func keepsWhatHasNoMarkAndForgetsMarksOfNothing() async throws {
+    let limits = BlobStore.Limits(unnamedAge: 1_000)
+    let store = try store(limits)
+    let digest = try await store.put([7])
+    let marks = directory.path + "/blobs/unnamed"
+    let gone = "\(Digest.of([8]))-\(owner)-0"
+    for name in [gone, "no mark", "\(digest)-\(owner)"] {
+      #expect(FileManager.default.createFile(atPath: marks + "/" + name, contents: nil))
+    }
+    let reopened = try self.store(limits)
+    now.pass(100_000)
+    #expect(await reopened.overdue(limit: 9).isEmpty)
+    #expect(try self.marks().sorted() == ["\(digest)-\(owner)", "no mark"].sorted())
+    #expect(await reopened.contains(digest))
   }
 
   @Test func boundsWhatAnOwnerStages() async throws {
@@ -99,8 +188,7 @@ import Testing
   }
 
   @Test func abandonedUploadGivesWayToAnother() async throws {
-    let store = try BlobStore(
-      directory: directory.path, limits: BlobStore.Limits(uploads: 1, patience: .zero))
+    let store = try store(BlobStore.Limits(uploads: 1, patience: .zero))
     for seed in UInt8(0)..<3 {
       let digest = Digest.of([seed, seed])
       #expect(try await store.stage(digest, total: 2, offset: 0, chunk: [seed], by: owner) == 1)
@@ -163,4 +251,12 @@ import Testing
       try await reopened.data(.zero, offset: 0, limit: 10)
     }
   }
+}
+
+/// A clock that stands until it is moved.
+private final class StandingTick: Sendable {
+  private let milliseconds = Mutex<UInt64>(1_000_000)
+
+  var tick: Tick { Tick(milliseconds: milliseconds.withLock { $0 }) }
+  func pass(_ milliseconds: UInt64) { self.milliseconds.withLock { $0 += milliseconds } }
 }

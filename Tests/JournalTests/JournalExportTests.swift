@@ -119,7 +119,7 @@ import Testing
     let fixture = try Fixture()
     let journal = try fixture.create()
     let evidence = (0..<1_000).map { UInt8(truncatingIfNeeded: $0) }
-    let blobs = try BlobStore(directory: fixture.directory.path)
+    let blobs = try BlobStore(directory: fixture.directory.path, clock: { .zero })
     let kept = try await blobs.put(evidence)
     for (tick, digest) in [kept, Digest.of([1]), kept].enumerated() {
       let record = VerdictRecord(
