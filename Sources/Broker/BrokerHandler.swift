@@ -119,6 +119,10 @@ struct BrokerHandler: WireHandler {
         await sequencer.book(on: backend, of: model, levels: Int(clamping: levels)).canonicalBytes
       case .trades(let before, let limit):
         try await history.trades(before: before, limit: Int(clamping: limit)).canonicalBytes
+      case .requests(let requester, let before, let limit):
+        try await history.requests(
+          of: requester, before: before, limit: Int(clamping: limit)
+        ).canonicalBytes
       case .history(let subject, let sequence):
         try await history.page(of: subject, after: sequence).canonicalBytes
       case .outlook(let subject, let leases):

@@ -147,6 +147,7 @@ extension History {
   private func mentions(in entry: Indexable) async -> HistoryIndex.Mentions {
     var subjects: Set<Digest> = []
     var leases: [LeaseID] = []
+    var opened: (request: RequestID, requester: PublicKey)?
     for subject in entry.subjects {
       switch subject {
       case .request(let id), .bid(let id): subjects.insert(id)
@@ -163,12 +164,16 @@ extension History {
     // A command that was rejected may still be a bid's or a request's own.
     if case .rejected = entry.outcome { subjects.insert(entry.envelope.digest) }
     if case .accepted(let events) = entry.outcome {
-      for event in events where event.body.endsLease {
-        if case .lease(let lease) = event.body.subject { requestOfLease[lease] = nil }
+      for event in events {
+        if event.body.endsLease, case .lease(let lease) = event.body.subject {
+          requestOfLease[lease] = nil
+        }
+        if case .requestOpened(let id, let requester, _) = event.body { opened = (id, requester) }
       }
     }
     return HistoryIndex.Mentions(
-      sequence: entry.sequence, tick: entry.tick, subjects: subjects, leases: leases)
+      sequence: entry.sequence, tick: entry.tick, subjects: subjects, leases: leases,
+      opened: opened)
   }
 
   private func request(of lease: LeaseID) async -> RequestID? {
@@ -187,6 +192,23 @@ extension History {
       zip(found, terms).compactMap { trade, terms in
         terms.map { Trade(sequence: trade.sequence, tick: trade.tick, terms: $0) }
       })
+  }
+
+  /// The latest requests of a key, of those that entries below `before` opened.
+  func requests(
+    of requester: PublicKey, before: UInt64, limit: Int
+  ) async throws -> Records<RequestSummary> {
+    try await awaitIndex()
+    let found = try index.requests(
+      of: requester, before: before, limit: min(limit, RequestSummary.countLimit))
+    return await sequencer.read { market in
+      Records(
+        found.compactMap { opening in
+          market.requests[opening.request].map {
+            RequestSummary($0, in: market, sequence: opening.sequence, tick: opening.tick)
+          }
+        })
+    }
   }
 
   /// What happened to the subject after an entry.

@@ -2,14 +2,15 @@ import Foundation
 import GRDB
 package import Primitives
 
-/// Which entries of the journal concern which request or bid, and which made which lease.
+/// Which entries of the journal concern which request or bid, which made which lease, and which
+/// opened the requests of whom.
 ///
 /// A cache beside the journal (`docs/adr/0019-feed-and-history.md`): written after the commit, by
 /// another thread than the sequencer's, without waiting for the disk. What a crash takes from it is
 /// read from the journal again, and one that is damaged, or of another journal, is begun anew.
 package final class HistoryIndex: Sendable {
   package static let fileName = "history.sqlite"
-  private static let schemaVersion = 2
+  private static let schemaVersion = 3
   /// Entries that are in the order of their subjects together. Subjects are random: in one order
   /// for all entries each would be written to a page of its own, in a stretch a few hundred pages
   /// take whatever comes. A question asks each stretch.
@@ -26,12 +27,29 @@ package final class HistoryIndex: Sendable {
     package let subjects: Set<Digest>
     /// Leases that it made.
     package let leases: [LeaseID]
+    /// The request that it opened, if any, and whose that is.
+    package let opened: (request: RequestID, requester: PublicKey)?
 
-    package init(sequence: UInt64, tick: Tick, subjects: Set<Digest>, leases: [LeaseID]) {
+    package init(
+      sequence: UInt64, tick: Tick, subjects: Set<Digest>, leases: [LeaseID],
+      opened: (request: RequestID, requester: PublicKey)? = nil
+    ) {
       self.sequence = sequence
       self.tick = tick
       self.subjects = subjects
       self.leases = leases
+      self.opened = opened
+    }
+  }
+
+  /// The entry that opened a request.
+  package struct Opening: Hashable, Sendable {
+    package let request: RequestID
+    package let sequence: UInt64
+    package let tick: Tick
+
+    package init(request: RequestID, sequence: UInt64, tick: Tick) {
+      (self.request, self.sequence, self.tick) = (request, sequence, tick)
     }
   }
 
@@ -88,6 +106,13 @@ package final class HistoryIndex: Sendable {
             sequence INTEGER NOT NULL,
             tick INTEGER NOT NULL
           ) STRICT;
+          CREATE TABLE requests (
+            requester BLOB NOT NULL,
+            sequence INTEGER NOT NULL,
+            request BLOB NOT NULL,
+            tick INTEGER NOT NULL,
+            PRIMARY KEY (requester, sequence)
+          ) STRICT, WITHOUT ROWID;
           PRAGMA user_version = \(schemaVersion);
           """)
       return .commit
@@ -109,7 +134,10 @@ package final class HistoryIndex: Sendable {
   /// Forgets everything: it was of another journal.
   package func reset() throws(JournalError) {
     try access { database in
-      try database.execute(sql: "DELETE FROM extent; DELETE FROM mentions; DELETE FROM trades;")
+      try database.execute(
+        sql: """
+          DELETE FROM extent; DELETE FROM mentions; DELETE FROM trades; DELETE FROM requests;
+          """)
     }
   }
 
@@ -122,6 +150,10 @@ package final class HistoryIndex: Sendable {
         sql: "INSERT OR IGNORE INTO mentions (stretch, subject, sequence) VALUES (?, ?, ?)")
       let insertTrade = try database.cachedStatement(
         sql: "INSERT OR IGNORE INTO trades (lease, sequence, tick) VALUES (?, ?, ?)")
+      let insertRequest = try database.cachedStatement(
+        sql: """
+          INSERT OR IGNORE INTO requests (requester, sequence, request, tick) VALUES (?, ?, ?, ?)
+          """)
       // In the order of the table, so that a page is found once for all that goes into it.
       let pairs = mentions.flatMap { entry in
         entry.subjects.map { (subject: $0, sequence: entry.sequence) }
@@ -136,6 +168,12 @@ package final class HistoryIndex: Sendable {
         for lease in entry.leases {
           try insertTrade.execute(arguments: [
             Int64(clamping: lease.ordinal), sequence, Int64(bitPattern: entry.tick.milliseconds),
+          ])
+        }
+        if let (request, requester) = entry.opened {
+          try insertRequest.execute(arguments: [
+            Data(requester.bytes), sequence, Data(request.bytes),
+            Int64(bitPattern: entry.tick.milliseconds),
           ])
         }
       }
@@ -192,6 +230,30 @@ package final class HistoryIndex: Sendable {
         return true
       }
       return trades
+    }
+  }
+
+  /// The latest requests of a key, of those that entries below `before` opened, latest first.
+  package func requests(
+    of requester: PublicKey, before: UInt64, limit: Int
+  ) throws(JournalError) -> [Opening] {
+    try access { database in
+      var openings: [Opening] = []
+      try StoredRow.each(
+        database,
+        sql: """
+          SELECT request, sequence, tick FROM requests WHERE requester = ? AND sequence < ?
+          ORDER BY sequence DESC LIMIT ?
+          """, arguments: [Data(requester.bytes), Int64(clamping: before), limit]
+      ) { row in
+        openings.append(
+          Opening(
+            request: try row.digest(0, nil),
+            sequence: UInt64(bitPattern: try row.integer(1, nil)),
+            tick: Tick(milliseconds: UInt64(bitPattern: try row.integer(2, nil)))))
+        return true
+      }
+      return openings
     }
   }
 

@@ -21,6 +21,40 @@ package struct Trade: Hashable, Sendable {
   }
 }
 
+/// A request as it stands, in a line.
+package struct RequestSummary: Hashable, Sendable {
+  /// Of one answer.
+  package static let countLimit = 1_000
+
+  package let id: RequestID
+  /// The entry that opened it.
+  package let sequence: UInt64
+  package let tick: Tick
+  package let model: ModelID
+  package let state: RequestState
+  package let slices: UInt32
+  /// Those that have a lease; of a request that has ended, those whose lease stood then.
+  package let taken: UInt32
+  /// Of these leases: what they are paid, or will be where all goes well.
+  package let fee: Amount
+  /// What is still held of its requester's money.
+  package let held: Amount
+
+  /// `sequence` and `tick` are those of the entry that opened it.
+  package init(_ request: Request, in market: Market, sequence: UInt64, tick: Tick) {
+    id = request.id
+    (self.sequence, self.tick) = (sequence, tick)
+    model = request.terms.model
+    state = request.state
+    slices = UInt32(clamping: request.slices.count)
+    let fees = request.slices.compactMap { $0.lease.flatMap { market.leases[$0]?.terms.fee } }
+    taken = UInt32(clamping: fees.count)
+    // Fees at the limit price were held together, and none is above its own.
+    fee = fees.reduce(.zero) { $0.adding($1) ?? .maximum }
+    held = request.held
+  }
+}
+
 /// All books, or some, at one point of the journal. Who follows it from `head` on misses nothing.
 package struct BookSnapshot: Hashable, Sendable {
   package let head: FeedHead
@@ -147,6 +181,32 @@ extension Trade: CanonicalCodable {
     sequence = try decoder.integer()
     tick = try decoder.record()
     terms = try decoder.record()
+  }
+}
+
+extension RequestSummary: CanonicalCodable {
+  package func encode(into encoder: inout CanonicalEncoder) {
+    encoder.append(id)
+    encoder.append(sequence)
+    encoder.append(tick)
+    encoder.append(model)
+    encoder.append(state.rawValue)
+    encoder.append(slices)
+    encoder.append(taken)
+    encoder.append(fee)
+    encoder.append(held)
+  }
+
+  package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
+    id = try decoder.record()
+    sequence = try decoder.integer()
+    tick = try decoder.record()
+    model = try decoder.record()
+    state = try decoder.choice(RequestState.self)
+    slices = try decoder.integer()
+    taken = try decoder.integer()
+    fee = try decoder.record()
+    held = try decoder.record()
   }
 }
 

@@ -38,6 +38,8 @@ package enum Query: Hashable, Sendable {
   case book(BackendID?, ModelID?, levels: UInt32)
   /// The latest leases made, of those below `before`, latest first.
   case trades(before: LeaseID, limit: UInt32)
+  /// The latest requests of a key, of those that entries below `before` opened, latest first.
+  case requests(of: PublicKey, before: UInt64, limit: UInt32)
   /// What happened to a subject after an entry.
   case history(HistorySubject, after: UInt64)
   /// Where a subject stands; of a request, the leases beside its current ones may be named.
@@ -316,6 +318,11 @@ extension Query: CanonicalCodable {
       encoder.append(UInt8(25))
       encoder.append(subject)
       encoder.append(leases)
+    case .requests(let requester, let before, let limit):
+      encoder.append(UInt8(26))
+      encoder.append(requester)
+      encoder.append(before)
+      encoder.append(limit)
     case .verificationJob(let slot):
       encoder.append(UInt8(30))
       encoder.append(slot)
@@ -350,6 +357,9 @@ extension Query: CanonicalCodable {
       self = .outlook(
         try decoder.record(),
         leases: try decoder.list(limit: Outlook.leaseLimit, elementSize: 8))
+    case 26:
+      self = .requests(
+        of: try decoder.record(), before: try decoder.integer(), limit: try decoder.integer())
     case 30: self = .verificationJob(slot: try decoder.integer())
     case 31: self = .verdict(try decoder.record())
     case 32: self = .stake(try decoder.record())

@@ -133,6 +133,16 @@ extension WireClient {
     try await answer(to: .trades(before: before, limit: limit), as: Records<Trade>.self).records
   }
 
+  /// The latest requests of a key, latest first; of those that entries below `before` opened.
+  package func requests(
+    of requester: PublicKey, before: UInt64 = .max, limit: UInt32
+  ) async throws -> [RequestSummary] {
+    try await answer(
+      to: .requests(of: requester, before: before, limit: limit),
+      as: Records<RequestSummary>.self
+    ).records
+  }
+
   /// Everything that happened to the subject, and the request that it is about, if any.
   package func history(
     of subject: HistorySubject

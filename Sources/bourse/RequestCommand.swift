@@ -11,7 +11,7 @@ import Wire
 struct RequestCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "request", abstract: "Ask for an inference.",
-    subcommands: [Submit.self, Wait.self, Show.self, Cancel.self])
+    subcommands: [Submit.self, List.self, Wait.self, Show.self, Cancel.self])
 
   struct Submit: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -162,7 +162,8 @@ struct RequestCommand: AsyncParsableCommand {
 
   fileprivate static func id(_ text: String) throws -> RequestID {
     guard let id = RequestID(hexadecimal: text) else {
-      throw ValidationError("'\(text)' is no request's id: 64 hexadecimal digits.")
+      throw ValidationError(
+        "'\(text)' is no request's id: 64 hexadecimal digits, see `bourse request list`.")
     }
     return id
   }

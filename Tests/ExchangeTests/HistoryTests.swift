@@ -5,6 +5,7 @@ import Market
 import Primitives
 import Prover
 import Replay
+import Requester
 import Statements
 import Testing
 import Wire
@@ -138,6 +139,66 @@ extension ExchangeTests.HistoryTests {
       ])
       #expect(stranger.status == 0 && stranger.text.contains("answer  not disclosed"))
       #expect(try await Run(["explain", "9", "--broker", card]).errors.contains("unknown-lease"))
+    }
+  }
+
+  @Test func aRequesterFindsItsRequestsLatestFirst() async throws {
+    let sample = try SampleModel.mlp.get()
+    try await Exchange.run { exchange in
+      try await exchange.publish(sample)
+      let requester = try await exchange.party()
+      let session = RequestSession(client: exchange.client(requester), key: requester)
+      func ask(limit: UInt64 = 2_000) async throws -> RequestID {
+        var order = RequestSession.Order()
+        order.limitPrice = Price(ticks: limit)
+        return try await session.submit(
+          model: sample.manifest.id, manifest: sample.manifest, inputs: [try sample.input()],
+          order: order
+        ).envelope.digest
+      }
+      // One is cancelled, one is served, one waits; and another's, which is not shown.
+      let cancelled = try await ask()
+      try await exchange.client(requester).perform(
+        .cancelRequest(cancelled), signedBy: requester)
+      _ = try await exchange.prover(price: 1_000)
+      let served = try await ask()
+      #expect(try await session.follow(served) { _ in }.state == .final)
+      let waiting = try await ask(limit: 500)
+      let other = try await exchange.ask(sample, try sample.input())
+
+      let client = exchange.client(nil)
+      let own = try await client.requests(of: requester.publicKey, limit: 10)
+      #expect(own.map(\.id) == [waiting, served, cancelled])
+      #expect(own.map(\.state) == [.open, .final, .cancelled])
+      #expect(own.map(\.taken) == [0, 3, 0] && own.allSatisfy { $0.slices == 3 })
+      let report = try await client.report(on: served)
+      let fees = report.leases.reduce(0) { $0 + $1.terms.fee.microcredits }
+      #expect(own.map(\.fee.microcredits) == [0, fees, 0])
+      #expect(own[0].held > .zero && own[1].held == .zero && own[2].held == .zero)
+      #expect(own.map(\.sequence) == own.map(\.sequence).sorted(by: >))
+      #expect(
+        try await client.requests(of: requester.publicKey, before: own[0].sequence, limit: 1)
+          == [own[1]])
+      let theirs = try await client.requests(of: other.requester.publicKey, limit: 10)
+      #expect(theirs.map(\.id) == [other.id])
+
+      let card = exchange.directory + "/broker.json"
+      try exchange.card.write(to: card)
+      let common = [requester.publicKey.description, "--broker", card]
+      let table = try await Run(["request", "list"] + common)
+      #expect(table.status == 0, "\(table.errors)")
+      let lines = table.text.split(separator: "\n")
+      #expect(lines.count == 4)
+      #expect(lines[1].contains(" open ") && lines[1].hasSuffix(waiting.description))
+      let page = try await Run(
+        ["request", "list", "--limit", "1", "--before", "\(own[0].sequence)", "--json"] + common)
+      let shown = try #require(
+        try JSONSerialization.jsonObject(with: page.output) as? [String: Any])
+      let first = try #require((shown["requests"] as? [[String: Any]])?.first)
+      #expect(first["request"] as? String == served.description)
+      #expect(first["state"] as? String == "final")
+      #expect(first["feeMicrocredits"] as? UInt64 == fees)
+      #expect(try await Run(["request", "list", "--limit", "0"] + common).status == 64)
     }
   }
 

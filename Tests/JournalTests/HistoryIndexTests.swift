@@ -30,6 +30,31 @@ import Testing
     #expect(try index.sequences(mentioning: .zero, after: 0, limit: 9) == [])
   }
 
+  @Test func listsAKeysRequestsLatestFirst() throws {
+    let fixture = try Fixture()
+    _ = try fixture.create()
+    let index = try HistoryIndex(directory: fixture.directory.path)
+    let (one, other) = (SigningKey.random().publicKey, SigningKey.random().publicKey)
+    func opening(_ sequence: UInt64, _ owner: PublicKey) -> HistoryIndex.Mentions {
+      HistoryIndex.Mentions(
+        sequence: sequence, tick: Tick(milliseconds: sequence), subjects: [], leases: [],
+        opened: (Digest.of([UInt8(sequence)]), owner))
+    }
+    let all = [opening(3, one), opening(5, other), opening(7, one), opening(20, one)]
+    // A part of them twice, as after a crash.
+    try index.add(Array(all.prefix(3)), through: 7, hash: .zero)
+    try index.add(Array(all.suffix(3)), through: 20, hash: .zero)
+    #expect(try index.requests(of: one, before: .max, limit: 9).map(\.sequence) == [20, 7, 3])
+    #expect(try index.requests(of: one, before: 20, limit: 1).map(\.sequence) == [7])
+    #expect(
+      try index.requests(of: other, before: .max, limit: 9) == [
+        HistoryIndex.Opening(
+          request: Digest.of([5]), sequence: 5, tick: Tick(milliseconds: 5))
+      ])
+    try index.reset()
+    #expect(try index.requests(of: one, before: .max, limit: 9).isEmpty)
+  }
+
   @Test func beginsAnewWhereABuildBeforeWroteIt() throws {
     let fixture = try Fixture()
     _ = try fixture.create()
