@@ -1,6 +1,6 @@
 /// A value that never changes, kept once however often what holds it is copied: the rules look at a
 /// lease and a request many times for each time that they read all of its terms.
-struct Kept<Value: Sendable>: Sendable {
+package struct Kept<Value: Sendable>: Sendable {
   private final class Box: Sendable {
     let value: Value
     init(_ value: Value) { self.value = value }
@@ -10,18 +10,19 @@ struct Kept<Value: Sendable>: Sendable {
 
   init(_ value: Value) { box = Box(value) }
 
-  var value: Value { box.value }
+  package var value: Value { box.value }
 }
 
 /// The same for a value that comes later, if at all.
 @propertyWrapper
 package struct KeptIfAny<Value: Sendable>: Sendable {
-  private var kept: Kept<Value>?
+  /// Where only a part of the value is read, or whether there is one.
+  package private(set) var projectedValue: Kept<Value>?
 
-  package init(wrappedValue: Value?) { kept = wrappedValue.map { Kept($0) } }
+  package init(wrappedValue: Value?) { projectedValue = wrappedValue.map { Kept($0) } }
 
   package var wrappedValue: Value? {
-    get { kept?.value }
-    set { kept = newValue.map { Kept($0) } }
+    get { projectedValue?.value }
+    set { projectedValue = newValue.map { Kept($0) } }
   }
 }

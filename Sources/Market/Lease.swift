@@ -64,6 +64,14 @@ package struct Challenge: Hashable, Sendable, CanonicalCodable {
   }
 }
 
+/// What a lessee has handed in for its lease.
+struct Submission: Sendable {
+  let receipt: Receipt
+  /// The batch root that the receipt stands under, and its path there.
+  let batchRoot: BatchRoot
+  let inclusion: InclusionProof
+}
+
 /// One slice of one request given to one bid.
 package struct Lease: Sendable {
   let keptTerms: Kept<LeaseTerms>
@@ -73,10 +81,7 @@ package struct Lease: Sendable {
   /// Digests of the inputs it was begun with.
   package var inputs: [Digest] = []
   @KeptIfAny package var commitment: OutputCommitment?
-  @KeptIfAny package var receipt: Receipt?
-  /// The batch root that the receipt stands under, and its path there.
-  @KeptIfAny package var batchRoot: BatchRoot?
-  @KeptIfAny package var inclusion: InclusionProof?
+  @KeptIfAny var submission: Submission?
   /// When a tick acts on the lease; `never` where only its request's deadlines do.
   package var deadline: Tick = .never
   /// The verification that is outstanding.
@@ -107,6 +112,9 @@ package struct Lease: Sendable {
 
   package var terms: LeaseTerms { keptTerms.value }
   package var id: LeaseID { terms.id }
+  package var receipt: Receipt? { $submission?.value.receipt }
+  package var batchRoot: BatchRoot? { $submission?.value.batchRoot }
+  package var inclusion: InclusionProof? { $submission?.value.inclusion }
   package var isAttested: Bool { terms.assurance.assurance == .attested }
   /// What is left of its stake.
   package var stake: Amount { parts.own.adding(parts.delegated) ?? .maximum }

@@ -119,9 +119,7 @@ extension Market {
     case .receiptSubmitted(let id, let receipt, let root, let inclusion):
       try change(id) {
         $0.state = .submitted
-        $0.receipt = receipt
-        $0.batchRoot = root
-        $0.inclusion = inclusion
+        $0.submission = Submission(receipt: receipt, batchRoot: root, inclusion: inclusion)
         // A verification, or a draw, sets the next.
         $0.deadline = .never
       }
@@ -326,15 +324,17 @@ extension Market {
   /// How long the lessee took: both deadlines are windows after the instants that they began with,
   /// and an outage in between has moved the first.
   private mutating func countTime(of id: LeaseID, until deadline: Tick) {
-    guard let lease = leases[id], let request = requests[lease.terms.request] else { return }
-    let windows = parameters(of: lease)
-    let begun = lease.deadline.milliseconds.subtractingReportingOverflow(windows.executeWindow)
+    guard let terms = leases[id]?.keptTerms, let due = leases[id]?.deadline,
+      let cost = requests[terms.value.request]?.slices[terms.value.slice].cost
+    else { return }
+    let windows = parameterSets[Int(terms.value.parameters)]
+    let begun = due.milliseconds.subtractingReportingOverflow(windows.executeWindow)
     let committed = deadline.milliseconds.subtractingReportingOverflow(windows.proveWindow)
     guard !begun.overflow, !committed.overflow, committed.partialValue >= begun.partialValue
     else { return }
-    guard let index = provers.index(forKey: lease.terms.prover) else { return }
+    guard let index = provers.index(forKey: terms.value.prover) else { return }
     provers.values[index].reputation.countTime(
-      committed.partialValue - begun.partialValue, for: request.slices[lease.terms.slice].cost)
+      committed.partialValue - begun.partialValue, for: cost)
   }
 
   private mutating func scheduleDeadlines(of request: Request) {
@@ -382,15 +382,17 @@ extension Market {
   }
 
   private mutating func make(_ terms: LeaseTerms) throws(MarketError) {
-    guard let request = requests[terms.request], request.terms.model == terms.model,
-      request.slices.indices.contains(terms.slice), request.slices[terms.slice].lease == nil,
-      request.terms.assurances[terms.slice] == terms.assurance,
+    guard let place = requests.index(forKey: terms.request),
+      requests.values[place].terms.model == terms.model,
+      requests.values[place].slices.indices.contains(terms.slice),
+      requests.values[place].slices[terms.slice].lease == nil,
+      requests.values[place].terms.assurances[terms.slice] == terms.assurance,
       parameterSets.indices.contains(Int(terms.parameters)), terms.delegated <= terms.stake
     else { throw .impossibleEvent("lease \(terms.id) is of no slice that is free") }
     guard leases.append(Lease(terms: terms)) else {
       throw .impossibleEvent("lease \(terms.id) is out of order")
     }
-    try change(terms.request) { $0.slices[terms.slice].lease = terms.id }
+    requests.values[place].slices[terms.slice].lease = terms.id
     book.removeOrder(request: terms.request, slice: terms.slice)
     try changeLeases(of: terms.bid, taken: true)
   }
@@ -409,20 +411,22 @@ extension Market {
       $0.compensation = .zero
       $0.challenge = nil
     }
-    guard let lease = leases[id] else { return }
-    let prover = lease.terms.prover
+    guard let terms = leases[id]?.keptTerms.value, let isOrphaned = leases[id]?.isOrphaned else {
+      return
+    }
+    let prover = terms.prover
     let isFailure = isFailure || state == .slashed || state == .lapsed
     if state == .settled, let index = provers.index(forKey: prover) {
       provers.values[index].countSettled()
     }
-    try changeLeases(of: lease.terms.bid, taken: false)
-    try change(lease.terms.request) { request in
-      let slice = lease.terms.slice
+    try changeLeases(of: terms.bid, taken: false)
+    try change(terms.request) { request in
+      let slice = terms.slice
       if state == .settled {
-        request.held = request.held.saturatingSubtract(lease.terms.fee)
+        request.held = request.held.saturatingSubtract(terms.fee)
         request.slices[slice].bonus = .zero
       }
-      if isFailure, !lease.isOrphaned {
+      if isFailure, !isOrphaned {
         request.slices[slice].failures += 1
         request.slices[slice].bonus =
           request.slices[slice].bonus.adding(bonus) ?? request.slices[slice].bonus
@@ -431,7 +435,7 @@ extension Market {
         request.slices[slice].ineligible.append(prover)
       }
     }
-    if state != .settled, !lease.isOrphaned { returnSlice(of: lease) }
+    if state != .settled, !isOrphaned, let lease = leases[id] { returnSlice(of: lease) }
   }
 
   /// An ended request does not count among its requester's any more.

@@ -51,9 +51,9 @@ extension Market {
       switch source {
       case .input(let index): digests.append(request.terms.inputs[index])
       case .slice(let producer, let output):
-        guard let commitment = request.slices[producer].lease.flatMap({ leases[$0]?.commitment })
+        guard let commitment = request.slices[producer].lease.flatMap({ leases[$0]?.$commitment })
         else { return nil }
-        digests.append(commitment.outputs[output])
+        digests.append(commitment.value.outputs[output])
       }
     }
     return digests
@@ -98,13 +98,13 @@ extension Market {
 
   /// Whether every slice has an output.
   private func isCommitted(_ request: Request) -> Bool {
-    request.slices.allSatisfy { slice in slice.lease.flatMap { leases[$0]?.commitment } != nil }
+    request.slices.allSatisfy { slice in slice.lease.map { leases[$0]?.$commitment != nil } ?? false }
   }
 
   /// Whether an output stands over inputs that a replacement has changed since.
   private func isStale(_ request: Request) -> Bool {
     request.slices.indices.contains { slice in
-      guard let id = request.slices[slice].lease, leases[id]?.commitment != nil,
+      guard let id = request.slices[slice].lease, leases[id]?.$commitment != nil,
         let inputs = inputs(of: slice, in: request)
       else { return false }
       return leases[id]?.inputs != inputs
@@ -239,12 +239,13 @@ extension Market {
 
   mutating func recordVerdict(_ record: VerdictRecord, by author: PublicKey) throws(Refused) {
     guard author == genesis.broker else { throw .notBroker }
-    guard let awaited = leases[record.lease] else { throw .unknownLease(record.lease) }
-    guard let purpose = awaited.verification, awaited.attempt == record.attempt,
-      !awaited.state.isFinal
+    guard let terms = leases[record.lease]?.keptTerms else { throw .unknownLease(record.lease) }
+    guard let purpose = leases[record.lease]?.verification,
+      leases[record.lease]?.attempt == record.attempt,
+      leases[record.lease]?.state.isFinal == false
     else { throw .notAwaited(record.lease) }
-    let isReexecuted = purpose != .receipt || awaited.terms.assurance.backend == .reexec
-    let lost = record.verdict == .valid ? awaited.challenge : nil
+    let isReexecuted = purpose != .receipt || terms.value.assurance.backend == .reexec
+    let lost = record.verdict == .valid ? leases[record.lease]?.challenge : nil
     emit(
       .verdictRecorded(record, isReexecuted: isReexecuted),
       lost.map {

@@ -172,12 +172,13 @@ extension Market {
     if case .goodTill(let tick) = terms.timeInForce, tick <= now {
       throw .invalidRequest("its time in force is over")
     }
-    for (slice, assurance) in zip(manifest.slices.indices, terms.assurances) {
+    for slice in manifest.slices.indices {
+      let assurance = terms.assurances[slice]
       guard assurance.assurance == .proven || assurance.backend == .reexec else {
         throw .invalidRequest("its attested slices must trade in '\(BackendID.reexec)'")
       }
       let subject = KeySubject(model: terms.model, slice: slice, backend: assurance.backend)
-      guard keyRecords[subject] != nil else {
+      guard keyRecords.index(forKey: subject) != nil else {
         throw .noKey(slice: manifest.slices[slice].name, backend: assurance.backend.name)
       }
     }
@@ -206,12 +207,15 @@ extension Market {
     _ terms: RequestTerms, _ manifest: Manifest
   ) throws(Refused) -> [RequestSlice] {
     var slices: [RequestSlice] = []
-    for (slice, assurance) in zip(manifest.slices, terms.assurances) {
-      guard let fee = terms.limitPrice.fee(for: slice.cost),
+    slices.reserveCapacity(manifest.slices.count)
+    // By index: a loop over the manifest's slices would copy each, names and shapes.
+    for index in manifest.slices.indices {
+      let (cost, assurance) = (manifest.slices[index].cost, terms.assurances[index].assurance)
+      guard let fee = terms.limitPrice.fee(for: cost),
         fee.multiplied(by: UInt64(terms.stakeMultiple)) != nil
       else { throw .amountTooLarge }
-      let auditFee = assurance.assurance == .attested ? fee.share(parameters.auditShare) : .zero
-      slices.append(RequestSlice(cost: slice.cost, limitFee: fee, auditFee: auditFee))
+      let auditFee = assurance == .attested ? fee.share(parameters.auditShare) : .zero
+      slices.append(RequestSlice(cost: cost, limitFee: fee, auditFee: auditFee))
     }
     return slices
   }

@@ -1,4 +1,5 @@
 import HeapModule
+import MerkleLog
 package import Primitives
 import Statements
 
@@ -326,9 +327,7 @@ extension Lease: CanonicalCodable {
     state = try decoder.choice()
     inputs = try decoder.all()
     commitment = try decoder.optional()
-    receipt = try decoder.optional()
-    batchRoot = try decoder.optional()
-    inclusion = try decoder.optional()
+    submission = try Self.submission(from: &decoder)
     deadline = try decoder.record()
     verification = try decoder.choice(orNone: VerificationPurpose.self)
     attempt = try decoder.integer()
@@ -342,6 +341,22 @@ extension Lease: CanonicalCodable {
     challenge = try decoder.optional()
     isAudited = try decoder.bool()
     parts = try decoder.record()
+  }
+
+  private static func submission(
+    from decoder: inout CanonicalDecoder
+  ) throws(CanonicalError) -> Submission? {
+    let start = decoder.offset
+    let receipt = try decoder.optional(Receipt.self)
+    let batchRoot = try decoder.optional(BatchRoot.self)
+    let inclusion = try decoder.optional(InclusionProof.self)
+    if let receipt, let batchRoot, let inclusion {
+      return Submission(receipt: receipt, batchRoot: batchRoot, inclusion: inclusion)
+    }
+    guard receipt == nil, batchRoot == nil, inclusion == nil else {
+      throw decoder.failure(.invalid("a receipt is without its batch"), at: start)
+    }
+    return nil
   }
 }
 

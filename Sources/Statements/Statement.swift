@@ -72,6 +72,8 @@ package struct KeyRecord: Hashable, Sendable, CanonicalCodable {
   package let plugin: Digest
   /// Blob of the verifier key.
   package let verifierKey: Digest
+  /// Of the record itself; kept, because each lease names it.
+  package private(set) var digest = Digest.zero
 
   package init(
     model: ModelID, slice: Int, backend: BackendID, backendVersion: String, plugin: Digest,
@@ -83,9 +85,8 @@ package struct KeyRecord: Hashable, Sendable, CanonicalCodable {
     self.backendVersion = backendVersion
     self.plugin = plugin
     self.verifierKey = verifierKey
+    digest = Digest.of(self, domain: .keyRecord)
   }
-
-  package var digest: Digest { Digest.of(self, domain: .keyRecord) }
 
   package func encode(into encoder: inout CanonicalEncoder) {
     encoder.append(model)
@@ -103,6 +104,7 @@ package struct KeyRecord: Hashable, Sendable, CanonicalCodable {
     backendVersion = try decoder.text(limit: 64)
     plugin = try decoder.record()
     verifierKey = try decoder.record()
+    digest = Digest.of(self, domain: .keyRecord)
   }
 }
 
