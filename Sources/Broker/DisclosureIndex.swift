@@ -26,7 +26,7 @@ struct DisclosureIndex {
   init(of market: Market) {
     for manifest in market.models.values { add(manifest) }
     for record in market.keyRecords.values { open.insert(record.verifierKey) }
-    for request in market.requests.values { admitParties(to: request.terms.inputs, of: request) }
+    for request in market.requests { admitParties(to: request.terms.inputs, of: request) }
     for lease in market.leases { add(lease, in: market) }
   }
 

@@ -15,7 +15,7 @@ struct NonceKeeper: Sendable {
   /// Does what a broker that stopped has left undone.
   func catchUp() async {
     let requests = await sequencer.read { market in
-      market.sortedRequests.filter { $0.terms.isAttested && !$0.state.isFinal }.map(\.id)
+      market.requests.filter { $0.terms.isAttested && !$0.state.isFinal }.map(\.id)
     }
     for request in requests { await act(on: request) }
   }

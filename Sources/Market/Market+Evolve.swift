@@ -291,12 +291,12 @@ extension Market {
   }
 
   private mutating func shiftDeadlines(by milliseconds: UInt64) {
-    for request in sortedRequests where !request.state.isFinal {
+    for request in requests where !request.state.isFinal {
       let (delay, overflow) = request.delay.addingReportingOverflow(milliseconds)
-      requests[request.id]?.delay = overflow ? .max : delay
+      _ = requests.change(request.id) { $0.delay = overflow ? .max : delay }
       if let deadline = request.reveals?.deadline, request.isRevealing {
         let shifted = deadline.advanced(by: milliseconds)
-        requests[request.id]?.reveals?.deadline = shifted
+        _ = requests.change(request.id) { $0.reveals?.deadline = shifted }
         schedule(.reveal(request.id), at: shifted)
       }
       if let shifted = requests[request.id] { scheduleDeadlines(of: shifted) }
@@ -350,16 +350,16 @@ extension Market {
   private mutating func open(
     _ id: RequestID, _ requester: PublicKey, _ terms: RequestTerms
   ) throws(MarketError) {
-    guard requests[id] == nil, let manifest = models[terms.model],
+    guard let manifest = models[terms.model],
       terms.assurances.count == manifest.slices.count,
       terms.inputs.count == manifest.inputs.count,
       let slices = try? requestSlices(terms, manifest),
       let request = Request(
         id: id, requester: requester, terms: terms, ordinal: arrivals + 1, slices: slices,
-        parameters: parameters)
+        parameters: parameters),
+      requests.append(request)
     else { throw .impossibleEvent("request \(id.short) cannot open") }
     arrivals += 1
-    requests[id] = request
     openSlices[requester, default: 0] += slices.count
     for slice in slices.indices { rest(id, slice) }
     scheduleDeadlines(of: request)
@@ -382,17 +382,16 @@ extension Market {
   }
 
   private mutating func make(_ terms: LeaseTerms) throws(MarketError) {
-    guard let place = requests.index(forKey: terms.request),
-      requests.values[place].terms.model == terms.model,
-      requests.values[place].slices.indices.contains(terms.slice),
-      requests.values[place].slices[terms.slice].lease == nil,
-      requests.values[place].terms.assurances[terms.slice] == terms.assurance,
+    guard requests[terms.request]?.terms.model == terms.model,
+      requests[terms.request]?.slices.indices.contains(terms.slice) == true,
+      requests[terms.request]?.slices[terms.slice].lease == nil,
+      requests[terms.request]?.terms.assurances[terms.slice] == terms.assurance,
       parameterSets.indices.contains(Int(terms.parameters)), terms.delegated <= terms.stake
     else { throw .impossibleEvent("lease \(terms.id) is of no slice that is free") }
     guard leases.append(Lease(terms: terms)) else {
       throw .impossibleEvent("lease \(terms.id) is out of order")
     }
-    requests.values[place].slices[terms.slice].lease = terms.id
+    try change(terms.request) { $0.slices[terms.slice].lease = terms.id }
     book.removeOrder(request: terms.request, slice: terms.slice)
     try changeLeases(of: terms.bid, taken: true)
   }
@@ -455,7 +454,7 @@ extension Market {
     guard let request = requests[lease.terms.request], !request.state.isFinal,
       request.slices[lease.terms.slice].lease == lease.id
     else { return }
-    requests[lease.terms.request]?.slices[lease.terms.slice].lease = nil
+    _ = requests.change(request.id) { $0.slices[lease.terms.slice].lease = nil }
     if request.state != .failing { rest(request.id, lease.terms.slice) }
   }
 
@@ -496,9 +495,8 @@ extension Market {
   private mutating func change(
     _ id: RequestID, _ body: (inout Request) -> Void
   ) throws(MarketError) {
-    guard let index = requests.index(forKey: id) else {
+    guard requests.change(id, body) else {
       throw .impossibleEvent("there is no request \(id.short)")
     }
-    body(&requests.values[index])
   }
 }

@@ -36,7 +36,7 @@ extension Market {
         violations.append("lease \(lease.id) has no way to an end")
       }
     }
-    for request in sortedRequests {
+    for request in requests {
       if request.isRevealing, request.reveals?.deadline == .never {
         violations.append("the nonces of request \(request.id.short) have no deadline")
       }
@@ -82,7 +82,7 @@ extension Market {
     for lease in leases where !lease.state.isFinal {
       escrow &+= lease.compensation.microcredits
     }
-    for request in sortedRequests {
+    for request in requests {
       fees[request.requester, default: 0] &+= request.held.microcredits
       escrow = request.slices.reduce(escrow) { $0 &+ $1.bonus.microcredits }
     }
@@ -123,7 +123,7 @@ extension Market {
   /// What is kept so that nothing need be searched for.
   private func checkIndexes(_ violations: inout [String]) {
     var open: [PublicKey: Int] = [:]
-    for request in requests.values where !request.state.isFinal {
+    for request in requests where !request.state.isFinal {
       open[request.requester, default: 0] += request.slices.count
     }
     if open != openSlices { violations.append("open slices are not counted rightly") }
@@ -168,11 +168,5 @@ extension Market {
     where provers[prover]?.openBids != open[prover, default: 0] {
       violations.append("the bids of \(prover.short) are not counted rightly")
     }
-  }
-
-  /// By arrival.
-  package var sortedRequests: [Request] {
-    requests.values.map { (ordinal: $0.ordinal, id: $0.id) }.sorted { $0.ordinal < $1.ordinal }
-      .compactMap { requests[$0.id] }
   }
 }

@@ -84,7 +84,7 @@ extension Market {
       encoder.append(prover)
       encoder.append(pool)
     }
-    encoder.append(sortedRequests)
+    encoder.append(requests)
     encoder.append(leases)
     encoder.append(book.bids)
     encoder.append(book.orders)
@@ -116,11 +116,9 @@ extension Market {
       let prover = try decoder.record(PublicKey.self)
       pools[prover] = try decoder.record()
     }
-    for request in try decoder.all(of: Request.self) {
-      requests[request.id] = request
-      if !request.state.isFinal {
-        openSlices[request.requester, default: 0] += request.slices.count
-      }
+    requests = try decoder.record()
+    for request in requests where !request.state.isFinal {
+      openSlices[request.requester, default: 0] += request.slices.count
     }
     let place = decoder.offset
     leases = try decoder.record()

@@ -21,7 +21,7 @@ package struct Market: Sendable {
   /// The key records of each model, in the order in which they were published.
   package var keySubjects: [ModelID: [KeySubject]] = [:]
   package var book: any OrderBook
-  package var requests: [RequestID: Request] = [:]
+  package var requests = RequestList()
   package var leases = LeaseList()
   package var provers: [PublicKey: Prover] = [:]
   /// What is delegated, by prover.

@@ -54,7 +54,7 @@ struct ControlState {
     }
     let market = state.market
     let isComing = market.requests.count < state.kind.requests.count
-    let requests = market.sortedRequests.filter { !apart.contains($0.id) && market.isLive($0) }
+    let requests = market.requests.filter { !apart.contains($0.id) && market.isLive($0) }
     let bids = market.book.bids.filter { bid in
       !bid.isClosed && (isComing || requests.contains { market.couldTake(bid, $0) })
     }
@@ -73,11 +73,11 @@ struct ControlState {
     switch part {
     case .alone(let id):
       control.bytes.append(255)
-      control.append(state.market.sortedRequests.filter { $0.id == id })
+      control.append(state.market.requests.filter { $0.id == id })
     case .rest(let apart):
       control.bytes.append(UInt8(state.market.requests.count))
       control.append(bids)
-      control.append(state.market.sortedRequests.filter { !apart.contains($0.id) })
+      control.append(state.market.requests.filter { !apart.contains($0.id) })
     }
     return control.bytes
   }

@@ -129,7 +129,7 @@ struct ModelCheckerTests {
     var state = try SmallMarket(Self.large[0])
     try submit(&state)
     func fields(_ value: some Any) -> Int { Mirror(reflecting: value).children.count }
-    let request = try #require(state.market.sortedRequests.first)
+    let request = try #require(state.market.requests.first)
     #expect(fields(request) == 19)
     #expect(fields(request.slices[0]) == 7)
     #expect(fields(try #require(state.market.leases.first)) == 20)

@@ -14,7 +14,7 @@ struct SimulatorTests {
     try simulator.runToTheEnd()
     #expect(simulator.violations == [])
     let market = simulator.live
-    #expect(market.requests.values.allSatisfy { $0.state.isFinal })
+    #expect(market.requests.allSatisfy { $0.state.isFinal })
     #expect(market.leases.allSatisfy { $0.state.isFinal })
     for (account, balance) in market.balances {
       switch account.purpose {
@@ -40,7 +40,7 @@ struct SimulatorTests {
       try simulator.runToTheEnd()
       events.formUnion(simulator.events)
       refusals.formUnion(simulator.refusals)
-      ends.formUnion(simulator.live.requests.values.map(\.state))
+      ends.formUnion(simulator.live.requests.map(\.state))
     }
     let missing = Set(UInt8(1)...49).subtracting(events)
     #expect(missing.isEmpty, "event tags never reached: \(missing)")
@@ -514,7 +514,7 @@ struct Simulator {
 
   /// Usually one that lives and is as asked for, sometimes one that has ended.
   private mutating func anyRequest(where isAsked: (Request) -> Bool = { _ in true }) -> Request? {
-    let requests = live.sortedRequests.filter {
+    let requests = live.requests.filter {
       !$0.state.isFinal && isAsked($0) || generator.chance(3)
     }
     return requests.isEmpty ? nil : generator.pick(requests)

@@ -100,7 +100,7 @@ struct SmallMarket {
   }
 
   var isEnded: Bool {
-    market.requests.values.allSatisfy { $0.state.isFinal || isApart($0.id) }
+    market.requests.allSatisfy { $0.state.isFinal || isApart($0.id) }
       && market.leases.allSatisfy { $0.state.isFinal || isApart($0.terms.request) }
   }
 
@@ -136,7 +136,7 @@ struct SmallMarket {
   /// one.
   func moves() -> [(Command, SigningKey)] {
     var moves: [(Command, SigningKey)] = []
-    for request in market.sortedRequests where !request.state.isFinal && !isApart(request.id) {
+    for request in market.requests where !request.state.isFinal && !isApart(request.id) {
       append(request, to: &moves)
     }
     for lease in market.leases
