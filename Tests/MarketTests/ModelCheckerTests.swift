@@ -132,7 +132,7 @@ struct ModelCheckerTests {
     let request = try #require(state.market.requests.first)
     #expect(fields(request) == 19)
     #expect(fields(request.slices[0]) == 7)
-    #expect(fields(try #require(state.market.leases.first)) == 20)
+    #expect(fields(try #require(state.market.leases.first)) == 18)
     #expect(fields(try #require(state.market.book.bids.first)) == 6)
     #expect(fields(try #require(state.market.provers.values.first)) == 5)
   }
