@@ -54,13 +54,19 @@ package final class Journal {
   }
 
   /// Opens an existing journal. Call `recover` before appending: only that checks the chain.
-  package convenience init(directory: String, key: SigningKey) throws(JournalError) {
+  ///
+  /// - Parameter onUpgrade: Told of the progress where the journal has an earlier schema.
+  package convenience init(
+    directory: String, key: SigningKey,
+    onUpgrade: @escaping (SchemaUpgrade) -> Void = { _ in }
+  ) throws(JournalError) {
     guard Self.exists(in: directory) else { throw .missing(path: directory) }
-    try self.init(directory: directory, key: key, creating: nil)
+    try self.init(directory: directory, key: key, creating: nil, onUpgrade: onUpgrade)
   }
 
   private init(
-    directory: String, key: SigningKey, creating newGenesis: Genesis?
+    directory: String, key: SigningKey, creating newGenesis: Genesis?,
+    onUpgrade: @escaping (SchemaUpgrade) -> Void = { _ in }
   ) throws(JournalError) {
     let path = directory + "/" + JournalReader.fileName
     if let newGenesis, newGenesis.broker != key.publicKey {
@@ -68,7 +74,7 @@ package final class Journal {
     }
     let queue = try Self.connect(path)
     let reader = JournalReader(queue: queue, path: path)
-    try Self.migrate(queue, reader, path, creating: newGenesis)
+    try Self.migrate(queue, reader, path, creating: newGenesis, onUpgrade)
 
     let stored = try reader.genesis()
     guard let genesis = try? Genesis(canonicalBytes: stored.record) else {
@@ -163,7 +169,8 @@ package final class Journal {
 
   /// Schema and genesis are one transaction: a crash leaves a journal with both or an empty file.
   private static func migrate(
-    _ queue: DatabaseQueue, _ reader: JournalReader, _ path: String, creating genesis: Genesis?
+    _ queue: DatabaseQueue, _ reader: JournalReader, _ path: String, creating genesis: Genesis?,
+    _ onUpgrade: @escaping (SchemaUpgrade) -> Void
   ) throws(JournalError) {
     let version = try reader.schemaVersion()
     guard version <= Migration.schemaVersion else {
@@ -171,12 +178,10 @@ package final class Journal {
     }
     if genesis != nil, version > 0 { throw .alreadyExists(path: path) }
     if genesis == nil, version <= 0 { throw .missing(path: path) }
+    if version == Migration.schemaVersion { return }
     do {
       try queue.inTransaction(.immediate) { database in
-        for migration in Migration.all.dropFirst(version) {
-          try database.execute(sql: migration.sql)
-        }
-        try database.execute(sql: "PRAGMA user_version = \(Migration.schemaVersion)")
+        try SchemaUpgrade.run(on: database, from: version, report: onUpgrade)
         if let genesis {
           let record = genesis.canonicalBytes
           try database.execute(

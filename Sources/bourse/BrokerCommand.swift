@@ -103,7 +103,7 @@ struct BrokerCommand: AsyncParsableCommand {
       let cardPath = data + "/broker.json"
       let journal: Journal
       if Journal.exists(in: data) {
-        journal = try Journal(directory: data, key: key)
+        journal = try Self.open(data, key, logger)
       } else {
         journal = try Journal.create(
           in: data,
@@ -136,6 +136,28 @@ struct BrokerCommand: AsyncParsableCommand {
       }
       try await runUntilSignalled(service, logger)
       for served in backends { await served.backend.close() }
+    }
+
+    /// Says what it waits for where the journal has an earlier schema: a long one takes minutes.
+    private static func open(
+      _ directory: String, _ key: SigningKey, _ logger: Logger
+    ) throws -> Journal {
+      let progress = Progress(isShown: true)
+      var isTold = false
+      let journal = try Journal(directory: directory, key: key) { upgrade in
+        guard upgrade.elapsed > .seconds(1) else { return }
+        if !isTold {
+          logger.notice(
+            "the journal is brought from schema \(upgrade.from) to \(upgrade.to), once; Ctrl-C leaves it as it was"
+          )
+          isTold = true
+        }
+        progress.show(
+          "schema \(upgrade.step) of \(upgrade.to): \(upgrade.elapsed.components.seconds) s")
+      }
+      progress.finish()
+      if isTold { logger.notice("the journal has its new schema; recovering") }
+      return journal
     }
 
     /// The same address at the next port, or at a free one where the endpoint takes a free one.

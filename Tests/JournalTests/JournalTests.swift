@@ -307,14 +307,8 @@ import Testing
   }
 
   /// Acknowledgements stood in a table of their own once.
-  @Test func readsAndBringsUpAJournalOfTheFirstSchema() throws {
-    let fixture = try Fixture()
-    let journal = try fixture.create()
-    let group = try fixture.group(9, at: 1)
-    let written = try journal.append(group)
-    let head = journal.head
-    try journal.close()
-    try edit(fixture.file) { database in
+  private func bringDownToTheFirstSchema(_ file: String) throws {
+    try edit(file) { database in
       try database.execute(
         sql: """
           CREATE UNIQUE INDEX digests ON entries (command_digest);
@@ -327,11 +321,26 @@ import Testing
           PRAGMA user_version = 1;
           """)
     }
+  }
+
+  @Test func readsAndBringsUpAJournalOfTheFirstSchema() throws {
+    let fixture = try Fixture()
+    let journal = try fixture.create()
+    let group = try fixture.group(9, at: 1)
+    let written = try journal.append(group)
+    let head = journal.head
+    try journal.close()
+    try bringDownToTheFirstSchema(fixture.file)
     let report = try Replay.run(path: fixture.directory.path)
     #expect(report.isSound)
     #expect(report.head == head)
 
-    let reopened = try fixture.open()
+    var steps: [Int] = []
+    let reopened = try Journal(directory: fixture.directory.path, key: fixture.brokerKey) {
+      #expect($0.from == 1 && $0.to == Migration.schemaVersion && $0.elapsed >= .zero)
+      steps.append($0.step)
+    }
+    #expect(steps == Array(2...Migration.schemaVersion), "each step is told")
     #expect(try reopened.recover().stateDigest == fixture.market.stateDigest)
     for (entry, written) in zip(group, written) {
       let stored = try reopened.storedAcknowledgement(for: entry.envelope.digest)
@@ -342,6 +351,31 @@ import Testing
     #expect(throws: DatabaseError.self) {
       try edit(fixture.file) { try $0.execute(sql: "UPDATE entries SET tick = 5") }
     }
+  }
+
+  /// By Ctrl-C, or by a machine that lost its power.
+  @Test func anUpgradeThatIsCutOffLeavesTheJournalAsItWas() throws {
+    let fixture = try Fixture()
+    let journal = try fixture.create()
+    // More than SQLite keeps in memory, so that a part of the new schema is on the disk already.
+    for tick in 1...4 as ClosedRange<UInt64> {
+      _ = try journal.append(try fixture.group(1_000, at: tick))
+    }
+    let head = journal.head
+    try journal.close()
+    try bringDownToTheFirstSchema(fixture.file)
+    var cut: TemporaryDirectory?
+    try Journal(directory: fixture.directory.path, key: fixture.brokerKey) { upgrade in
+      if upgrade.step == Migration.schemaVersion { cut = try? fixture.directory.snapshot() }
+    }.close()
+    let directory = try #require(cut).path
+    let log = try FileManager.default.attributesOfItem(atPath: directory + "/journal.sqlite-wal")
+    #expect(try #require(log[.size] as? Int) > 0)
+    let report = try Replay.run(path: directory)
+    #expect(report.isSound && report.head == head)
+    let reopened = try Journal(directory: directory, key: fixture.brokerKey)
+    #expect(reopened.head == head)
+    #expect(try reopened.recover().stateDigest == fixture.market.stateDigest)
   }
 
   /// SQLite would read either as what stood there before.
