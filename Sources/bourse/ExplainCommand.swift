@@ -11,7 +11,8 @@ struct ExplainCommand: AsyncParsableCommand {
     discussion: """
       One timeline out of the journal: when, who, what, and why, with every amount that moved. \
       Then what its deadlines will do unless somebody acts before, and, for a slice that nobody \
-      has taken, why each bid that covers it has not.
+      has taken, why each bid that covers it has not. Which bids a lease passed over when it was \
+      made, a copy of the journal tells: the command that asks it is shown at the end.
 
       A lease is named by its number, a request or a bid by its whole id.
 
@@ -51,7 +52,12 @@ struct ExplainCommand: AsyncParsableCommand {
     let entries: [Entry]
     let next: [Next]
     let resting: [Resting]
+    /// What tells, out of a copy of the journal, which bids each lease passed over, and why.
+    let passedOver: [String]
   }
+
+  /// Leases whose commands are shown as text.
+  private static let matchesShown = 5
 
   @Argument(help: "A request's or a bid's id, or a lease's number.")
   var subject: String
@@ -94,7 +100,8 @@ struct ExplainCommand: AsyncParsableCommand {
       },
       resting: outlook.resting.map {
         Resting(slice: $0.slice, candidates: $0.candidates.map(QuoteCommand.Candidate.init))
-      })
+      },
+      passedOver: isBid ? [] : leases.map { "bourse audit match ./copy \($0.ordinal)" })
     output.json ? try printJSON(shown) : print(text(shown))
   }
 
@@ -166,6 +173,12 @@ struct ExplainCommand: AsyncParsableCommand {
           "  bid \(candidate.bid.prefix(8)) of \(candidate.prover.prefix(8)) at \(candidate.price): \(candidate.reason ?? "it may take it")"
         )
       }
+    }
+    if !shown.passedOver.isEmpty {
+      lines.append("\nwhich bids a lease passed over, and why, a copy of the journal tells")
+      lines += shown.passedOver.prefix(Self.matchesShown).map { "  " + $0 }
+      let more = shown.passedOver.count - Self.matchesShown
+      if more > 0 { lines.append("  and so on, for \(more) more leases") }
     }
     return lines.joined(separator: "\n")
   }

@@ -128,9 +128,13 @@ extension ExchangeTests.HistoryTests {
       let life = try await object("explain", asked.id.description)
       #expect((life["entries"] as? [Any])?.isEmpty == false)
       #expect((life["next"] as? [Any])?.isEmpty == true)
+      // Which bids were passed over, the journal alone knows.
+      #expect(
+        life["passedOver"] as? [String] == (1...3).map { "bourse audit match ./copy \($0)" })
       let lease = try await Run(["explain", "2", "--money", "--broker", card])
       #expect(lease.status == 0 && lease.text.contains("lease 2: paid: "), "\(lease.text)")
       #expect(lease.text.contains("  fee hold of ") && !lease.text.contains("lease 3"))
+      #expect(lease.text.contains("\n  bourse audit match ./copy 2\n"))
       // A stranger sees the request, and not its answer.
       #expect(try await Run(["keys", "new", exchange.directory + "/a.key"]).status == 0)
       let stranger = try await Run([
