@@ -20,6 +20,29 @@ struct BrokerOptions: ParsableArguments {
   }
 }
 
+/// Which published model is meant: in its place, or by `--model`.
+struct ModelOption: ParsableArguments {
+  @Argument(
+    help: ArgumentHelp(
+      "The model's id, or enough first digits of it; or name it with --model.",
+      valueName: "model"))
+  var inPlace: String?
+  @Option(
+    name: .customLong("model"),
+    help: ArgumentHelp("The same, in place of the argument.", valueName: "model"))
+  var byName: String?
+
+  func validate() throws {
+    guard (inPlace == nil) != (byName == nil) else {
+      throw ValidationError("Name one model, either in its place or with --model.")
+    }
+  }
+
+  func resolve(_ client: WireClient) async throws -> ModelID {
+    try await RequestCommand.resolve(inPlace ?? byName ?? "", client)
+  }
+}
+
 struct KeyOption: ParsableArguments {
   @Option(name: .long, help: "Your key file; see `bourse keys new`.")
   var key: String

@@ -66,8 +66,7 @@ struct QuoteCommand: AsyncParsableCommand {
     let deterredMicrocredits: UInt64
   }
 
-  @Argument(help: "The model's id, or enough first digits of it.")
-  var model: String
+  @OptionGroup var model: ModelOption
   @OptionGroup var orderOptions: OrderOptions
   @Option(name: .long, help: "Ask as this public key or key file; its own bids do not count.")
   var requester: String?
@@ -78,7 +77,7 @@ struct QuoteCommand: AsyncParsableCommand {
 
   func run() async throws {
     let client = try await brokerOptions.connect(as: nil)
-    let id = try await RequestCommand.resolve(model, client)
+    let id = try await model.resolve(client)
     let manifest = try await client.model(id)
     var terms = try RequestSession.terms(
       model: id, manifest: manifest, keys: try await client.keyRecords(of: id),

@@ -36,8 +36,7 @@ struct RequestCommand: AsyncParsableCommand {
         `bourse request wait`, reveals it.
         """)
 
-    @Option(name: .long, help: "The model's id, or enough first digits of it.")
-    var model: String
+    @OptionGroup var model: ModelOption
     @Option(name: .long, help: "The input's file; once per input of the model, in its order.")
     var input: [String]
     @Option(name: .long, help: "Which of a file's inputs, from 0.")
@@ -59,7 +58,7 @@ struct RequestCommand: AsyncParsableCommand {
       let key = try key.load()
       let names = try labels.load()
       let client = try await brokerOptions.connect(as: key)
-      let modelID = try await RequestCommand.resolve(model, client)
+      let modelID = try await model.resolve(client)
       let manifest = try await client.model(modelID)
       let tensors = try inputs.tensors(
         input, for: manifest.inputs.map { ($0.name, $0.shape) }, index: index)

@@ -230,6 +230,25 @@ extension ExchangeTests.CommandLineTests {
     }
   }
 
+  @Test func theModelIsNamedInItsPlaceOrByItsOption() async throws {
+    try await withFolder { folder in
+      let submit = ["request", "submit", "--input", "x", "--key", folder + "/none.key"]
+      let quote = ["quote", "--broker", folder + "/none.json"]
+      for (command, code) in [
+        (submit, "key-file-unreadable"), (quote, "unreadable-broker-card"),
+      ] {
+        for model in [["8f31"], ["--model", "8f31"]] {
+          let run = try await Run(command + model)
+          #expect(run.status == 1 && run.errors.contains(code), "\(run.errors)")
+        }
+        for models in [[], ["8f31", "--model", "8f31"]] {
+          let run = try await Run(command + models)
+          #expect(run.status == 64 && run.errors.contains("Name one model"), "\(run.errors)")
+        }
+      }
+    }
+  }
+
   /// `broker.json` of a broker that does not run, and `a.key`.
   private func writeCardAndKey(in folder: String) async throws {
     let key = SigningKey.random().publicKey
