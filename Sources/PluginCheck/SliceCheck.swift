@@ -113,7 +113,7 @@ struct SliceCheck {
         (first, time) = try await Figures.timed {
           try await check.backend.compile(check.slice.bundle, options: check.settings.options)
         }
-      } catch BackendError.refused(.unsupported, let why) where !check.settings.options.isEmpty {
+      } catch BackendError.optionsRefused(_, let why) {
         // `supports` speaks of the backend's own choice.
         return .notApplicable("not taken with these options: \(why)")
       }
@@ -139,9 +139,9 @@ struct SliceCheck {
       _ = try await backend.compile(
         slice.bundle, options: (settings.options + " \(key)=1").drop { $0 == " " }.description)
     } catch let error as BackendError {
-      guard case .refused(let status, let sentence) = error else { throw error }
-      try require(
-        status == .unsupported || status == .malformed, "'\(key)=1' is refused as \(status)")
+      guard case .optionsRefused(_, let sentence) = error else {
+        throw Failure("'\(key)=1' is refused as \(error.code)")
+      }
       try require(sentence.contains(key), "the refusal does not name '\(key)': \(sentence)")
       return .passed("")
     }
@@ -304,7 +304,10 @@ struct SliceCheck {
           slice.bundle, options: (options + ["batch=\(count)"]).joined(separator: " ")), true
       )
     } catch let error as BackendError {
-      guard case .refused = error else { throw error }
+      switch error {
+      case .refused, .optionsRefused: break
+      default: throw error
+      }
       return (
         try await backend.compile(slice.bundle, options: options.joined(separator: " ")), false
       )

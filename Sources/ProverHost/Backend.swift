@@ -96,6 +96,7 @@ package final class Backend: Sendable {
   package static let optionsLimit = 4096
 
   /// - Parameter options: The backend's own, as pairs `key=value` separated by spaces.
+  /// - Throws: `BackendError`; `optionsRefused` where the backend takes the slice without them.
   package func compile(
     _ bundle: SliceBundle, options: String = ""
   ) async throws -> CompiledKeys {
@@ -104,8 +105,20 @@ package final class Backend: Sendable {
         .malformed, "Options are at most \(Self.optionsLimit) bytes of text; shorten them.")
     }
     let reply = try await worker.perform(.compile(bundle, options: options))
-    guard case .compiled(let keys) = reply else { throw failure(reply, .compile) }
-    return keys
+    if case .compiled(let keys) = reply { return keys }
+    let failure = failure(reply, .compile)
+    guard !options.isEmpty, case .refused(let status, let diagnostic) = failure else {
+      throw failure
+    }
+    // A plugin has the same status for a slice and for an option that it does not take, and nobody
+    // else makes arguments that may be malformed.
+    let areRefused =
+      switch status {
+      case .malformed: true
+      case .unsupported: try await obstacles(to: bundle).isEmpty
+      default: false
+      }
+    throw areRefused ? .optionsRefused(options, diagnostic) : failure
   }
 
   package func openProver(key: [UInt8], boundaries: Boundaries) async throws -> ProverSession {

@@ -57,6 +57,8 @@ package enum BackendError: CodedError, Equatable {
   case pluginUnusable(PluginFault, String)
   /// The plugin's function returned a status; the text is its own diagnostic.
   case refused(PluginStatus, String)
+  /// The backend takes the slice, and not with these options; the text is its own diagnostic.
+  case optionsRefused(String, String)
   case crashed(HostOperation, String)
   case deadlineExceeded(HostOperation, milliseconds: Int)
   case cancelled(HostOperation)
@@ -75,6 +77,7 @@ package enum BackendError: CodedError, Equatable {
     case .hostUnavailable: "prover-host-unavailable"
     case .pluginUnusable(let fault, _): fault.code
     case .refused(let status, _): status.code
+    case .optionsRefused: "backend-option-refused"
     case .crashed: "backend-crashed"
     case .deadlineExceeded: "backend-deadline-exceeded"
     case .cancelled: "backend-call-cancelled"
@@ -92,6 +95,8 @@ package enum BackendError: CodedError, Equatable {
       "The plugin cannot be used: \(why)."
     case .refused(_, let diagnostic):
       diagnostic.isEmpty ? "The backend gave no reason; look at its log." : diagnostic
+    case .optionsRefused(let options, let diagnostic):
+      "The backend refuses the options '\(options)': \(diagnostic) Leave out or change what it does not take."
     case .crashed(let operation, let how):
       "The backend died in '\(operation)' (\(how)); its job was not done, and it is started again when it is next called."
     case .deadlineExceeded(let operation, let milliseconds):

@@ -54,7 +54,26 @@ import Testing
       let error = await #expect(throws: BackendError.self) {
         try await backend.compile(bundle, options: options)
       }
+      #expect(error?.code == "backend-option-refused")
       #expect(error?.sentence.contains(word) == true)
+    }
+  }
+
+  /// What it does not take without options either is not their fault.
+  @Test func tellsARefusedOptionFromARefusedSlice() async throws {
+    let backend = try await Backend(
+      try Fixtures.configuration(
+        plugin: Fixtures.installed.plugin("example-c"), backend: "example-c"))
+    let addition = try Fixtures.bundle(
+      .add(Addition(leftAlignment: 0, rightAlignment: 0, shift: 0, exponent: 8)), inputs: 2)
+    for (slice, code) in [
+      (try Fixtures.relu(), "backend-option-refused"),
+      (addition, "slice-unsupported"),
+    ] {
+      let error = await #expect(throws: BackendError.self) {
+        try await backend.compile(slice, options: "speed=fast")
+      }
+      #expect(error?.code == code)
     }
   }
 
