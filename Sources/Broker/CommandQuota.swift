@@ -103,10 +103,11 @@ package final class CommandQuota: Sendable {
     }
   }
 
-  /// A command of the author's was rejected, and stands in the journal.
+  /// A command of the author's, which has an account, was rejected and stands in the journal.
   func noteRejection(of author: PublicKey) {
     let now = now()
     state.withLock {
+      $0.accounts.insert(author)
       $0.rejections[author] = limits.rejections.used(whole: $0.rejections[author], now: now)
     }
   }
