@@ -103,7 +103,8 @@ actor JournalFeed {
       from: sequence, limit: Self.rowLimit, byteLimit: EntryPage.byteLimit
     ).map {
       FeedEntry(
-        envelope: $0.command, outcome: $0.outcome, acknowledgement: $0.acknowledgement ?? [])
+        envelope: Array($0.command), outcome: Array($0.outcome),
+        acknowledgement: Array($0.acknowledgement ?? []))
     }
   }
 }

@@ -257,7 +257,7 @@ package final class Journal {
       let command = entry.envelope.canonicalBytes
       let outcome = entry.outcome.canonicalBytes
       head = JournalChain.hash(
-        after: head, sequence: sequence, tick: tick, command: command, outcome: outcome)
+        after: head, sequence: sequence, tick: tick, command: command[...], outcome: outcome[...])
       let rejection: Rejection? =
         if case .rejected(let rejection) = entry.outcome { rejection } else { nil }
       words.append(

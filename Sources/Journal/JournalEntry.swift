@@ -29,13 +29,40 @@ package struct StoredEntry: Sendable {
   package let sequence: UInt64
   package let tick: Tick
   package let commandDigest: Digest
-  /// The envelope's bytes.
-  package let command: [UInt8]
-  /// Canonical bytes of `Outcome`.
-  package let outcome: [UInt8]
   package let hash: Digest
+  /// Command, outcome and acknowledgement, one after another.
+  private let bytes: [UInt8]
+  private let commandEnd: Int
+  private let outcomeEnd: Int
+  private let hasAcknowledgement: Bool
+
+  init(
+    sequence: UInt64, tick: Tick, commandDigest: Digest, command: some Collection<UInt8>,
+    outcome: some Collection<UInt8>, hash: Digest, acknowledgement: (some Collection<UInt8>)?
+  ) {
+    self.sequence = sequence
+    self.tick = tick
+    self.commandDigest = commandDigest
+    self.hash = hash
+    commandEnd = command.count
+    outcomeEnd = commandEnd + outcome.count
+    hasAcknowledgement = acknowledgement != nil
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(outcomeEnd + (acknowledgement?.count ?? 0))
+    bytes += command
+    bytes += outcome
+    if let acknowledgement { bytes += acknowledgement }
+    self.bytes = bytes
+  }
+
+  /// The envelope's bytes.
+  package var command: ArraySlice<UInt8> { bytes[..<commandEnd] }
+  /// Canonical bytes of `Outcome`.
+  package var outcome: ArraySlice<UInt8> { bytes[commandEnd..<outcomeEnd] }
   /// Nil where the table has none.
-  package let acknowledgement: [UInt8]?
+  package var acknowledgement: ArraySlice<UInt8>? {
+    hasAcknowledgement ? bytes[outcomeEnd...] : nil
+  }
 }
 
 extension StoredEntry: CanonicalCodable {
@@ -54,14 +81,17 @@ extension StoredEntry: CanonicalCodable {
   }
 
   package init(from decoder: inout CanonicalDecoder) throws(CanonicalError) {
-    sequence = try decoder.integer()
-    tick = try decoder.record()
-    commandDigest = try decoder.countedDigest()
-    command = try decoder.counted(limit: Self.byteLimit)
-    outcome = try decoder.counted(limit: Self.byteLimit)
-    hash = try decoder.countedDigest()
-    let bytes = try decoder.counted(limit: Self.byteLimit)
-    acknowledgement = bytes.isEmpty ? nil : bytes
+    let sequence = try decoder.integer(UInt64.self)
+    let tick = try decoder.record(Tick.self)
+    let commandDigest = try decoder.countedDigest()
+    let command = try decoder.countedSlice(limit: Self.byteLimit)
+    let outcome = try decoder.countedSlice(limit: Self.byteLimit)
+    let hash = try decoder.countedDigest()
+    let acknowledgement = try decoder.countedSlice(limit: Self.byteLimit)
+    self.init(
+      sequence: sequence, tick: tick, commandDigest: commandDigest, command: command,
+      outcome: outcome, hash: hash,
+      acknowledgement: acknowledgement.isEmpty ? nil : acknowledgement)
   }
 }
 
@@ -114,7 +144,7 @@ package struct StoredPostings: Sendable {
 
   /// Whether two entries have the same rows.
   package func agree(_ index: Int, with other: Self, _ otherIndex: Int) -> Bool {
-    encoder.bytes[range(of: index)] == other.encoder.bytes[other.range(of: otherIndex)]
+    encoder.bytes[range(of: index)].equals(other.encoder.bytes[other.range(of: otherIndex)])
   }
 
   private func range(of index: Int) -> Range<Int> {

@@ -96,7 +96,7 @@ package final class JournalExport: JournalSource {
     let total = try source.entryCount()
     var hasher = SHA256()
     var offset: UInt64 = 0
-    func put(_ bytes: [UInt8]) throws {
+    func put(_ bytes: some Collection<UInt8>) throws {
       hasher.update(bytes)
       try file.write(contentsOf: Data(bytes))
       offset += UInt64(bytes.count)

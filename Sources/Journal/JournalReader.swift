@@ -78,9 +78,10 @@ package struct JournalReader: Sendable {
         let entry = StoredEntry(
           sequence: UInt64(bitPattern: try row.integer(0, expected)),
           tick: Tick(milliseconds: UInt64(bitPattern: try row.integer(1, expected))),
-          commandDigest: try row.digest(2, expected), command: try row.bytes(3, expected),
-          outcome: try row.bytes(4, expected), hash: try row.digest(5, expected),
-          acknowledgement: row.isNull(6) ? nil : try row.bytes(6, expected))
+          commandDigest: try row.digest(2, expected),
+          command: try row.unsafeBytes(3, expected), outcome: try row.unsafeBytes(4, expected),
+          hash: try row.digest(5, expected),
+          acknowledgement: row.isNull(6) ? nil : try row.unsafeBytes(6, expected))
         entries.append(entry)
         bytes += entry.command.count + entry.outcome.count
         expected += 1

@@ -32,15 +32,20 @@ struct StoredRow {
   }
 
   func isNull(_ column: Int32) -> Bool {
-    sqlite3_column_type(statement, column) == SQLITE_NULL
+    sqlite3_value_type(value(column)) == SQLITE_NULL
   }
+
+  /// Its type and then what it is are asked of a value that was looked up once, which is as good
+  /// while nobody else uses the connection.
+  private func value(_ column: Int32) -> OpaquePointer? { sqlite3_column_value(statement, column) }
 
   /// - Parameter sequence: Of the entry whose row it is, for what a divergence says.
   func integer(_ column: Int32, _ sequence: UInt64?) throws(JournalError) -> Int64 {
-    guard sqlite3_column_type(statement, column) == SQLITE_INTEGER else {
+    let value = value(column)
+    guard sqlite3_value_type(value) == SQLITE_INTEGER else {
       throw .misshapen(sequence, "column \(column)", "an integer", "another type")
     }
-    return sqlite3_column_int64(statement, column)
+    return sqlite3_value_int64(value)
   }
 
   func bytes(_ column: Int32, _ sequence: UInt64?) throws(JournalError) -> [UInt8] {
@@ -59,12 +64,12 @@ struct StoredRow {
   func unsafeBytes(
     _ column: Int32, _ sequence: UInt64?
   ) throws(JournalError) -> UnsafeRawBufferPointer {
-    guard sqlite3_column_type(statement, column) == SQLITE_BLOB else {
+    let value = value(column)
+    guard sqlite3_value_type(value) == SQLITE_BLOB else {
       throw .misshapen(sequence, "column \(column)", "bytes", "another type")
     }
     // In this order: the count is that of the form in which the value was asked for last.
-    let start = sqlite3_column_blob(statement, column)
-    return UnsafeRawBufferPointer(
-      start: start, count: Int(sqlite3_column_bytes(statement, column)))
+    let start = sqlite3_value_blob(value)
+    return UnsafeRawBufferPointer(start: start, count: Int(sqlite3_value_bytes(value)))
   }
 }

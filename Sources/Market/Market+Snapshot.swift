@@ -25,7 +25,7 @@ extension Market {
     encoder.append(now)
     encoder.append(scheduled)
     encoder.append(deadlines.unordered.filter { isOpen($0.subject) }.sorted())
-    return encoder.bytes
+    return encoder.finish()
   }
 
   /// Fills a market that has just begun, under the same genesis, with a snapshot's state.

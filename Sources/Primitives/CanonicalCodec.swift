@@ -1,3 +1,5 @@
+import Glibc
+
 /// The one codec for everything that is signed, hashed, journaled or sent (`docs/codec.md`).
 ///
 /// A record has exactly one encoding. Integers are fixed-width little-endian; a byte string, a text
@@ -15,7 +17,7 @@ extension CanonicalCodable {
   @inlinable public func canonicalBytes(capacity: Int) -> [UInt8] {
     var encoder = CanonicalEncoder(capacity: capacity)
     encode(into: &encoder)
-    return encoder.bytes
+    return encoder.finish()
   }
 
   /// Decodes exactly one record: trailing bytes are an error.
@@ -61,47 +63,79 @@ public struct CanonicalError: CodedError, Equatable {
 /// Inlinable throughout, as the decoder is: a journal of a million entries is a hundred million
 /// calls of these, and each is an instruction or two once its type is known.
 public struct CanonicalEncoder: Sendable {
-  @usableFromInline var storage: [UInt8] = []
+  /// What was encoded, up to `end`, and room for more: to append to an array takes longer than to
+  /// write into it.
+  @usableFromInline var storage: [UInt8]
+  @usableFromInline var end = 0
 
   /// - Parameter capacity: Bytes to make room for at once.
-  @inlinable public init(capacity: Int = 0) { storage.reserveCapacity(capacity) }
+  @inlinable public init(capacity: Int = 0) { storage = [UInt8](repeating: 0, count: capacity) }
 
-  @inlinable public var bytes: [UInt8] { storage }
+  @inlinable public var count: Int { end }
 
-  @inlinable public var count: Int { storage.count }
+  /// What was encoded so far, where it stands.
+  @inlinable public var bytes: ArraySlice<UInt8> { storage[..<end] }
+
+  /// All that was encoded.
+  @inlinable public consuming func finish() -> [UInt8] {
+    storage.removeLast(storage.count - end)
+    return storage
+  }
 
   /// Forgets what was encoded and keeps its memory for what comes next.
-  @inlinable public mutating func removeAll() { storage.removeAll(keepingCapacity: true) }
+  @inlinable public mutating func removeAll() { end = 0 }
 
-  @inlinable public mutating func append(_ value: some FixedWidthInteger) {
-    withUnsafeBytes(of: value.littleEndian) { storage.append(contentsOf: $0) }
+  @inlinable mutating func makeRoom(for size: Int) {
+    if storage.count - end < size { grow(by: size) }
   }
 
-  @inlinable public mutating func append(_ value: Bool) { storage.append(value ? 1 : 0) }
-
-  @inlinable public mutating func append(_ value: Bytes32) {
-    withUnsafeBytes(of: value.inOrder) { storage.append(contentsOf: $0) }
+  @usableFromInline mutating func grow(by size: Int) {
+    var grown = [UInt8](repeating: 0, count: max(256, storage.count * 2, end + size))
+    grown.withUnsafeMutableBytes { $0.copyBytes(from: storage[..<end]) }
+    storage = grown
   }
+
+  @inlinable mutating func append(plain value: some BitwiseCopyable) {
+    let size = MemoryLayout.size(ofValue: value)
+    makeRoom(for: size)
+    storage.withUnsafeMutableBytes {
+      $0.storeBytes(of: value, toByteOffset: end, as: type(of: value))
+    }
+    end += size
+  }
+
+  @inlinable public mutating func append(_ value: some FixedWidthInteger & BitwiseCopyable) {
+    append(plain: value.littleEndian)
+  }
+
+  @inlinable public mutating func append(_ value: Bool) { append(plain: value ? 1 : 0 as UInt8) }
+
+  @inlinable public mutating func append(_ value: Bytes32) { append(plain: value.inOrder) }
 
   /// Bytes whose count the reader knows.
   @inlinable public mutating func append(fixed value: some Collection<UInt8>) {
-    storage.append(contentsOf: value)
+    let size = value.count
+    makeRoom(for: size)
+    storage.withUnsafeMutableBytes {
+      UnsafeMutableRawBufferPointer(rebasing: $0[end..<end + size]).copyBytes(from: value)
+    }
+    end += size
   }
 
   @inlinable public mutating func append(counted value: some Collection<UInt8>) {
     append(UInt32(value.count))
-    storage.append(contentsOf: value)
+    append(fixed: value)
   }
 
   /// A record that a reader can pass by without knowing it.
   @inlinable public mutating func append(counted record: some CanonicalCodable) {
-    let start = storage.count
+    let start = end
     append(UInt32(0))
     record.encode(into: &self)
-    let count = UInt32(storage.count - start - MemoryLayout<UInt32>.size).littleEndian
-    withUnsafeBytes(of: count) { bytes in
-      for (index, byte) in bytes.enumerated() { storage[start + index] = byte }
-    }
+    let last = end
+    end = start
+    append(UInt32(last - start - MemoryLayout<UInt32>.size))
+    end = last
   }
 
   public mutating func append(_ text: String) { append(counted: text.utf8) }
@@ -121,11 +155,13 @@ public struct CanonicalEncoder: Sendable {
     record?.encode(into: &self)
   }
 
-  @inlinable public mutating func append(list values: [some FixedWidthInteger]) {
+  @inlinable public mutating func append(
+    list values: [some FixedWidthInteger & BitwiseCopyable]
+  ) {
     append(UInt32(values.count))
     // A list of weights is long: not integer by integer where its memory is its encoding.
     if UInt16(1).littleEndian == 1 {
-      values.withUnsafeBytes { storage.append(contentsOf: $0) }
+      values.withUnsafeBytes { append(fixed: $0) }
     } else {
       for value in values { append(value) }
     }
@@ -135,11 +171,11 @@ public struct CanonicalEncoder: Sendable {
 /// Reads canonical bytes. Every count is checked against its limit and against what is left before
 /// anything is allocated.
 public struct CanonicalDecoder: Sendable {
-  @usableFromInline let bytes: [UInt8]
+  @usableFromInline let bytes: ArraySlice<UInt8>
   @usableFromInline var position = 0
 
   @inlinable public init(_ bytes: some Collection<UInt8>) {
-    self.bytes = (bytes as? [UInt8]) ?? Array(bytes)
+    self.bytes = (bytes as? ArraySlice<UInt8>) ?? ((bytes as? [UInt8]) ?? Array(bytes))[...]
   }
 
   @inlinable public var offset: Int { position }
@@ -186,23 +222,39 @@ public struct CanonicalDecoder: Sendable {
   /// The digest under `domain` of what has been read from `start` on, as it stands here: a record's
   /// bytes need not be made again to be hashed.
   public func digest(from start: Int, domain: HashDomain) -> Digest {
-    Digest.of(bytes[start..<position], domain: domain)
+    Digest.of(slice(start..<position), domain: domain)
+  }
+
+  /// - Parameter range: Of offsets.
+  @inlinable func slice(_ range: Range<Int>) -> ArraySlice<UInt8> {
+    bytes[bytes.startIndex + range.lowerBound..<bytes.startIndex + range.upperBound]
   }
 
   @inlinable public mutating func fixed(count: Int) throws(CanonicalError) -> [UInt8] {
+    Array(try slice(count: count))
+  }
+
+  /// The same bytes where they stand, which are then kept for as long.
+  @inlinable public mutating func slice(count: Int) throws(CanonicalError) -> ArraySlice<UInt8> {
     try require(count)
     defer { position += count }
-    return Array(bytes[position..<position + count])
+    return slice(position..<position + count)
   }
 
   @inlinable public mutating func counted(limit: Int) throws(CanonicalError) -> [UInt8] {
     try fixed(count: count(limit: limit, elementSize: 1))
   }
 
+  @inlinable public mutating func countedSlice(
+    limit: Int
+  ) throws(CanonicalError) -> ArraySlice<UInt8> {
+    try slice(count: count(limit: limit, elementSize: 1))
+  }
+
   public mutating func text(limit: Int) throws(CanonicalError) -> String {
     let start = offset
     let count = try count(limit: limit, elementSize: 1)
-    let utf8 = bytes[position..<position + count]
+    let utf8 = slice(position..<position + count)
     // Decoding mends what is no UTF-8, and then has other bytes; ASCII needs no second look.
     // `String(validating:)` asks the runtime for its types at every call.
     let text = utf8.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
@@ -240,7 +292,7 @@ public struct CanonicalDecoder: Sendable {
   @inlinable public mutating func choice<Choice: RawRepresentable<UInt8>>(
     orNone type: Choice.Type
   ) throws(CanonicalError) -> Choice? {
-    guard remaining > 0, bytes[position] == 0 else { return try choice(type) }
+    guard remaining > 0, bytes[bytes.startIndex + position] == 0 else { return try choice(type) }
     position += 1
     return nil
   }
@@ -294,6 +346,19 @@ public struct CanonicalDecoder: Sendable {
   @inlinable func require(_ count: Int) throws(CanonicalError) {
     guard count >= 0, count <= remaining else {
       throw failure(.truncated(needed: count, remaining: remaining))
+    }
+  }
+}
+
+extension ArraySlice<UInt8> {
+  /// What `==` says, which looks at one byte after the other.
+  public func equals(_ other: ArraySlice<UInt8>) -> Bool {
+    guard count == other.count else { return false }
+    return withUnsafeBytes { left in
+      other.withUnsafeBytes { right in
+        guard let left = left.baseAddress, let right = right.baseAddress else { return true }
+        return memcmp(left, right, count) == 0
+      }
     }
   }
 }

@@ -14,7 +14,7 @@ public struct Envelope: Hashable, Sendable {
   /// The last tick at which a first delivery is accepted.
   public let expiry: Tick
   /// Canonical bytes of a command.
-  public let body: [UInt8]
+  public let body: ArraySlice<UInt8>
   public let signature: Signature
   public let digest: Digest
 
@@ -25,8 +25,8 @@ public struct Envelope: Hashable, Sendable {
     author = key.publicKey
     self.nonce = nonce
     self.expiry = expiry
-    self.body = body
-    let content = Self.content(network, key.publicKey, nonce, expiry, body)
+    self.body = body[...]
+    let content = Self.content(network, key.publicKey, nonce, expiry, self.body)
     digest = Digest.of(content, domain: .envelope)
     signature = key.sign(digest)
   }
@@ -34,7 +34,8 @@ public struct Envelope: Hashable, Sendable {
   public var isAuthentic: Bool { author.verifies(signature, over: digest) }
 
   private static func content(
-    _ network: NetworkID, _ author: PublicKey, _ nonce: Nonce, _ expiry: Tick, _ body: [UInt8]
+    _ network: NetworkID, _ author: PublicKey, _ nonce: Nonce, _ expiry: Tick,
+    _ body: ArraySlice<UInt8>
   ) -> [UInt8] {
     var encoder = CanonicalEncoder(capacity: 160 + body.count)
     encoder.append(network)
@@ -42,7 +43,7 @@ public struct Envelope: Hashable, Sendable {
     encoder.append(nonce)
     encoder.append(expiry)
     encoder.append(counted: body)
-    return encoder.bytes
+    return encoder.finish()
   }
 }
 
@@ -59,7 +60,7 @@ extension Envelope: CanonicalCodable {
     author = try decoder.record()
     nonce = try decoder.record()
     expiry = try decoder.record()
-    body = try decoder.counted(limit: Self.bodyLimit)
+    body = try decoder.countedSlice(limit: Self.bodyLimit)
     digest = decoder.digest(from: start, domain: .envelope)
     signature = try decoder.record()
   }

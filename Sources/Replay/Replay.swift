@@ -49,8 +49,9 @@ package struct Replay {
     /// The market's invariants, which cost time linear in its state, are asked for after every so
     /// many entries, those of money after each event of that entry too, and after the last.
     package var invariantsEvery: UInt64
-    /// Without its signatures a journal is consistent with itself and shows nothing about who
-    /// wrote it: for measuring, and for a journal whose signatures were checked before.
+    /// Without its signatures, and the paths of its acknowledgements to what is signed, a journal
+    /// is consistent with itself and shows nothing about who wrote it: for measuring, and for a
+    /// journal whose signatures were checked before.
     package var checksSignatures: Bool
 
     package init(invariantsEvery: UInt64 = 1, checksSignatures: Bool = true) {
@@ -71,7 +72,7 @@ package struct Replay {
   private var accepted: UInt64 = 0
   private var rejected: UInt64 = 0
   /// Reused for each entry: what it must have.
-  private var outcomeEncoder = CanonicalEncoder()
+  private var encoder = CanonicalEncoder()
   private var postings = StoredPostings()
 
   /// Replays the journal at `path`: a directory that holds `journal.sqlite`, or an export.
@@ -237,9 +238,9 @@ package struct Replay {
     let outcome = market.execute(
       command, by: envelope.author, digest: envelope.digest, at: entry.stored.tick,
       isAuthentic: entry.hasAuthenticCommand)
-    outcomeEncoder.removeAll()
-    outcomeEncoder.append(outcome)
-    guard outcomeEncoder.bytes == entry.stored.outcome else {
+    encoder.removeAll()
+    encoder.append(outcome)
+    guard entry.stored.outcome.equals(encoder.bytes) else {
       let got = (try? Outcome(canonicalBytes: entry.stored.outcome)).map(Self.describe)
       throw Self.diverged(
         sequence, "outcome of \(command.name)", Self.describe(outcome),
@@ -271,16 +272,12 @@ package struct Replay {
       line < got.count ? got[line] : "none")
   }
 
-  private func checkAcknowledgement(
+  private mutating func checkAcknowledgement(
     _ entry: ReadEntry, _ outcome: Outcome
   ) throws(JournalError) {
     let sequence = entry.stored.sequence
-    guard let read = entry.acknowledgement else {
+    guard let stored = entry.stored.acknowledgement else {
       throw Self.diverged(sequence, "acknowledgement", "one", "none")
-    }
-    let acknowledgement: Acknowledgement
-    do { acknowledgement = try read.get() } catch {
-      throw Self.diverged(sequence, "acknowledgement", "canonical bytes", error.sentence)
     }
     let rejection: Rejection? =
       if case .rejected(let rejection) = outcome { rejection } else { nil }
@@ -288,16 +285,28 @@ package struct Replay {
     let word = Acknowledgement.Word(
       network: genesis.network, command: entry.stored.commandDigest, sequence: sequence,
       tick: entry.stored.tick, head: entry.hash, rejection: rejection)
+    encoder.removeAll()
+    Acknowledgement.encodeOpening(of: word, by: genesis.broker, into: &encoder)
+    guard entry.hasAuthenticAcknowledgement,
+      stored.prefix(encoder.count).equals(encoder.bytes)
+    else { throw divergence(of: stored, from: word) }
+  }
+
+  private func divergence(
+    of stored: ArraySlice<UInt8>, from word: Acknowledgement.Word
+  ) -> JournalError {
+    let acknowledgement: Acknowledgement
+    do { acknowledgement = try Acknowledgement(canonicalBytes: stored) } catch {
+      return Self.diverged(
+        word.sequence, "acknowledgement", "canonical bytes", error.sentence)
+    }
     guard acknowledgement.word == word else {
-      throw Self.diverged(
-        sequence, "acknowledgement", "one of this entry",
+      return Self.diverged(
+        word.sequence, "acknowledgement", "one of this entry",
         "one of entry \(acknowledgement.sequence), command \(acknowledgement.command)")
     }
-    guard acknowledgement.broker == genesis.broker, entry.hasAuthenticAcknowledgement
-    else {
-      throw Self.diverged(
-        sequence, "acknowledgement's signature", "one by \(genesis.broker)", "another")
-    }
+    return Self.diverged(
+      word.sequence, "acknowledgement's signature", "one by \(genesis.broker)", "another")
   }
 
   private func checkInvariants(_ sequence: UInt64) throws(JournalError) {
@@ -361,8 +370,6 @@ private final class ReadEntry: Sendable {
   let leafHash: Digest
   let envelope: Result<Envelope, CanonicalError>
   let command: Result<Command, CanonicalError>
-  /// Nil where the entry has none.
-  let acknowledgement: Result<Acknowledgement, CanonicalError>?
   let hasAuthenticEnvelope: Bool
   /// `Command.isAuthentic`.
   let hasAuthenticCommand: Bool
@@ -375,9 +382,6 @@ private final class ReadEntry: Sendable {
       outcome: entry.outcome)
     leafHash = MerkleTree.leafHash(of: hash)
     envelope = Result { () throws(CanonicalError) in try Envelope(canonicalBytes: entry.command) }
-    acknowledgement = entry.acknowledgement.map { bytes in
-      Result { () throws(CanonicalError) in try Acknowledgement(canonicalBytes: bytes) }
-    }
     command = envelope.flatMap { envelope in
       Result { () throws(CanonicalError) in try Command(canonicalBytes: envelope.body) }
     }
@@ -386,7 +390,9 @@ private final class ReadEntry: Sendable {
     let isBelieved = !checksSignatures && entry.outcome.first == 1
     hasAuthenticCommand = isBelieved || (try? command.get())?.isAuthentic == true
     hasAuthenticAcknowledgement =
-      !checksSignatures || (try? acknowledgement?.get())?.isAuthentic == true
+      !checksSignatures
+      || entry.acknowledgement.flatMap { try? Acknowledgement(canonicalBytes: $0) }?.isAuthentic
+        == true
   }
 }
 

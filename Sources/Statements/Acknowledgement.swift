@@ -125,9 +125,17 @@ package struct Acknowledgement: Hashable, Sendable, CanonicalCodable {
       .isAuthentic
   }
 
-  package func encode(into encoder: inout CanonicalEncoder) {
+  /// What the bytes of every acknowledgement of `word` by `broker` begin with; the signature and
+  /// what it takes to check it follow.
+  package static func encodeOpening(
+    of word: Word, by broker: PublicKey, into encoder: inout CanonicalEncoder
+  ) {
     encoder.append(word)
     encoder.append(broker)
+  }
+
+  package func encode(into encoder: inout CanonicalEncoder) {
+    Self.encodeOpening(of: word, by: broker, into: &encoder)
     encoder.append(inclusion)
     encoder.append(signature)
   }

@@ -6,7 +6,8 @@ package enum JournalChain {
   /// SHA-256 under `journalEntry` over: hash of the entry before (32 bytes), sequence (u64), tick
   /// (u64), counted envelope bytes, counted outcome bytes.
   package static func hash(
-    after previous: Digest, sequence: UInt64, tick: Tick, command: [UInt8], outcome: [UInt8]
+    after previous: Digest, sequence: UInt64, tick: Tick, command: ArraySlice<UInt8>,
+    outcome: ArraySlice<UInt8>
   ) -> Digest {
     var hasher = SHA256(domain: .journalEntry)
     hasher.update(previous)
@@ -21,6 +22,6 @@ package enum JournalChain {
 
   /// Entry 0: nothing before it, no command, and the genesis record in the outcome's place.
   package static func hash(ofGenesis record: [UInt8]) -> Digest {
-    hash(after: .zero, sequence: 0, tick: .zero, command: [], outcome: record)
+    hash(after: .zero, sequence: 0, tick: .zero, command: [], outcome: record[...])
   }
 }

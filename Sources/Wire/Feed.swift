@@ -106,8 +106,8 @@ package struct FollowedEntry: Sendable {
         throw FeedError.diverged(sequence, "its acknowledgement is of another entry")
       }
       let hash = JournalChain.hash(
-        after: previous, sequence: sequence, tick: acknowledgement.tick, command: entry.envelope,
-        outcome: entry.outcome)
+        after: previous, sequence: sequence, tick: acknowledgement.tick,
+        command: entry.envelope[...], outcome: entry.outcome[...])
       guard hash == acknowledgement.head else {
         throw FeedError.diverged(sequence, "it does not follow the entry before it")
       }
@@ -197,7 +197,7 @@ extension FeedMessage {
       encoder.append(UInt8(2))
       encoder.append(head)
     }
-    return encoder.bytes
+    return encoder.finish()
   }
 
   package static func read(_ frame: [UInt8]) throws(CanonicalError) -> FeedMessage {

@@ -169,7 +169,7 @@ extension ClientMessage {
       encoder.appendHead(tag: 5, correlation)
       encoder.append(counted: bytes)
     }
-    return encoder.bytes
+    return encoder.finish()
   }
 
   package static func read(
@@ -231,7 +231,7 @@ extension BrokerMessage {
       encoder.appendHead(tag: 8, correlation)
       encoder.append(request)
     }
-    return encoder.bytes
+    return encoder.finish()
   }
 
   package static func read(

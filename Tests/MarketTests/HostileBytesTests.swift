@@ -173,7 +173,7 @@ struct HostileBytesTests {
     func list(_ leases: [Lease]) -> [UInt8] {
       var encoder = CanonicalEncoder()
       encoder.append(leases)
-      return encoder.bytes
+      return encoder.finish()
     }
     #expect(try LeaseList(canonicalBytes: list(leases)).map(\.id) == f.market.leases.map(\.id))
     for other in [Array(leases.reversed()), Array(leases.dropFirst()), leases + [leases[0]]] {

@@ -5,7 +5,7 @@ struct CanonicalCodecTests {
   private func encoded(_ write: (inout CanonicalEncoder) -> Void) -> [UInt8] {
     var encoder = CanonicalEncoder()
     write(&encoder)
-    return encoder.bytes
+    return encoder.finish()
   }
 
   @Test func encodesTheVectorsOfTheSpecification() throws {

@@ -47,7 +47,7 @@ extension FeedEntry {
     let outcome = Outcome.accepted([Event](repeating: deposit, count: events)).canonicalBytes
     let hash = JournalChain.hash(
       after: journal.hashes[journal.entries.count], sequence: sequence, tick: .zero,
-      command: envelope.canonicalBytes, outcome: outcome)
+      command: envelope.canonicalBytes[...], outcome: outcome[...])
     let word = Acknowledgement.Word(
       network: network, command: envelope.digest, sequence: sequence, tick: .zero, head: hash,
       rejection: nil)
