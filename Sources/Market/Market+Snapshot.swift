@@ -13,14 +13,14 @@ extension Market {
   /// One digest over all that decides what comes next: equal states, equal digests. Left out are
   /// the latest tick and the queue of deadlines, which differ after a recovery without consequence.
   package var stateDigest: Digest {
-    var encoder = CanonicalEncoder()
+    var encoder = CanonicalEncoder(capacity: usualStateBytes)
     encodeState(into: &encoder)
     return Digest.of(encoder.bytes)
   }
 
   /// What `restore` makes a market of.
   package var snapshot: [UInt8] {
-    var encoder = CanonicalEncoder()
+    var encoder = CanonicalEncoder(capacity: usualStateBytes)
     encodeState(into: &encoder)
     encoder.append(now)
     encoder.append(scheduled)
@@ -54,6 +54,9 @@ extension Market {
     case .undelegating(let prover): pools[prover].map { $0.leaving > .zero } ?? false
     }
   }
+
+  /// A lease, with its part of a request: most of a long history's state.
+  private var usualStateBytes: Int { leases.count << 10 }
 
   private func encodeState(into encoder: inout CanonicalEncoder) {
     encoder.append(arrivals)

@@ -32,7 +32,7 @@ package struct MerkleTree: Sendable {
 
   package static func leafHash(_ leaf: some Collection<UInt8>) -> Digest {
     var hasher = SHA256()
-    hasher.update(CollectionOfOne(0x00))
+    hasher.update(0x00 as UInt8)
     hasher.update(leaf)
     return hasher.finalize()
   }
@@ -40,14 +40,14 @@ package struct MerkleTree: Sendable {
   /// Of a leaf that is itself a digest.
   package static func leafHash(of leaf: Digest) -> Digest {
     var hasher = SHA256()
-    hasher.update(CollectionOfOne(0x00))
+    hasher.update(0x00 as UInt8)
     hasher.update(leaf)
     return hasher.finalize()
   }
 
   package static func nodeHash(_ left: Digest, _ right: Digest) -> Digest {
     var hasher = SHA256()
-    hasher.update(CollectionOfOne(0x01))
+    hasher.update(0x01 as UInt8)
     hasher.update(left)
     hasher.update(right)
     return hasher.finalize()

@@ -34,7 +34,7 @@ public struct Digest: Hashable, Comparable, Sendable, CanonicalCodable, CustomSt
   }
 
   /// The plain digest of bytes that carry no structure of ours: a blob, a plugin's file.
-  public static func of(_ bytes: some Collection<UInt8>) -> Digest {
+  @inlinable public static func of(_ bytes: some Collection<UInt8>) -> Digest {
     var hasher = SHA256()
     hasher.update(bytes)
     return hasher.finalize()
@@ -43,13 +43,13 @@ public struct Digest: Hashable, Comparable, Sendable, CanonicalCodable, CustomSt
   /// The digest of `bytes` under a domain: SHA-256(count of domain as one byte ‖ domain ‖ bytes).
   /// No two domains can produce the same preimage, so a signature made for one purpose is
   /// meaningless for any other.
-  public static func of(_ bytes: some Collection<UInt8>, domain: HashDomain) -> Digest {
+  @inlinable public static func of(_ bytes: some Collection<UInt8>, domain: HashDomain) -> Digest {
     var hasher = SHA256(domain: domain)
     hasher.update(bytes)
     return hasher.finalize()
   }
 
-  public static func of(_ record: some CanonicalCodable, domain: HashDomain) -> Digest {
+  @inlinable public static func of(_ record: some CanonicalCodable, domain: HashDomain) -> Digest {
     of(record.canonicalBytes, domain: domain)
   }
 }

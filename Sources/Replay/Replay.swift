@@ -158,14 +158,17 @@ package struct Replay {
     _ progress: (_ done: UInt64, _ total: UInt64) -> Void
   ) throws(JournalError) {
     let total = try source.statedCount()
-    let pages = PageReader(source, after: head, checksSignatures: options.checksSignatures)
+    let pages = PageReader(
+      source, network: genesis.network, after: head, checksSignatures: options.checksSignatures)
     var next: UInt64 = 1
     while case let page = try pages.next(), !page.entries.isEmpty {
       for index in page.entries.indices {
         let entry = page.entries[index]
         try Self.require(next, "sequence", next, entry.stored.sequence)
         market.watchesMoney = next.isMultiple(of: options.invariantsEvery)
-        let outcome = try check(entry)
+        let contents = try entry.contents.get()
+        try check(entry.stored)
+        let outcome = try decide(contents, entry.stored)
         if let stored = page.postings { try checkPostings(outcome, stored, index, next) }
         try checkAcknowledgement(entry, outcome)
         follow(entry, outcome)
@@ -176,22 +179,9 @@ package struct Replay {
     }
   }
 
-  /// Checks the entry's hash and its envelope, and decides its command.
-  private mutating func check(_ entry: ReadEntry) throws(JournalError) -> Outcome {
-    // Of the stored hash before, which has been found to be the one that it must be.
-    try Self.require(entry.stored.sequence, "entry hash", entry.hash, entry.stored.hash)
-    let envelope: Envelope
-    do { envelope = try entry.envelope.get() } catch {
-      throw Self.diverged(
-        entry.stored.sequence, "envelope", "canonical bytes", error.sentence)
-    }
-    try check(envelope, entry)
-    return try decide(envelope, entry)
-  }
-
   private mutating func follow(_ entry: ReadEntry, _ outcome: Outcome) {
     tick = entry.stored.tick
-    head = entry.hash
+    head = entry.stored.hash
     frontier.append(leafHash: entry.leafHash)
     switch outcome {
     case .accepted: accepted += 1
@@ -199,49 +189,30 @@ package struct Replay {
     }
   }
 
-  private mutating func check(
-    _ envelope: Envelope, _ entry: ReadEntry
-  ) throws(JournalError) {
-    let (sequence, now) = (entry.stored.sequence, entry.stored.tick)
-    try Self.require(sequence, "command digest", envelope.digest, entry.stored.commandDigest)
-    guard envelope.network == genesis.network else {
-      throw Self.diverged(
-        sequence, "network", genesis.network.name, envelope.network.name)
+  /// Whether the entry may come after those before it.
+  private mutating func check(_ entry: StoredEntry) throws(JournalError) {
+    guard entry.tick >= tick else {
+      throw Self.diverged(entry.sequence, "tick", "at least \(tick)", "\(entry.tick)")
     }
-    guard entry.hasAuthenticEnvelope else {
+    guard seen.insert(entry.commandDigest).inserted else {
       throw Self.diverged(
-        sequence, "envelope's signature", "one by \(envelope.author)", "another")
-    }
-    guard now >= tick else {
-      throw Self.diverged(sequence, "tick", "at least \(tick)", "\(now)")
-    }
-    guard now <= envelope.expiry else {
-      throw Self.diverged(
-        sequence, "tick", "at most the envelope's expiry \(envelope.expiry)", "\(now)")
-    }
-    guard seen.insert(envelope.digest).inserted else {
-      throw Self.diverged(
-        sequence, "command digest", "one not seen before", "\(envelope.digest) again")
+        entry.sequence, "command digest", "one not seen before", "\(entry.commandDigest) again")
     }
   }
 
   /// Executes the command on the auditor's own market and compares the outcome's bytes.
   private mutating func decide(
-    _ envelope: Envelope, _ entry: ReadEntry
+    _ contents: ReadEntry.Contents, _ entry: StoredEntry
   ) throws(JournalError) -> Outcome {
-    let sequence = entry.stored.sequence
-    let command: Command
-    do { command = try entry.command.get() } catch {
-      throw Self.diverged(sequence, "command", "canonical bytes", error.sentence)
-    }
+    let (sequence, command) = (entry.sequence, contents.command)
     let verdict = recordedVerdict(command, sequence)
     let outcome = market.execute(
-      command, by: envelope.author, digest: envelope.digest, at: entry.stored.tick,
-      isAuthentic: entry.hasAuthenticCommand)
+      command, by: contents.author, digest: entry.commandDigest, at: entry.tick,
+      isAuthentic: contents.isAuthentic)
     encoder.removeAll()
     encoder.append(outcome)
-    guard entry.stored.outcome.equals(encoder.bytes) else {
-      let got = (try? Outcome(canonicalBytes: entry.stored.outcome)).map(Self.describe)
+    guard entry.outcome.equals(encoder.bytes) else {
+      let got = (try? Outcome(canonicalBytes: entry.outcome)).map(Self.describe)
       throw Self.diverged(
         sequence, "outcome of \(command.name)", Self.describe(outcome),
         got ?? "bytes that are no outcome")
@@ -284,7 +255,7 @@ package struct Replay {
     // A digest that was found to be the envelope's, and a hash that was found to be the entry's.
     let word = Acknowledgement.Word(
       network: genesis.network, command: entry.stored.commandDigest, sequence: sequence,
-      tick: entry.stored.tick, head: entry.hash, rejection: rejection)
+      tick: entry.stored.tick, head: entry.stored.hash, rejection: rejection)
     encoder.removeAll()
     Acknowledgement.encodeOpening(of: word, by: genesis.broker, into: &encoder)
     guard entry.hasAuthenticAcknowledgement,
@@ -340,13 +311,13 @@ package struct Replay {
     }
   }
 
-  private static func diverged(
+  fileprivate static func diverged(
     _ sequence: UInt64, _ subject: String, _ expected: String, _ got: String
   ) -> JournalError {
     .diverged(Divergence(sequence: sequence, subject: subject, expected: expected, got: got))
   }
 
-  private static func require(
+  fileprivate static func require(
     _ sequence: UInt64, _ subject: String, _ expected: Digest, _ got: Digest
   ) throws(JournalError) {
     guard expected != got else { return }
@@ -364,35 +335,67 @@ package struct Replay {
 /// An entry with all that can be found about it apart from the market, on another core than the one
 /// that decides.
 private final class ReadEntry: Sendable {
+  /// What an entry asks for whose chain and envelope hold.
+  struct Contents {
+    let author: PublicKey
+    let command: Command
+    /// `Command.isAuthentic`.
+    let isAuthentic: Bool
+  }
+
   let stored: StoredEntry
-  /// What its hash must be, after the stored hash of the entry before it.
-  let hash: Digest
   let leafHash: Digest
-  let envelope: Result<Envelope, CanonicalError>
-  let command: Result<Command, CanonicalError>
-  let hasAuthenticEnvelope: Bool
-  /// `Command.isAuthentic`.
-  let hasAuthenticCommand: Bool
+  let contents: Result<Contents, JournalError>
   let hasAuthenticAcknowledgement: Bool
 
-  init(_ entry: StoredEntry, after previous: Digest, checksSignatures: Bool) {
+  /// - Parameter previous: The stored hash of the entry before.
+  init(
+    _ entry: StoredEntry, of network: NetworkID, after previous: Digest, checksSignatures: Bool
+  ) {
     stored = entry
-    hash = JournalChain.hash(
-      after: previous, sequence: entry.sequence, tick: entry.tick, command: entry.command,
-      outcome: entry.outcome)
-    leafHash = MerkleTree.leafHash(of: hash)
-    envelope = Result { () throws(CanonicalError) in try Envelope(canonicalBytes: entry.command) }
-    command = envelope.flatMap { envelope in
-      Result { () throws(CanonicalError) in try Command(canonicalBytes: envelope.body) }
+    leafHash = MerkleTree.leafHash(of: entry.hash)
+    contents = Result { () throws(JournalError) in
+      try Self.contents(of: entry, network, previous, checksSignatures)
     }
-    hasAuthenticEnvelope = !checksSignatures || (try? envelope.get())?.isAuthentic == true
-    // Not to check means to believe that what was accepted was rightly so.
-    let isBelieved = !checksSignatures && entry.outcome.first == 1
-    hasAuthenticCommand = isBelieved || (try? command.get())?.isAuthentic == true
     hasAuthenticAcknowledgement =
       !checksSignatures
       || entry.acknowledgement.flatMap { try? Acknowledgement(canonicalBytes: $0) }?.isAuthentic
         == true
+  }
+
+  private static func contents(
+    of entry: StoredEntry, _ network: NetworkID, _ previous: Digest, _ checksSignatures: Bool
+  ) throws(JournalError) -> Contents {
+    let sequence = entry.sequence
+    let hash = JournalChain.hash(
+      after: previous, sequence: sequence, tick: entry.tick, command: entry.command,
+      outcome: entry.outcome)
+    try Replay.require(sequence, "entry hash", hash, entry.hash)
+    let envelope: Envelope
+    do { envelope = try Envelope(canonicalBytes: entry.command) } catch {
+      throw Replay.diverged(sequence, "envelope", "canonical bytes", error.sentence)
+    }
+    try Replay.require(sequence, "command digest", envelope.digest, entry.commandDigest)
+    guard envelope.network == network else {
+      throw Replay.diverged(sequence, "network", network.name, envelope.network.name)
+    }
+    guard !checksSignatures || envelope.isAuthentic else {
+      throw Replay.diverged(
+        sequence, "envelope's signature", "one by \(envelope.author)", "another")
+    }
+    guard entry.tick <= envelope.expiry else {
+      throw Replay.diverged(
+        sequence, "tick", "at most the envelope's expiry \(envelope.expiry)", "\(entry.tick)")
+    }
+    let command: Command
+    do { command = try Command(canonicalBytes: envelope.body) } catch {
+      throw Replay.diverged(sequence, "command", "canonical bytes", error.sentence)
+    }
+    // Not to check means to believe that what was accepted was rightly so.
+    let isBelieved = !checksSignatures && entry.outcome.first == 1
+    return Contents(
+      author: envelope.author, command: command,
+      isAuthentic: isBelieved || command.isAuthentic)
   }
 }
 
@@ -425,6 +428,7 @@ private final class PageReader: @unchecked Sendable {
   private static let pageSize = 512
 
   private let source: any JournalSource
+  private let network: NetworkID
   private let checksSignatures: Bool
   private let queue = DispatchQueue(label: "bourse.replay")
   private var first: UInt64 = 1
@@ -433,8 +437,11 @@ private final class PageReader: @unchecked Sendable {
   private var page: Result<Page, JournalError> = .success(Page())
 
   /// - Parameter head: The genesis's hash.
-  init(_ source: any JournalSource, after head: Digest, checksSignatures: Bool) {
+  init(
+    _ source: any JournalSource, network: NetworkID, after head: Digest, checksSignatures: Bool
+  ) {
     self.source = source
+    self.network = network
     self.checksSignatures = checksSignatures
     previous = head
     queue.async { self.read() }
@@ -468,7 +475,8 @@ private final class PageReader: @unchecked Sendable {
           places.initializeElement(
             at: index,
             to: ReadEntry(
-              entries[index], after: index == 0 ? previous : entries[index - 1].hash,
+              entries[index], of: network,
+              after: index == 0 ? previous : entries[index - 1].hash,
               checksSignatures: checksSignatures))
         }
       }
