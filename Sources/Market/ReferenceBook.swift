@@ -33,7 +33,7 @@ package struct ReferenceBook: OrderBook {
 
   private mutating func replace(_ bid: Bid) {
     removeBid(bid.id)
-    insert(bid)
+    _ = insert(bid)
   }
 
   package mutating func amendBid(

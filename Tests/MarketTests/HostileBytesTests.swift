@@ -183,6 +183,51 @@ struct HostileBytesTests {
     #expect(f.market.leases[LeaseID(ordinal: .max)] == nil)
   }
 
+  /// Requests stand in the order of their arrival, and two of one id would hide one of them.
+  @Test func refusesRequestsThatAreOutOfOrderOrThereTwice() throws {
+    var f = MarketFixture()
+    let ids = (0..<3).map { _ in f.request(f.terms()) }
+    let requests = Array(f.market.requests)
+    #expect(requests.map(\.id) == ids)
+    #expect(ids.allSatisfy { f.market.requests[$0]?.id == $0 })
+    func list(_ requests: [Request]) -> [UInt8] {
+      var encoder = CanonicalEncoder()
+      encoder.append(requests)
+      return encoder.finish()
+    }
+    #expect(try RequestList(canonicalBytes: list(requests)).map(\.id) == ids)
+    for other in [Array(requests.reversed()), requests + [requests[2]], requests + [requests[0]]] {
+      #expect(throws: CanonicalError.self) { try RequestList(canonicalBytes: list(other)) }
+    }
+    #expect(f.market.requests[.zero] == nil)
+  }
+
+  @Test func refusesALeaseWhoseReceiptIsWithoutItsBatch() throws {
+    var f = MarketFixture()
+    _ = f.bid(F.paula, at: 50)
+    let request = f.request(f.terms())
+    let id = try #require(f.lease(request, 0)?.id)
+    f.commit(id)
+    f.submit(id)
+    let lease = try #require(f.lease(request, 0))
+    let bytes = lease.canonicalBytes
+    #expect(try Lease(canonicalBytes: bytes).inclusion == lease.inclusion)
+    #expect(lease.inclusion != nil)
+    var before = CanonicalEncoder()
+    before.append(lease.terms)
+    before.append(lease.state.rawValue)
+    before.append(lease.inputs)
+    before.append(lease.commitment)
+    before.append(lease.receipt)
+    var batch = CanonicalEncoder()
+    batch.append(lease.batchRoot)
+    batch.append(lease.inclusion)
+    let after = before.count + batch.count
+    #expect(bytes[before.count..<after].elementsEqual(batch.bytes))
+    let without = bytes[..<before.count] + [0, 0] + bytes[after...]
+    #expect(throws: CanonicalError.self) { try Lease(canonicalBytes: without) }
+  }
+
   /// A bug once: a command may cause more events than its outcome could be read back with.
   @Test func outcomeOfManyEventsCanBeReadBack() throws {
     let event = Event(.requestMatched(.zero))
