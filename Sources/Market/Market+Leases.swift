@@ -98,8 +98,7 @@ extension Market {
 
   /// Whether every slice has an output.
   private func isCommitted(_ request: Request) -> Bool {
-    request.slices.allSatisfy { slice in slice.lease.map { leases[$0]?.$commitment != nil } ?? false
-    }
+    request.slices.allSatisfy { slice in slice.lease.flatMap { leases[$0]?.$commitment } != nil }
   }
 
   /// Whether an output stands over inputs that a replacement has changed since.
