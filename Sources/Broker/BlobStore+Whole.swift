@@ -27,11 +27,11 @@ extension BlobStore {
   /// - Returns: How many bytes the disk has back.
   package nonisolated func removeUnnamed(_ sequencer: Sequencer) async -> UInt64 {
     var freed: UInt64 = 0
-    while !Task.isCancelled {
-      let overdue = await overdue(limit: 256)
-      guard !overdue.isEmpty else { break }
-      await name(await sequencer.named(among: overdue))
-      freed += await removeOverdue(overdue)
+    let overdue = await overdue
+    for start in stride(from: 0, to: overdue.count, by: 256) where !Task.isCancelled {
+      let some = Array(overdue[start..<min(start + 256, overdue.count)])
+      await name(await sequencer.named(among: some))
+      freed += await removeOverdue(some)
     }
     return freed
   }

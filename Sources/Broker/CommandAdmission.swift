@@ -54,15 +54,20 @@ struct CommandAdmission: Sendable {
     switch command {
     case .publishModel(let manifest): try await check(manifest, by: author)
     case .submitRequest(let terms):
-      guard let manifest = await sequencer.read({ $0.models[terms.model] }) else { return }
+      // What the blobs should be is not known then, and it might become known before the decision.
+      guard let manifest = await sequencer.read({ $0.models[terms.model] }) else {
+        throw BrokerError.unknownModel(terms.model)
+      }
       for (digest, input) in zip(terms.inputs, manifest.inputs) {
         try await require(digest, byteCount: input.byteCount, by: author)
       }
     case .commitOutput(let commitment):
-      let outputs = await sequencer.read { market -> [BoundarySpecification] in
-        guard let terms = market.leases[commitment.lease]?.terms else { return [] }
-        return market.models[terms.model]?.slices[terms.slice].outputs ?? []
+      let outputs = await sequencer.read { market in
+        market.leases[commitment.lease].flatMap {
+          market.models[$0.terms.model]?.slices[$0.terms.slice].outputs
+        }
       }
+      guard let outputs else { throw BrokerError.unknownLease(commitment.lease) }
       for (digest, output) in zip(commitment.outputs, outputs) {
         try await require(digest, byteCount: output.byteCount, by: author)
       }

@@ -201,14 +201,19 @@ extension History {
     try await awaitIndex()
     let found = try index.requests(
       of: requester, before: before, limit: min(limit, RequestSummary.countLimit))
-    return await sequencer.read { market in
-      Records(
-        found.compactMap { opening in
+    var summaries: [RequestSummary] = []
+    // A few at a time: requests of thousands of slices must not keep commands waiting.
+    for start in stride(from: 0, to: found.count, by: 16) {
+      let some = found[start..<min(start + 16, found.count)]
+      summaries += await sequencer.read { market in
+        some.compactMap { opening in
           market.requests[opening.request].map {
             RequestSummary($0, in: market, sequence: opening.sequence, tick: opening.tick)
           }
-        })
+        }
+      }
     }
+    return Records(summaries)
   }
 
   /// What happened to the subject after an entry.

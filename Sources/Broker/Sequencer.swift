@@ -236,7 +236,9 @@ package actor Sequencer {
     for event in committed.events {
       disclosure.note(event, in: market)
       leases.note(event, in: market)
-      if case .deposited(let owner, _) = event.body { quota.noteAccount(of: owner) }
+      for posting in event.postings where posting.delta > 0 {
+        if let owner = posting.account.owner { quota.noteAccount(of: owner) }
+      }
     }
     for entry in committed.entries {
       if case .rejected = entry.outcome { quota.noteRejection(of: entry.envelope.author) }

@@ -262,17 +262,15 @@ package actor BlobStore {
 
   // MARK: What no command names
 
-  /// Blobs, up to `limit`, that are old enough to be removed, if no command names them indeed: a
-  /// crash may have come between the command and the end of the mark.
-  package func overdue(limit: Int) -> [Digest] {
+  /// Blobs that are old enough to be removed, if no command names them indeed: a crash may have
+  /// come between the command and the end of the mark.
+  package var overdue: [Digest] {
     let now = clock()
     var digests: Set<Digest> = []
     for (blobs, _) in unnamed.values {
-      for (digest, blob) in blobs where isOverdue(blob, at: now) && digests.count < limit {
-        digests.insert(digest)
-      }
+      for (digest, blob) in blobs where isOverdue(blob, at: now) { digests.insert(digest) }
     }
-    return digests.sorted()
+    return Array(digests)
   }
 
   /// Removes those of the blobs that are overdue and that no owner wants any more.

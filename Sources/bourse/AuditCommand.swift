@@ -57,7 +57,10 @@ struct AuditCommand: AsyncParsableCommand {
     @Option(help: "Draws the sample: 64 hexadecimal digits; new unless told.")
     var seed: String?
 
-    @Flag(help: "Leave the signatures out: quicker, and shows nothing about who wrote it.")
+    @Flag(
+      help:
+        "Leave signatures and the paths to them out: quicker, and shows nothing about who wrote it."
+    )
     var withoutSignatures = false
 
     @Option(help: "Check the market's invariants after every so many entries, and after the last.")

@@ -68,9 +68,11 @@ private struct Bench {
     #expect(got == expected, sourceLocation: sourceLocation)
   }
 
-  func terms(_ inputs: [Digest], limit: UInt64 = 2_000) -> RequestTerms {
+  func terms(
+    _ inputs: [Digest], model: ModelID? = nil, limit: UInt64 = 2_000
+  ) -> RequestTerms {
     RequestTerms(
-      model: sample.manifest.id, inputs: inputs,
+      model: model ?? sample.manifest.id, inputs: inputs,
       assurances: sample.manifest.slices.map { _ in SliceAssurance(.proven, by: .reexec) },
       limitPrice: Price(ticks: limit), stakeMultiple: 5, spread: 0, disclosure: .parties,
       nonceCommitment: .zero, beginDeadline: Tick.now.advanced(by: 60_000),
@@ -281,6 +283,20 @@ extension ExchangeTests.WireRefusalTests {
         try await bench.expect("blob-missing", of: missing)
         let wrong = Command.submitRequest(bench.terms([short]))
         try await bench.expect("blob-size-wrong", of: wrong)
+      }
+    }
+  }
+
+  /// A lease could be made between the look for its blobs and the decision, with no blob there.
+  @Test func refusesBlobsOfWhatIsNotKnownYet() async throws {
+    try await Bench.run { bench in
+      try await bench.expectUnmoved {
+        let next = OutputCommitment(
+          network: network, lease: LeaseID(ordinal: 1), outputs: [Digest.of([9])],
+          nonceCommitment: .zero, signedBy: .random())
+        try await bench.expect("unknown-lease", of: .commitOutput(next))
+        let terms = bench.terms([Digest.of([9])], model: Digest.of([8]))
+        try await bench.expect("unknown-model", of: .submitRequest(terms))
       }
     }
   }

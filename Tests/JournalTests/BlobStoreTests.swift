@@ -132,14 +132,13 @@ import Testing
     // Held already, so that it is not its sender's alone.
     try await send(5, owner)
     now.pass(999)
-    #expect(await store.overdue(limit: 9).isEmpty)
+    #expect(await store.overdue.isEmpty)
     // Asked for again by its owner, and sent again by another: both are wanted anew.
     #expect(await store.isShown(digests[3], by: owner))
     #expect(await !store.isShown(digests[0], by: other))
     try await send(4, other)
     now.pass(1)
-    #expect(await store.overdue(limit: 1).count == 1)
-    #expect(Set(await store.overdue(limit: 9)) == [digests[0], digests[4]])
+    #expect(Set(await store.overdue) == [digests[0], digests[4]])
     #expect(await store.removeOverdue(digests) == 1)
     #expect(try files() == Set([1, 2, 3, 4].map { digests[$0].description } + ["\(own)"]))
     #expect(await !store.isShown(digests[0], by: owner))
@@ -149,7 +148,7 @@ import Testing
     try await send(0, owner)
     #expect(try await store.data(digests[0], offset: 0, limit: 1) == [0])
     now.pass(1_000)
-    #expect(await store.removeOverdue(await store.overdue(limit: 9)) == 3)
+    #expect(await store.removeOverdue(await store.overdue) == 3)
     #expect(try files() == [digests[1].description, digests[2].description, "\(own)"])
     #expect(try marks().isEmpty)
   }
@@ -165,7 +164,7 @@ import Testing
     }
     let reopened = try self.store(limits)
     now.pass(100_000)
-    #expect(await reopened.overdue(limit: 9).isEmpty)
+    #expect(await reopened.overdue.isEmpty)
     #expect(try self.marks().sorted() == ["\(digest)-\(owner)", "no mark"].sorted())
     #expect(await reopened.contains(digest))
   }
