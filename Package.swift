@@ -85,7 +85,7 @@ let package = Package(
     library("Market", ["Primitives", "MerkleLog", "Statements", heap]),
     library(
       "Migrations", [], path: "migrations",
-      exclude: ["0001-journal.sql", "0002-acknowledgements.sql"]),
+      exclude: ["0001-journal.sql", "0002-acknowledgements.sql", "0003-digests.sql"]),
     library(
       "Journal", ["Primitives", "MerkleLog", "Statements", "Market", "Migrations", grdb, sqlite]),
     library("Replay", ["Primitives", "MerkleLog", "Statements", "Market", "Journal"]),
