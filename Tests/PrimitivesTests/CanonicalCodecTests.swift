@@ -167,6 +167,41 @@ struct CanonicalCodecTests {
         == "malformed-bytes: At byte 12, 8 more bytes were expected and 3 are left; "
         + "send the canonical encoding of docs/codec.md.")
   }
+
+  @Test func forgetsWhatWasEncodedAndOutgrowsItsRoom() {
+    var encoder = CanonicalEncoder(capacity: 3)
+    encoder.append(UInt64.max)
+    encoder.removeAll()
+    var expected: [UInt8] = []
+    for number in 0..<UInt8(200) {
+      encoder.append(counted: [number, number])
+      expected += [2, 0, 0, 0, number, number]
+    }
+    #expect(encoder.count == expected.count)
+    #expect(Array(encoder.bytes) == expected)
+    #expect(encoder.finish() == expected)
+  }
+
+  @Test func readsASliceFromItsBeginning() throws {
+    let bytes: [UInt8] = [9, 9, 1, 0, 3, 0, 0, 0, 5, 6, 7, 9]
+    var decoder = CanonicalDecoder(bytes[2..<11])
+    #expect(try decoder.integer(UInt16.self) == 1)
+    #expect(decoder.offset == 2)
+    #expect(try decoder.countedSlice(limit: 3) == [5, 6, 7])
+    try decoder.finish()
+    #expect(throws: CanonicalError(reason: .truncated(needed: 1, remaining: 0), offset: 9)) {
+      try decoder.bool()
+    }
+  }
+
+  @Test func slicesAreEqualWhereTheirBytesAre() {
+    let bytes: [UInt8] = [1, 2, 3, 1, 2, 3]
+    #expect(bytes[0..<3].equals(bytes[3..<6]))
+    #expect(bytes[0..<0].equals([]))
+    #expect(!bytes[0..<3].equals(bytes[2..<5]))
+    #expect(!bytes[0..<3].equals(bytes[3..<5]))
+    #expect(!bytes[0..<1].equals([]))
+  }
 }
 
 struct HexadecimalTests {
