@@ -60,6 +60,12 @@ void linux_bell_await(int bell) {
   (void)eventfd_read(bell, &count);
 }
 
+void linux_keep_freed_memory(void) {
+  mallopt(M_TOP_PAD, 64 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+}
+
 size_t linux_allocated_bytes(void) {
   const struct mallinfo2 info = mallinfo2();
   return info.uordblks + info.hblkhd;

@@ -167,8 +167,8 @@ package struct Replay {
         try Self.require(next, "sequence", next, entry.stored.sequence)
         market.watchesMoney = next.isMultiple(of: options.invariantsEvery)
         let contents = try entry.contents.get()
-        try check(entry.stored)
-        let outcome = try decide(contents, entry.stored)
+        try check(entry)
+        let outcome = try decide(contents, entry)
         if let stored = page.postings { try checkPostings(outcome, stored, index, next) }
         try checkAcknowledgement(entry, outcome)
         follow(entry, outcome)
@@ -190,29 +190,30 @@ package struct Replay {
   }
 
   /// Whether the entry may come after those before it.
-  private mutating func check(_ entry: StoredEntry) throws(JournalError) {
-    guard entry.tick >= tick else {
-      throw Self.diverged(entry.sequence, "tick", "at least \(tick)", "\(entry.tick)")
+  private mutating func check(_ entry: ReadEntry) throws(JournalError) {
+    let (sequence, digest) = (entry.stored.sequence, entry.stored.commandDigest)
+    guard entry.stored.tick >= tick else {
+      throw Self.diverged(sequence, "tick", "at least \(tick)", "\(entry.stored.tick)")
     }
-    guard seen.insert(entry.commandDigest).inserted else {
+    guard seen.insert(digest).inserted else {
       throw Self.diverged(
-        entry.sequence, "command digest", "one not seen before", "\(entry.commandDigest) again")
+        sequence, "command digest", "one not seen before", "\(digest) again")
     }
   }
 
   /// Executes the command on the auditor's own market and compares the outcome's bytes.
   private mutating func decide(
-    _ contents: ReadEntry.Contents, _ entry: StoredEntry
+    _ contents: ReadEntry.Contents, _ entry: ReadEntry
   ) throws(JournalError) -> Outcome {
-    let (sequence, command) = (entry.sequence, contents.command)
+    let (sequence, command) = (entry.stored.sequence, contents.command)
     let verdict = recordedVerdict(command, sequence)
     let outcome = market.execute(
-      command, by: contents.author, digest: entry.commandDigest, at: entry.tick,
+      command, by: contents.author, digest: entry.stored.commandDigest, at: entry.stored.tick,
       isAuthentic: contents.isAuthentic)
     encoder.removeAll()
     encoder.append(outcome)
-    guard entry.outcome.equals(encoder.bytes) else {
-      let got = (try? Outcome(canonicalBytes: entry.outcome)).map(Self.describe)
+    guard entry.stored.outcome.equals(encoder.bytes) else {
+      let got = (try? Outcome(canonicalBytes: entry.stored.outcome)).map(Self.describe)
       throw Self.diverged(
         sequence, "outcome of \(command.name)", Self.describe(outcome),
         got ?? "bytes that are no outcome")

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Auditor
 import Broker
+import CLinux
 import Foundation
 import Journal
 import Logging
@@ -76,6 +77,7 @@ struct AuditCommand: AsyncParsableCommand {
         }
         return digest
       }
+      linux_keep_freed_memory()
       let start = ContinuousClock.now
       let progress = Progress(isShown: !output.json)
       let blobs = try BlobReader(path: journal)

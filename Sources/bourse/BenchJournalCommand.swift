@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Foundation
 import Journal
 import Market
@@ -95,7 +96,9 @@ extension BenchCommand {
         try journal.close()
       }
       func replay(checksSignatures: Bool) throws -> Double {
-        try seconds {
+        // As `audit replay` does.
+        linux_keep_freed_memory()
+        return try seconds {
           let report = try Replay.run(
             path: directory,
             options: Replay.Options(invariantsEvery: .max, checksSignatures: checksSignatures),

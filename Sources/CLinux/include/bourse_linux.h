@@ -30,6 +30,10 @@ int linux_bell(void);
 void linux_bell_ring(int bell);
 void linux_bell_await(int bell);
 
+// From here on malloc takes memory from the system 64 MiB at a time and keeps what is freed, for a
+// process that fills its memory once and ends: page by page takes a call and a fault each.
+void linux_keep_freed_memory(void);
+
 // Bytes that malloc has handed out and not taken back, in all arenas, with what it adds to each
 // block; what it keeps for later does not count.
 size_t linux_allocated_bytes(void);
