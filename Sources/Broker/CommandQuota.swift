@@ -1,5 +1,5 @@
-package import Market
-package import Primitives
+import Market
+import Primitives
 import Synchronization
 
 /// How many commands that come to nothing the broker takes: of a key, those that the rules reject,

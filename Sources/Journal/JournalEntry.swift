@@ -1,3 +1,4 @@
+import Glibc
 package import Market
 package import Primitives
 
@@ -170,6 +171,19 @@ extension Outcome {
     switch self {
     case .accepted(let events): events.flatMap(\.postings)
     case .rejected: []
+    }
+  }
+}
+
+extension ArraySlice<UInt8> {
+  /// What `==` says, which looks at one byte after the other.
+  package func equals(_ other: ArraySlice<UInt8>) -> Bool {
+    guard count == other.count else { return false }
+    return withUnsafeBytes { left in
+      other.withUnsafeBytes { right in
+        guard let left = left.baseAddress, let right = right.baseAddress else { return true }
+        return memcmp(left, right, count) == 0
+      }
     }
   }
 }

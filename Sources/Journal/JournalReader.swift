@@ -2,7 +2,7 @@ import Foundation
 import GRDB
 package import Market
 import Migrations
-package import Primitives
+import Primitives
 
 /// Reads what a journal's tables hold, without believing any of it.
 ///

@@ -1,5 +1,3 @@
-import Glibc
-
 /// The one codec for everything that is signed, hashed, journaled or sent (`docs/codec.md`).
 ///
 /// A record has exactly one encoding. Integers are fixed-width little-endian; a byte string, a text
@@ -346,19 +344,6 @@ public struct CanonicalDecoder: Sendable {
   @inlinable func require(_ count: Int) throws(CanonicalError) {
     guard count >= 0, count <= remaining else {
       throw failure(.truncated(needed: count, remaining: remaining))
-    }
-  }
-}
-
-extension ArraySlice<UInt8> {
-  /// What `==` says, which looks at one byte after the other.
-  public func equals(_ other: ArraySlice<UInt8>) -> Bool {
-    guard count == other.count else { return false }
-    return withUnsafeBytes { left in
-      other.withUnsafeBytes { right in
-        guard let left = left.baseAddress, let right = right.baseAddress else { return true }
-        return memcmp(left, right, count) == 0
-      }
     }
   }
 }

@@ -326,7 +326,7 @@ import Testing
   @Test func readsAndBringsUpAJournalOfTheFirstSchema() throws {
     let fixture = try Fixture()
     let journal = try fixture.create()
-    let group = try fixture.group(9, at: 1)
+    let group = fixture.group(9, at: 1)
     let written = try journal.append(group)
     let head = journal.head
     try journal.close()
@@ -359,7 +359,7 @@ import Testing
     let journal = try fixture.create()
     // More than SQLite keeps in memory, so that a part of the new schema is on the disk already.
     for tick in 1...4 as ClosedRange<UInt64> {
-      _ = try journal.append(try fixture.group(1_000, at: tick))
+      _ = try journal.append(fixture.group(1_000, at: tick))
     }
     let head = journal.head
     try journal.close()
@@ -406,7 +406,7 @@ import Testing
   @Test func refusesAJournalInWhichACommandActedTwice() throws {
     let fixture = try Fixture()
     let journal = try fixture.create()
-    let group = try fixture.group(9, at: 1)
+    let group = fixture.group(9, at: 1)
     _ = try journal.append(group)
     try journal.close()
     try edit(fixture.file) { database in
@@ -498,6 +498,15 @@ import Testing
       #expect(text == migration.sql + "\n", "run scripts/embed-migrations")
       #expect(Int(migration.file.prefix(4)) == index + 1)
     }
+  }
+
+  @Test func slicesAreEqualWhereTheirBytesAre() {
+    let bytes: [UInt8] = [1, 2, 3, 1, 2, 3]
+    #expect(bytes[0..<3].equals(bytes[3..<6]))
+    #expect(bytes[0..<0].equals([]))
+    #expect(!bytes[0..<3].equals(bytes[2..<5]))
+    #expect(!bytes[0..<3].equals(bytes[3..<5]))
+    #expect(!bytes[0..<1].equals([]))
   }
 }
 

@@ -83,8 +83,8 @@ struct BookDifferentialTests {
             backend: .reexec, scope: .any, price: Price(ticks: UInt64(generator.below(40))),
             capacity: 1),
           ordinal: UInt64(round * 300 + index))
-        fast.insert(bid)
-        reference.insert(bid)
+        _ = fast.insert(bid)
+        _ = reference.insert(bid)
         ids.append(bid.id)
       }
       while ids.count > 20 * round {

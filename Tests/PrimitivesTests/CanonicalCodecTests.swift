@@ -193,15 +193,6 @@ struct CanonicalCodecTests {
       try decoder.bool()
     }
   }
-
-  @Test func slicesAreEqualWhereTheirBytesAre() {
-    let bytes: [UInt8] = [1, 2, 3, 1, 2, 3]
-    #expect(bytes[0..<3].equals(bytes[3..<6]))
-    #expect(bytes[0..<0].equals([]))
-    #expect(!bytes[0..<3].equals(bytes[2..<5]))
-    #expect(!bytes[0..<3].equals(bytes[3..<5]))
-    #expect(!bytes[0..<1].equals([]))
-  }
 }
 
 struct HexadecimalTests {
