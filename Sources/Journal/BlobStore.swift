@@ -148,8 +148,7 @@ package actor BlobStore {
     try DurableFile.synchronise(root)
     for mark in found {
       guard let (digest, owner, sent) = Self.read(mark: mark) else { continue }
-      let file = root + "/" + digest.description.prefix(2) + "/" + digest.description
-      guard let size = Self.size(ofFile: file) else {
+      guard let size = Self.size(ofFile: Self.path(of: digest, in: root)) else {
         unlink(marks + "/" + mark)
         continue
       }
@@ -365,7 +364,7 @@ package actor BlobStore {
 
   /// File, then name, then directory: in this order a crash leaves a whole blob or none.
   private func publish(_ staged: String, as digest: Digest) throws(BlobError) {
-    let directory = folder(of: digest)
+    let directory = Self.folder(of: digest, in: root)
     if mkdir(directory, 0o755) == 0 {
       try DurableFile.synchronise(root)
     } else if errno != EEXIST {
@@ -407,8 +406,15 @@ package actor BlobStore {
     verified.insert(digest)
   }
 
-  private func folder(of digest: Digest) -> String { root + "/" + digest.description.prefix(2) }
-  private func path(of digest: Digest) -> String { folder(of: digest) + "/" + digest.description }
+  private func path(of digest: Digest) -> String { Self.path(of: digest, in: root) }
+
+  private static func path(of digest: Digest, in root: String) -> String {
+    folder(of: digest, in: root) + "/" + digest.description
+  }
+
+  private static func folder(of digest: Digest, in root: String) -> String {
+    root + "/" + digest.description.prefix(2)
+  }
 }
 
 /// Plain file calls that report every failure.
